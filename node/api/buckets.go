@@ -1,0 +1,51 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// Buckets is the directory of buckets.
+type Buckets interface {
+	// CreateBucket makes an empty bucket. BucketOwned when the caller has it already,
+	// BucketExists when another owner has it.
+	CreateBucket(ctx context.Context, req CreateBucket) (BucketInfo, error)
+	// HeadBucket finds a bucket by name. NoSuchBucket.
+	HeadBucket(ctx context.Context, name string) (BucketInfo, error)
+	// DeleteBucket removes a bucket that is empty at that instant. NoSuchBucket,
+	// BucketNotEmpty, OperationAborted while another deletion of it is under way.
+	DeleteBucket(ctx context.Context, name string) error
+	// ListBuckets lists buckets in ascending order of their names.
+	ListBuckets(ctx context.Context, req ListBuckets) (BucketPage, error)
+}
+
+// CreateBucket names the bucket to make. Names are checked by the gateway.
+type CreateBucket struct {
+	Name     string
+	Owner    string // principal ID
+	Location string // LocationConstraint as sent; "" is the store's own region
+}
+
+// BucketInfo describes a bucket.
+type BucketInfo struct {
+	Name     string
+	ID       uint64 // never reused
+	Owner    string // principal ID
+	Location string
+	Created  time.Time
+}
+
+// ListBuckets asks for one page of an owner's buckets.
+type ListBuckets struct {
+	Owner  string // "" lists all owners' buckets
+	Prefix string
+	After  string // exclusive
+	Max    int    // 1 to 10,000
+}
+
+// BucketPage is one page of buckets.
+type BucketPage struct {
+	Buckets   []BucketInfo
+	Truncated bool
+	Next      string // After of the next page, when Truncated
+}
