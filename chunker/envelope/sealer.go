@@ -1,0 +1,144 @@
+package envelope
+
+import (
+	"crypto/cipher"
+	"encoding/binary"
+	"fmt"
+	"sync"
+)
+
+const (
+	// FrameSize is the plaintext length in bytes of every frame but the last of a chunk.
+	FrameSize = 64 << 10
+	// Overhead is how many bytes longer a sealed frame is.
+	Overhead = tagSize
+	// ChunkMax is the largest plaintext in bytes that is sealed as one chunk.
+	ChunkMax = 64 << 20
+
+	sealedFrame = FrameSize + Overhead
+)
+
+// Sealer seals and opens the chunks of one stream. It is safe for concurrent use.
+type Sealer struct {
+	aead    cipher.AEAD
+	scratch sync.Pool
+}
+
+// scratch keeps what a call hands to the cipher, which would otherwise be allocated for each frame.
+type scratch struct {
+	nonce [12]byte
+	aad   [aadSize]byte
+}
+
+// aadLabel names the format of sealed frames; the plaintext length of the chunk follows as 4 bytes.
+const (
+	aadLabel = "shoal chunk 1\x00"
+	aadSize  = len(aadLabel) + 4
+)
+
+// NewSealer returns the sealer of a stream.
+func NewSealer(dek DEK) *Sealer {
+	return &Sealer{
+		aead: newAEAD(dek.key[:]),
+		scratch: sync.Pool{New: func() any {
+			s := new(scratch)
+			copy(s.aad[:], aadLabel)
+			return s
+		}},
+	}
+}
+
+// Frames returns the number of frames of a chunk of plainLen bytes. An empty chunk has one, so that
+// it is authenticated too.
+func Frames(plainLen int) int { return max((plainLen+FrameSize-1)/FrameSize, 1) }
+
+// SealedLen returns the sealed length in bytes of a chunk of plainLen bytes.
+func SealedLen(plainLen int) int { return plainLen + Frames(plainLen)*Overhead }
+
+// PlainLen returns the plaintext length of a chunk of sealedLen bytes, or false when no chunk has
+// that sealed length.
+func PlainLen(sealedLen int) (int, bool) {
+	frames := (sealedLen + sealedFrame - 1) / sealedFrame
+	plainLen := sealedLen - frames*Overhead
+	return plainLen, plainLen >= 0 && SealedLen(plainLen) == sealedLen
+}
+
+// SealedLen is the function of that name.
+func (s *Sealer) SealedLen(plainLen int) int { return SealedLen(plainLen) }
+
+// Seal writes the frames of a chunk into dst, which has SealedLen(len(plain)) bytes and must not
+// overlap plain. A chunkIndex must be sealed only once under a DEK. It allocates nothing in steady
+// state.
+func (s *Sealer) Seal(dst, plain []byte, chunkIndex uint32) {
+	if len(plain) > ChunkMax || len(dst) != SealedLen(len(plain)) {
+		panic(fmt.Sprintf("envelope: seal %d bytes into %d", len(plain), len(dst)))
+	}
+	sc := s.bind(chunkIndex, len(plain))
+	for frame := range Frames(len(plain)) {
+		sc.setFrame(frame)
+		n := min(len(plain), FrameSize)
+		s.aead.Seal(dst[:0:n+Overhead], sc.nonce[:], plain[:n], sc.aad[:])
+		dst, plain = dst[n+Overhead:], plain[n:]
+	}
+	s.scratch.Put(sc)
+}
+
+// Open verifies and decrypts the whole frames in sealed, the first of which is frame firstFrame of
+// the chunk chunkIndex of chunkPlainLen bytes, and returns their plaintext. It is written to dst,
+// which has at least that length and either does not overlap sealed or starts where sealed starts.
+//
+// It returns ErrCorrupt when a frame is not what was sealed at that place, or sealed is not a run of
+// whole frames; what is in dst then must not be used.
+func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPlainLen int) ([]byte, error) {
+	frames := Frames(chunkPlainLen)
+	if chunkPlainLen < 0 || chunkPlainLen > ChunkMax || firstFrame < 0 || firstFrame >= frames {
+		return nil, fmt.Errorf("open frame %d of a chunk of %d bytes: %w", firstFrame, chunkPlainLen, ErrCorrupt)
+	}
+	sc := s.bind(chunkIndex, chunkPlainLen)
+	defer s.scratch.Put(sc)
+	plainLen, frame := 0, firstFrame
+	for rest := sealed; len(rest) > 0; frame++ {
+		n := min(chunkPlainLen-frame*FrameSize, FrameSize)
+		if frame >= frames || len(rest) < n+Overhead {
+			return nil, fmt.Errorf("chunk %d: %d sealed bytes from frame %d on of %d plain ones: %w",
+				chunkIndex, len(sealed), firstFrame, chunkPlainLen, ErrCorrupt)
+		}
+		sc.setFrame(frame)
+		in, out := rest[:n+Overhead], dst[plainLen:plainLen:plainLen+n]
+		if err := s.openFrame(out, in, sc); err != nil {
+			return nil, fmt.Errorf("chunk %d frame %d: %w", chunkIndex, frame, err)
+		}
+		plainLen, rest = plainLen+n, rest[n+Overhead:]
+	}
+	return dst[:plainLen], nil
+}
+
+// openFrame opens one frame into out, an empty slice with the capacity of the plaintext. The cipher
+// opens in place only where plaintext and sealed bytes start together: from the second frame on of a
+// chunk opened in place they do not, so the frame is opened where it lies and moved down.
+func (s *Sealer) openFrame(out, in []byte, sc *scratch) error {
+	n := len(in) - Overhead
+	direct := out[:n]
+	if overlap(direct, in) && (n == 0 || &direct[0] != &in[0]) {
+		if _, err := s.aead.Open(in[:0], sc.nonce[:], in, sc.aad[:]); err != nil {
+			return ErrCorrupt
+		}
+		copy(direct, in[:n])
+		return nil
+	}
+	if _, err := s.aead.Open(out, sc.nonce[:], in, sc.aad[:]); err != nil {
+		return ErrCorrupt
+	}
+	return nil
+}
+
+func (s *Sealer) bind(chunkIndex uint32, plainLen int) *scratch {
+	sc := s.scratch.Get().(*scratch)
+	binary.LittleEndian.PutUint32(sc.nonce[0:], chunkIndex)
+	binary.LittleEndian.PutUint32(sc.aad[len(aadLabel):], uint32(plainLen))
+	return sc
+}
+
+func (sc *scratch) setFrame(frame int) {
+	binary.LittleEndian.PutUint32(sc.nonce[4:], uint32(frame))
+}
