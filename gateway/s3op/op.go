@@ -1,0 +1,121 @@
+package s3op
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"shoal/chunker/checksum"
+	"shoal/node/api"
+)
+
+// Scope says what an operation acts on.
+type Scope uint8
+
+const (
+	// ServiceScope is the endpoint itself: no bucket in the request.
+	ServiceScope Scope = iota
+	// BucketScope is a bucket: no key in the request.
+	BucketScope
+	// ObjectScope is a key in a bucket.
+	ObjectScope
+)
+
+// String names the scope as AWS names it in ResourceType.
+func (s Scope) String() string {
+	return [...]string{"SERVICE", "BUCKET", "OBJECT"}[s]
+}
+
+// Operation is one operation of the S3 API.
+type Operation struct {
+	// Name is the operation's name in the AWS model. It comes from a closed list, so
+	// it may label metrics.
+	Name   string
+	Method string
+	Scope  Scope
+	// Query lists what the query string must hold: "acl" (the key is present) or
+	// "list-type=2" (with this value).
+	Query []string
+	// Headers lists headers that must be present.
+	Headers []string
+	// Note says in one sentence how far the operation goes, for the compatibility
+	// page. It is empty where the operation does all that AWS documents.
+	Note string
+
+	takes string // x-amz-* headers that it understands beside the common ones
+	known map[string]bool
+	serve func(ctx context.Context, c *call) error // nil answers 501
+}
+
+// Implemented says whether the operation is built.
+func (op *Operation) Implemented() bool { return op.serve != nil }
+
+// Service is what operations work with. It is shared by all requests and never
+// written after it was made.
+type Service struct {
+	Buckets api.Buckets
+	Objects api.Objects
+	Uploads api.Uploads
+	// Region is the region that the store says it is in.
+	Region string
+	// Logger gets what broke off in the middle of an answer. Nil logs nothing.
+	Logger *slog.Logger
+}
+
+// Body is the decoded body of a request: *sigv4.Body. Reading it gives the bytes
+// that the client means, without the framing of signed chunks.
+type Body interface {
+	io.Reader
+	// Size is the number of decoded bytes that the client declared.
+	Size() int64
+	// Needs names the digests that Verify wants to see.
+	Needs() checksum.Set
+	// Verify compares the digests of all bytes read with what the client signed or
+	// sent in a trailer. It is called once, after Read gave io.EOF.
+	Verify(checksum.Sums) error
+}
+
+// Request is one request that has been routed and authenticated.
+type Request struct {
+	HTTP *http.Request
+	// Bucket and Key are decoded once; "" when the request names none.
+	Bucket, Key string
+	Query       Query
+	RequestID   string
+	// Principal is the ID of who asks.
+	Principal string
+	// Body is nil when the request has none.
+	Body Body
+	Now  time.Time
+}
+
+// call is one request on its way through an operation.
+type call struct {
+	*Service
+	*Request
+	op *Operation
+	w  http.ResponseWriter
+}
+
+// Serve answers one request. On error nothing was written and the caller writes the
+// error document: the error is a *s3err.Error, an error of node/api, or one of the
+// request's body. Serve panics with http.ErrAbortHandler when an answer that was
+// begun cannot be finished; the panic must reach net/http.
+func (op *Operation) Serve(ctx context.Context, s *Service, r *Request, w http.ResponseWriter) error {
+	if op.serve == nil {
+		return errNotImplemented(op.Name)
+	}
+	if err := hoistParameters(r.Query, r.HTTP.Header); err != nil {
+		return err
+	}
+	if err := op.checkHeaders(r.HTTP.Header); err != nil {
+		return err
+	}
+	c := &call{Service: s, Request: r, op: op, w: w}
+	if err := c.checkExpectedOwner(ctx); err != nil {
+		return err
+	}
+	return op.serve(ctx, c)
+}
