@@ -18,6 +18,7 @@ var (
 // reads straight into the chunks' memory. It is not safe for concurrent use.
 type Cutter struct {
 	r        io.Reader
+	size     int   // bytes of a full piece
 	declared int64 // -1: not declared
 	done     int64 // bytes handed out
 	ended    bool  // the reader has returned io.EOF
@@ -27,7 +28,13 @@ type Cutter struct {
 // NewCutter returns a cutter of r. declaredBytes is the size that the stream was announced with, or
 // -1 when it was not. The cutter does not close r.
 func NewCutter(r io.Reader, declaredBytes int64) *Cutter {
-	c := &Cutter{r: r, declared: declaredBytes}
+	return NewPieces(r, declaredBytes, ChunkSize)
+}
+
+// NewPieces is NewCutter with pieces of another size than a chunk's, for a writer that handles a
+// chunk in parts that fit the processor's cache.
+func NewPieces(r io.Reader, declaredBytes int64, pieceBytes int) *Cutter {
+	c := &Cutter{r: r, declared: declaredBytes, size: pieceBytes}
 	if declaredBytes > ObjectSizeMax {
 		c.err = fmt.Errorf("%w: %d bytes, at most %d", ErrLong, declaredBytes, int64(ObjectSizeMax))
 	}
@@ -38,9 +45,9 @@ func NewCutter(r io.Reader, declaredBytes int64) *Cutter {
 // declared, else ChunkSize. It is 0 at the end of a declared size.
 func (c *Cutter) NextSize() int {
 	if c.declared < 0 {
-		return ChunkSize
+		return c.size
 	}
-	return int(min(c.declared-c.done, ChunkSize))
+	return int(min(c.declared-c.done, int64(c.size)))
 }
 
 // Fill reads the next chunk into dst, which has NextSize bytes, and returns its length, which is

@@ -20,15 +20,20 @@ const (
 
 // Sealer seals and opens the chunks of one stream. It is safe for concurrent use.
 type Sealer struct {
-	aead    cipher.AEAD
-	scratch sync.Pool
+	aead cipher.AEAD
 }
 
-// scratch keeps what a call hands to the cipher, which would otherwise be allocated for each frame.
+// scratch is what a call hands to the cipher and would otherwise allocate for each frame.
 type scratch struct {
 	nonce [12]byte
 	aad   [aadSize]byte
 }
+
+var scratches = sync.Pool{New: func() any {
+	sc := new(scratch)
+	copy(sc.aad[:], aadLabel)
+	return sc
+}}
 
 // aadLabel names the format of sealed frames; the plaintext length of the chunk follows as 4 bytes.
 const (
@@ -38,14 +43,7 @@ const (
 
 // NewSealer returns the sealer of a stream.
 func NewSealer(dek DEK) *Sealer {
-	return &Sealer{
-		aead: newAEAD(dek.key[:]),
-		scratch: sync.Pool{New: func() any {
-			s := new(scratch)
-			copy(s.aad[:], aadLabel)
-			return s
-		}},
-	}
+	return &Sealer{aead: newAEAD(dek.key[:])}
 }
 
 // Frames returns the number of frames of a chunk of plainLen bytes. An empty chunk has one, so that
@@ -73,14 +71,7 @@ func (s *Sealer) Seal(dst, plain []byte, chunkIndex uint32) {
 	if len(plain) > ChunkMax || len(dst) != SealedLen(len(plain)) {
 		panic(fmt.Sprintf("envelope: seal %d bytes into %d", len(plain), len(dst)))
 	}
-	sc := s.bind(chunkIndex, len(plain))
-	for frame := range Frames(len(plain)) {
-		sc.setFrame(frame)
-		n := min(len(plain), FrameSize)
-		s.aead.Seal(dst[:0:n+Overhead], sc.nonce[:], plain[:n], sc.aad[:])
-		dst, plain = dst[n+Overhead:], plain[n:]
-	}
-	s.scratch.Put(sc)
+	s.SealFrames(dst, plain, chunkIndex, 0, len(plain))
 }
 
 // Open verifies and decrypts the whole frames in sealed, the first of which is frame firstFrame of
@@ -88,14 +79,15 @@ func (s *Sealer) Seal(dst, plain []byte, chunkIndex uint32) {
 // which has at least that length and either does not overlap sealed or starts where sealed starts.
 //
 // It returns ErrCorrupt when a frame is not what was sealed at that place, or sealed is not a run of
-// whole frames; what is in dst then must not be used.
+// whole frames; what is in dst then must not be used. Opening in place overwrites what lies in
+// sealed, in failure too: who wants to find the damaged shard afterwards reads it again.
 func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPlainLen int) ([]byte, error) {
 	frames := Frames(chunkPlainLen)
 	if chunkPlainLen < 0 || chunkPlainLen > ChunkMax || firstFrame < 0 || firstFrame >= frames {
 		return nil, fmt.Errorf("open frame %d of a chunk of %d bytes: %w", firstFrame, chunkPlainLen, ErrCorrupt)
 	}
-	sc := s.bind(chunkIndex, chunkPlainLen)
-	defer s.scratch.Put(sc)
+	sc := bind(chunkIndex, chunkPlainLen)
+	defer scratches.Put(sc)
 	plainLen, frame := 0, firstFrame
 	for rest := sealed; len(rest) > 0; frame++ {
 		n := min(chunkPlainLen-frame*FrameSize, FrameSize)
@@ -111,6 +103,14 @@ func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPl
 		plainLen, rest = plainLen+n, rest[n+Overhead:]
 	}
 	return dst[:plainLen], nil
+}
+
+// OpenChunk is Open for a whole chunk: it returns ErrCorrupt also when frames are missing at the end.
+func (s *Sealer) OpenChunk(dst, sealed []byte, chunkIndex uint32, plainLen int) ([]byte, error) {
+	if plainLen < 0 || plainLen > ChunkMax || len(sealed) != SealedLen(plainLen) {
+		return nil, fmt.Errorf("chunk %d: %d sealed bytes of %d plain ones: %w", chunkIndex, len(sealed), plainLen, ErrCorrupt)
+	}
+	return s.Open(dst, sealed, chunkIndex, 0, plainLen)
 }
 
 // openFrame opens one frame into out, an empty slice with the capacity of the plaintext. The cipher
@@ -132,8 +132,8 @@ func (s *Sealer) openFrame(out, in []byte, sc *scratch) error {
 	return nil
 }
 
-func (s *Sealer) bind(chunkIndex uint32, plainLen int) *scratch {
-	sc := s.scratch.Get().(*scratch)
+func bind(chunkIndex uint32, plainLen int) *scratch {
+	sc := scratches.Get().(*scratch)
 	binary.LittleEndian.PutUint32(sc.nonce[0:], chunkIndex)
 	binary.LittleEndian.PutUint32(sc.aad[len(aadLabel):], uint32(plainLen))
 	return sc

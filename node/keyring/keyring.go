@@ -1,0 +1,92 @@
+package keyring
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+
+	"shoal/chunker/envelope"
+)
+
+// Purposes under which the root key seals; each is a key of its own.
+const (
+	purposeKEK    = "kek"
+	purposeSecret = "credential secret"
+)
+
+// Keyring opens and keeps KEKs in memory. It is safe for concurrent use.
+type Keyring struct {
+	root envelope.RootKey
+
+	mu      sync.RWMutex // guards the fields below
+	keks    map[uint32]envelope.KEK
+	current uint32
+}
+
+// New makes an empty keyring under a root key.
+func New(root envelope.RootKey) *Keyring {
+	return &Keyring{root: root, keks: make(map[uint32]envelope.KEK)}
+}
+
+// SealKEK gives the form of a KEK that may be stored.
+func (k *Keyring) SealKEK(kek envelope.KEK) ([]byte, error) {
+	return envelope.SealKey(k.root, purposeKEK, kek.Key[:], kekAAD(kek.ID))
+}
+
+// Add opens a sealed KEK and keeps it. current makes it the one that wraps new data keys. It fails
+// when the root key is not the one that sealed it.
+func (k *Keyring) Add(id uint32, sealed []byte, current bool) error {
+	raw, err := envelope.OpenKey(k.root, purposeKEK, sealed, kekAAD(id))
+	if err != nil || len(raw) != envelope.KeySize {
+		return fmt.Errorf("open key-encryption key %d: the root key is not the one of this store: %w", id, err)
+	}
+	kek := envelope.KEK{ID: id}
+	copy(kek.Key[:], raw)
+	clear(raw)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.keks[id] = kek
+	if current {
+		k.current = id
+	}
+	return nil
+}
+
+// Current gives the KEK that wraps new data keys.
+func (k *Keyring) Current() (envelope.KEK, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.get(k.current)
+}
+
+// Lookup gives the KEK of an ID.
+func (k *Keyring) Lookup(id uint32) (envelope.KEK, error) {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.get(id)
+}
+
+// get runs under mu.
+func (k *Keyring) get(id uint32) (envelope.KEK, error) {
+	kek, ok := k.keks[id]
+	if !ok {
+		return envelope.KEK{}, fmt.Errorf("key-encryption key %d is not in the keyring", id)
+	}
+	return kek, nil
+}
+
+// SealSecret seals the secret of a credential, bound to its access key ID.
+func (k *Keyring) SealSecret(accessKeyID, secret string) ([]byte, error) {
+	return envelope.SealKey(k.root, purposeSecret, []byte(secret), []byte(accessKeyID))
+}
+
+// OpenSecret opens what SealSecret made for the same access key ID.
+func (k *Keyring) OpenSecret(accessKeyID string, sealed []byte) (string, error) {
+	raw, err := envelope.OpenKey(k.root, purposeSecret, sealed, []byte(accessKeyID))
+	if err != nil {
+		return "", fmt.Errorf("open the secret of %s: %w", accessKeyID, err)
+	}
+	return string(raw), nil
+}
+
+func kekAAD(id uint32) []byte { return binary.LittleEndian.AppendUint32(nil, id) }
