@@ -70,7 +70,7 @@ func LoadOrCreateRootKey(path string, create bool) (envelope.RootKey, error) {
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && create:
 		key := envelope.NewRootKey()
-				return key, WritePrivate(path, []byte(rootKeyHead+hex.EncodeToString(key.Key[:])+"\n"))
+		return key, WritePrivate(path, []byte(rootKeyHead+hex.EncodeToString(key.Key[:])+"\n"))
 	case errors.Is(err, fs.ErrNotExist):
 		return envelope.RootKey{}, fmt.Errorf("the root key %s is missing: restore it from your backup; without it nothing stored can be read", path)
 	case err != nil:
