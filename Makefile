@@ -1,0 +1,87 @@
+# Bare make lists the targets. What comes after ## in a target's line is its help.
+
+RELEASE  := $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+LDFLAGS  := -s -w -X main.release=$(RELEASE)
+BUILD    := CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)'
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+FUZZTIME ?= 60s
+SEEDS    ?= 200
+KILLS    ?= 200
+FLIPS    ?= 500
+
+# What runs goroutines against each other; the rest is pure and gains nothing from the detector.
+RACE := ./chunker/... ./p2p/... ./node/... ./gateway/... ./cmd/...
+
+.DEFAULT_GOAL := help
+.PHONY: help build run test race lint tidy fuzz sim e2e e2e-crash e2e-damage bench generate check release deps clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## leave the program at bin/shoal
+	$(BUILD) -o bin/shoal ./cmd/shoal
+
+run: build ## build and start a server on ./data
+	bin/shoal server --data ./data
+
+deps: ## install the clients that the tests use, where this is CI
+	@.ci/deps
+
+test: deps ## all packages and the short suites against the real program
+	go test -timeout 9m ./...
+
+race: ## the race detector over whatever is concurrent
+	CGO_ENABLED=1 go test -race -short -timeout 25m $(RACE)
+
+lint: ## gofmt, vet, staticcheck
+	@files=$$(git ls-files '*.go' | xargs gofmt -l); test -z "$$files" || { echo "gofmt would change:"; echo "$$files"; exit 1; }
+	go vet ./...
+	go run $(STATICCHECK) ./...
+
+tidy: ## import table, locks, links, rules of the source
+	go test -count=1 ./e2e/tidy
+	go test -count=1 -run Lock ./cmd/shoal
+
+fuzz: ## every fuzz target for FUZZTIME (60s) each
+	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r pkg dir; do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go 2>/dev/null); do \
+			echo "$$pkg $$target"; \
+			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
+		done; \
+	done
+
+sim: ## seeded simulations; SEEDS=n
+	SHOAL_SEEDS=$(SEEDS) SHOAL_CRASH_POINTS=$(SEEDS) go test -count=1 -timeout 30m -run 'Sim|Crash|Fault' ./node/consensus/... ./node/shardstore/... ./node/meta/... ./p2p/...
+
+e2e: ## every suite against the real program, at full length
+	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/history
+
+e2e-crash: ## KILLS (200) times kill -9 under load, then everything is checked
+	KILLS=$(KILLS) go test -count=1 -timeout 50m -v -run 'TestCrash|TestHistory' ./e2e ./e2e/history
+
+e2e-damage: ## FLIPS (500) bit flips and cuts in the files of a stopped store
+	FLIPS=$(FLIPS) go test -count=1 -timeout 50m -v -run 'TestDamage' ./e2e
+
+bench: ## one table of speed, latency, processor time and memory, beside this machine's floors
+	go run ./e2e/bench
+
+generate: ## rewrite what is made from the code; the tree must be clean afterwards
+	go generate ./...
+	go test -count=1 -run 'Lock|Compatibility' ./cmd/shoal ./e2e/tidy ./gateway/s3op -update
+	git diff --exit-code
+
+check: build lint tidy test race ## the bar for every commit
+	$(MAKE) sim SEEDS=20
+
+release: ## programs for the usual platforms in bin/release, with their digests
+	@mkdir -p bin/release
+	@for target in linux/amd64 linux/arm64 darwin/arm64; do \
+		name=bin/release/shoal-$(RELEASE)-$${target%/*}-$${target#*/}; \
+		echo $$name; \
+		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o $$name ./cmd/shoal || exit 1; \
+	done
+	@cd bin/release && sha256sum shoal-$(RELEASE)-* > shoal-$(RELEASE).sha256
+
+clean: ## remove what build made
+	rm -rf bin

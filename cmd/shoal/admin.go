@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+)
+
+// adminCommand is the shared part of the commands that ask a running node.
+type adminCommand struct {
+	env    environment
+	loader *loader
+	json   bool
+}
+
+func newAdminCommand(env environment) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "admin",
+		Short: "Look at and run a store",
+		Long:  "Look at and run a store. These commands ask the node at --admin, signed with the root credential.",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	a := &adminCommand{env: env, loader: newLoader(env, cmd, partAdmin)}
+	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of a table")
+	cmd.AddCommand(
+		newSpaceCommand(a), newWorkersCommand(a), newGroupsCommand(a), newMembersCommand(a),
+		newScrubCommand(a), newInviteCommand(a), newDriveCommand(a),
+	)
+	return cmd
+}
+
+// query is a command without arguments that asks for one document and prints it.
+func query[T any](a *adminCommand, use, short, method, path string, print func(*tabwriter.Writer, T)) *cobra.Command {
+	return &cobra.Command{
+		Use:   use,
+		Short: short,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return ask(cmd.Context(), a, method, path, nil, print)
+		},
+	}
+}
+
+// ask sends one request and prints the answer as JSON or by print.
+func ask[T any](ctx context.Context, a *adminCommand, method, path string, body any, print func(*tabwriter.Writer, T)) error {
+	s, err := a.loader.load()
+	if err != nil {
+		return err
+	}
+	client, err := newAdminClient(a.env, s)
+	if err != nil {
+		return err
+	}
+	answer, err := client.call(ctx, method, path, body)
+	if err != nil {
+		return err
+	}
+	var value T
+	if err := json.Unmarshal(answer, &value); err != nil {
+		return fmt.Errorf("the answer of %s cannot be read: %w", client.base, err)
+	}
+	if a.json {
+		return printJSON(a.env.out, value)
+	}
+	w := tabwriter.NewWriter(a.env.out, 0, 0, 2, ' ', 0)
+	print(w, value)
+	return w.Flush()
+}
+
+func printJSON(w io.Writer, value any) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	return e.Encode(value)
+}
+
+// row writes one line of a table.
+func row(w *tabwriter.Writer, cells ...any) {
+	text := make([]string, len(cells))
+	for i, c := range cells {
+		text[i] = fmt.Sprint(c)
+	}
+	fmt.Fprintln(w, strings.Join(text, "\t"))
+}

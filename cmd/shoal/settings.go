@@ -1,0 +1,213 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// part is a command that takes settings; parts are a set of them.
+type part uint8
+
+const (
+	partServer part = 1 << iota
+	partNode
+	partGateway
+	partAdmin
+
+	storing  = partServer | partNode    // keeps data
+	serving  = partServer | partGateway // answers S3
+	running  = storing | serving
+	anything = running | partAdmin
+)
+
+// settings are the values of all keys once file, environment and flags are read.
+type settings struct {
+	data          string
+	s3            string
+	admin         string
+	p2p           string
+	p2pBulk       string
+	p2pJoin       string
+	drives        []string
+	erasure       string
+	domains       []string
+	region        string
+	site          string
+	join          string
+	partitions    int
+	insecureHTTP  bool
+	tlsCert       string
+	tlsKey        string
+	degraded      bool
+	acceptLogLoss bool
+	orphanGrace   time.Duration
+	scrubPeriod   time.Duration
+	buffer        byteCount
+	cache         byteCount
+	grace         time.Duration
+	logLevel      string
+	logFormat     string
+	credentials   string
+}
+
+// key is one setting: a flag, a key of shoal.toml and a SHOAL_* variable of one name.
+type key struct {
+	name  string
+	parts part
+	bind  func(f *pflag.FlagSet, s *settings, name string)
+}
+
+// keys lists every setting. docs/config.lock is made from it.
+var keys = []key{
+	{"data", anything, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.data, n, "data", "`directory` of identity, keys, metadata, logs and the first drive")
+	}},
+	{"s3", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.s3, n, "127.0.0.1:9000", "`address` of the S3 API, host:port; other than loopback needs TLS or --insecure-http")
+	}},
+	{"admin", anything, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.admin, n, "127.0.0.1:9001", "`address` of management: admin API, metrics, health")
+	}},
+	{"p2p", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.p2p, n, "", "`address` for peers, host:port; empty is :4001, or any free port for a gateway")
+	}},
+	{"p2p-bulk", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.p2pBulk, n, "", "`address` for peers' shard transfers; empty is any free port on the host of --p2p")
+	}},
+	{"p2p-join", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.p2pJoin, n, "", "`address` at which peers join; empty is any free port on the host of --p2p")
+	}},
+	{"drive", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.drives), n, "`directory` that holds shards, one per disk; repeat for more; empty is DATA/drives/0")
+	}},
+	{"erasure", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.erasure, n, "", "data and parity shards of a chunk as `k+m`; empty is chosen by the number of drives")
+	}},
+	{"domain", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.domains), n, "`name` under which BUCKET.name addresses a bucket; repeat for more")
+	}},
+	{"region", anything, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.region, n, "us-east-1", "`name` of the region that signatures carry")
+	}},
+	{"site", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.site, n, "default", "`name` of the site this node stands in")
+	}},
+	{"join", partNode | partGateway, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.join, n, "", "`token` from shoal admin invite; needed at the first start only")
+	}},
+	{"partitions", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.IntVar(&s.partitions, n, 16, "metadata groups for buckets, 1 to 256; fixed when the cluster is made")
+	}},
+	{"insecure-http", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.insecureHTTP, n, false, "serve S3 without TLS on an address that is not loopback")
+	}},
+	{"tls-cert", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.tlsCert, n, "", "`file` with the certificate chain of the S3 API, PEM")
+	}},
+	{"tls-key", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.tlsKey, n, "", "`file` with the key of --tls-cert, PEM, mode 0600")
+	}},
+	{"degraded", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.degraded, n, false, "start although drives are missing")
+	}},
+	{"accept-log-loss", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.acceptLogLoss, n, false, "start although the metadata log lost acknowledged entries")
+	}},
+	{"orphan-grace", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.orphanGrace, n, time.Hour, "`time` before shards of an upload that never completed are dropped, from 1s")
+	}},
+	{"scrub-period", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.scrubPeriod, n, 14*24*time.Hour, "`time` in which every shard is read and checked once, from 1m")
+	}},
+	{"buffer", running, func(f *pflag.FlagSet, s *settings, n string) {
+		s.buffer = 96 << 20
+		f.Var(&s.buffer, n, "`size` of the memory that request bodies may take together, from 16MiB")
+	}},
+	{"cache", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		s.cache = 32 << 20
+		f.Var(&s.cache, n, "`size` of the metadata cache, from 1MiB")
+	}},
+	{"grace", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.grace, n, 20*time.Second, "`time` that requests under way get when the process is told to stop, from 1s")
+	}},
+	{"log-level", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.logLevel, n, "warn", "least `level` that is logged: debug, info, warn, error")
+	}},
+	{"log-format", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.logFormat, n, "text", "`form` of log lines: text, json")
+	}},
+	{"credentials", partAdmin, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.credentials, n, "", "credentials `file`; empty is AWS_SHARED_CREDENTIALS_FILE, then DATA/root.credentials")
+	}},
+}
+
+// flagSet binds every key to s and sets s to the defaults.
+func flagSet(s *settings) *pflag.FlagSet {
+	f := pflag.NewFlagSet("keys", pflag.ContinueOnError)
+	f.SortFlags = false
+	for _, k := range keys {
+		k.bind(f, s, k.name)
+	}
+	return f
+}
+
+// validate reports every value that cannot be meant.
+func (s *settings) validate(p part) error {
+	var errs []error
+	check := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	address := func(name, value string, mayBeEmpty bool) {
+		if value == "" && mayBeEmpty {
+			return
+		}
+		_, _, err := net.SplitHostPort(value)
+		check(err == nil, "%s: %q is not host:port", name, value)
+	}
+	check(s.data != "", "data: name a directory")
+	if p&partAdmin == 0 {
+		address("admin", s.admin, false)
+	}
+	if p&serving != 0 {
+		address("s3", s.s3, false)
+		check((s.tlsCert == "") == (s.tlsKey == ""), "tls-cert and tls-key: give both or neither")
+	}
+	if p&storing != 0 {
+		address("p2p-bulk", s.p2pBulk, true)
+		address("p2p-join", s.p2pJoin, true)
+		check(s.partitions >= 1 && s.partitions <= 256, "partitions: %d is not within 1 to 256", s.partitions)
+		check(s.orphanGrace >= time.Second, "orphan-grace: %v is less than 1s", s.orphanGrace)
+		check(s.scrubPeriod >= time.Minute, "scrub-period: %v is less than 1m", s.scrubPeriod)
+		check(s.cache >= 1<<20, "cache: %v is less than 1MiB", s.cache)
+	}
+	if p&running != 0 {
+		address("p2p", s.p2p, true)
+		check(s.grace >= time.Second, "grace: %v is less than 1s", s.grace)
+		check(s.buffer >= 16<<20, "buffer: %v is less than 16MiB", s.buffer)
+		check(s.region != "", "region: name one")
+		check(oneOf(s.logLevel, logLevels), "log-level: %q is none of %s", s.logLevel, strings.Join(logLevels, ", "))
+		check(oneOf(s.logFormat, logFormats), "log-format: %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
+	}
+	return errors.Join(errs...)
+}
+
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"text", "json"}
+)
+
+func oneOf(value string, choices []string) bool {
+	for _, c := range choices {
+		if c == value {
+			return true
+		}
+	}
+	return false
+}
