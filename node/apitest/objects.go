@@ -1,0 +1,291 @@
+package apitest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"time"
+
+	"shoal/chunker/checksum"
+	"shoal/node/api"
+)
+
+// object is one stored version: its description and its bytes in runs that copies share.
+type object struct {
+	info  api.ObjectInfo
+	parts []api.PartInfo
+	data  [][]byte
+	// madeBy is the upload that a completed object came from.
+	madeBy string
+}
+
+// Put stores one object.
+func (m *Memory) Put(ctx context.Context, req *api.PutObject) (api.Written, error) {
+	m.mu.RLock()
+	_, err := m.bucket(ctx, req.Bucket)
+	m.mu.RUnlock()
+	if err != nil {
+		return api.Written{}, err
+	}
+	data, sums, err := receive(req.Body, req.Size, req.Digests|req.Store, req.Verify)
+	if err != nil {
+		return api.Written{}, err
+	}
+	o := &object{data: [][]byte{data}, info: api.ObjectInfo{
+		Key: req.Key, Size: req.Size, ETag: sums.ETag(), Metadata: cloneMetadata(req.Metadata),
+	}}
+	if req.Store != 0 {
+		o.info.Checksum = api.Checksum{Algorithm: req.Store, Type: api.FullObject, Value: sums.Base64(req.Store)}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.commit(ctx, req.Bucket, o, req.If)
+}
+
+// receive reads a body to its end, one byte past its size, and verifies it.
+func receive(body io.Reader, size int64, set checksum.Set, verify func(checksum.Sums) error) ([]byte, checksum.Sums, error) {
+	if size > api.MaxPutSize {
+		return nil, checksum.Sums{}, &api.Error{Kind: api.EntityTooLarge, Op: "apitest.receive"}
+	}
+	data := make([]byte, size)
+	n, err := io.ReadFull(body, data)
+	if err == nil {
+		var extra [1]byte
+		if n, err = io.ReadFull(body, extra[:]); n > 0 {
+			err = &api.Error{Kind: api.IncompleteBody, Op: "apitest.receive", Detail: "The body is longer than declared."}
+		} else if errors.Is(err, io.EOF) {
+			err = nil
+		}
+	} else if n < len(data) && (err == io.EOF || err == io.ErrUnexpectedEOF) {
+		err = &api.Error{Kind: api.IncompleteBody, Op: "apitest.receive", Err: err}
+	}
+	if err != nil {
+		return nil, checksum.Sums{}, err
+	}
+	sums := checksum.Sum(set|checksum.MD5, data)
+	if verify != nil {
+		if err := verify(sums); err != nil {
+			return nil, checksum.Sums{}, err
+		}
+	}
+	return data, sums, nil
+}
+
+// commit checks the condition and makes o current. The caller holds the lock.
+func (m *Memory) commit(ctx context.Context, bucketName string, o *object, cond api.Condition) (api.Written, error) {
+	b, err := m.bucket(ctx, bucketName)
+	if err != nil {
+		return api.Written{}, err
+	}
+	if err := check(b.objects[o.info.Key], cond, bucketName, o.info.Key); err != nil {
+		return api.Written{}, err
+	}
+	o.info.LastModified = m.Clock().UTC()
+	b.put(o)
+	return o.written(), nil
+}
+
+// check decides a condition against the current version, which may be nil.
+func check(o *object, cond api.Condition, bucketName, key string) error {
+	fail := func(kind api.Kind) error {
+		return &api.Error{Kind: kind, Op: "apitest.check", Bucket: bucketName, Key: key}
+	}
+	switch {
+	case cond.IfNoneMatch && o != nil:
+		return fail(api.PreconditionFailed)
+	case cond.IfMatch != "" && o == nil:
+		return fail(api.NoSuchKey)
+	case cond.IfMatch != "" && cond.IfMatch != "*" && cond.IfMatch != o.info.ETag:
+		return fail(api.PreconditionFailed)
+	}
+	return nil
+}
+
+func (o *object) written() api.Written {
+	return api.Written{
+		ETag: o.info.ETag, Size: o.info.Size, LastModified: o.info.LastModified, Checksum: o.info.Checksum,
+	}
+}
+
+// Head describes an object.
+func (m *Memory) Head(ctx context.Context, ref *api.ObjectRef) (*api.ObjectInfo, error) {
+	o, err := m.find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	return o.describe(ref.Parts), nil
+}
+
+// find gives the object that ref names. Objects never change once they are stored.
+func (m *Memory) find(ctx context.Context, ref *api.ObjectRef) (*object, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	b, err := m.bucket(ctx, ref.Bucket)
+	if err != nil {
+		return nil, err
+	}
+	if ref.VersionID != "" {
+		return nil, &api.Error{Kind: api.NoSuchVersion, Op: "apitest.find", Bucket: ref.Bucket, Key: ref.Key, Version: ref.VersionID}
+	}
+	o := b.objects[ref.Key]
+	if o == nil {
+		return nil, &api.Error{Kind: api.NoSuchKey, Op: "apitest.find", Bucket: ref.Bucket, Key: ref.Key}
+	}
+	return o, nil
+}
+
+func (o *object) describe(parts bool) *api.ObjectInfo {
+	info := o.info
+	if parts {
+		info.Parts = o.parts
+	}
+	return &info
+}
+
+// Open opens an object for reading.
+func (m *Memory) Open(ctx context.Context, ref *api.ObjectRef) (api.Object, error) {
+	o, err := m.find(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r := &reading{o: o, info: o.describe(ref.Parts)}
+	if b, ok := m.breaks[ref.Bucket+"/"+ref.Key]; ok {
+		r.fault = &b
+	}
+	return r, nil
+}
+
+// reading is an object that is open.
+type reading struct {
+	o     *object
+	info  *api.ObjectInfo
+	fault *readBreak
+}
+
+func (r *reading) Info() *api.ObjectInfo { return r.info }
+
+func (r *reading) Close() {}
+
+func (r *reading) WriteRange(ctx context.Context, w io.Writer, off, n int64) error {
+	if off < 0 || n < 0 || off > r.info.Size-n {
+		return api.Invalid("apitest.WriteRange", "range outside of the object")
+	}
+	end, base := off+n, int64(0)
+	for _, run := range r.o.data {
+		first, last := max(off, base), min(end, base+int64(len(run)))
+		if first < last {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if r.fault != nil {
+				last = min(last, max(first, r.fault.off))
+			}
+			if _, err := w.Write(run[first-base : last-base]); err != nil {
+				return err
+			}
+			if r.fault != nil && last == max(first, r.fault.off) {
+				return r.fault.err
+			}
+		}
+		base += int64(len(run))
+	}
+	return nil
+}
+
+// Delete removes an object.
+func (m *Memory) Delete(ctx context.Context, req *api.DeleteObject) (api.Deleted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.bucket(ctx, req.Bucket)
+	if err != nil {
+		return api.Deleted{}, err
+	}
+	d := b.delete(&req.DeleteItem)
+	err, d.Err = d.Err, nil
+	return d, err
+}
+
+// DeleteMany removes objects.
+func (m *Memory) DeleteMany(ctx context.Context, bucketName string, items []api.DeleteItem) ([]api.Deleted, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b, err := m.bucket(ctx, bucketName)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]api.Deleted, len(items))
+	for i := range items {
+		out[i] = b.delete(&items[i])
+	}
+	return out, nil
+}
+
+// delete removes one key. A version ID names nothing here, so that deletion succeeds.
+func (b *bucket) delete(item *api.DeleteItem) api.Deleted {
+	if item.VersionID != "" {
+		return api.Deleted{VersionID: item.VersionID}
+	}
+	o := b.objects[item.Key]
+	if err := check(o, item.If, b.info.Name, item.Key); err != nil {
+		return api.Deleted{Err: err}
+	}
+	if o == nil {
+		return api.Deleted{}
+	}
+	if item.IfSize != nil && *item.IfSize != o.info.Size ||
+		item.IfModified != nil && !item.IfModified.Truncate(time.Second).Equal(o.info.LastModified.Truncate(time.Second)) {
+		return api.Deleted{Err: &api.Error{Kind: api.PreconditionFailed, Op: "apitest.delete", Bucket: b.info.Name, Key: item.Key}}
+	}
+	b.remove(item.Key)
+	return api.Deleted{}
+}
+
+// Copy makes an object that shares the source's bytes.
+func (m *Memory) Copy(ctx context.Context, req *api.CopyObject) (api.Written, error) {
+	m.mu.RLock()
+	_, err := m.bucket(ctx, req.Bucket)
+	m.mu.RUnlock()
+	if err != nil {
+		return api.Written{}, err
+	}
+	source, err := m.find(ctx, &req.Source)
+	if err != nil {
+		return api.Written{}, err
+	}
+	if req.Check != nil {
+		if err := req.Check(source.describe(false)); err != nil {
+			return api.Written{}, err
+		}
+	}
+	o := &object{info: source.info, parts: source.parts, data: source.data}
+	o.info.Key = req.Key
+	if req.Replace != nil {
+		o.info.Metadata = cloneMetadata(*req.Replace)
+	}
+	have := source.info.Checksum
+	if req.Store != 0 && (have.Algorithm != req.Store || have.Type != api.FullObject) {
+		o.info.Checksum = api.Checksum{Algorithm: req.Store, Value: sumOf(req.Store, source.data)}
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.commit(ctx, req.Bucket, o, req.If)
+}
+
+func sumOf(a checksum.Set, data [][]byte) string {
+	s := checksum.New(a)
+	defer s.Close()
+	for _, run := range data {
+		s.Start(run)
+		s.Wait()
+	}
+	sums := s.Sums()
+	return sums.Base64(a)
+}
+
+func cloneMetadata(md api.Metadata) api.Metadata {
+	md.User = maps.Clone(md.User)
+	return md
+}
