@@ -1,0 +1,242 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Limits of waiting. They bound a test that would hang; nothing is measured with them.
+const (
+	readyWithin = 60 * time.Second
+	stopWithin  = 60 * time.Second
+	pollEvery   = 5 * time.Millisecond
+)
+
+// Options describe a process.
+type Options struct {
+	Part   string   // server (when empty), node, gateway
+	Dir    string   // data directory; a new one when empty
+	Drives int      // drives in Dir/d0, Dir/d1, …; 0 is the program's own default
+	Args   []string // further arguments
+	Env    []string // further variables
+}
+
+// Process is one process of the program, running or not. Its methods are for one
+// goroutine, but clients may be used from many.
+type Process struct {
+	t      testing.TB
+	o      Options
+	s3     string
+	admin  string
+	p2p    string
+	cmd    *exec.Cmd
+	ended  chan struct{} // closed when cmd has ended
+	err    error         // of cmd, once ended is closed
+	stdout *output
+	stderr *output
+}
+
+// New prepares a process without starting it. It is killed when the test ends, and its
+// output is shown when the test failed.
+func New(t testing.TB, o Options) *Process {
+	t.Helper()
+	p := &Process{t: t, o: o, s3: FreeAddr(t), admin: FreeAddr(t), p2p: FreeAddr(t)}
+	if p.o.Part == "" {
+		p.o.Part = "server"
+	}
+	if p.o.Dir == "" {
+		p.o.Dir = filepath.Join(t.TempDir(), "data")
+	}
+	t.Cleanup(func() {
+		p.Kill()
+		if t.Failed() && p.stderr != nil {
+			t.Logf("%s printed:\n%s%s", p.o.Part, p.stdout, p.stderr)
+		}
+	})
+	return p
+}
+
+// Start prepares and starts a process and waits until it is ready.
+func Start(t testing.TB, o Options) *Process {
+	t.Helper()
+	p := New(t, o)
+	p.Start()
+	p.WaitReady()
+	return p
+}
+
+// Dir is the data directory.
+func (p *Process) Dir() string { return p.o.Dir }
+
+// Drive is the directory of the drive of that index, where Options.Drives was given.
+func (p *Process) Drive(i int) string { return filepath.Join(p.o.Dir, fmt.Sprintf("d%d", i)) }
+
+// Endpoint is the URL of the S3 API.
+func (p *Process) Endpoint() string { return "http://" + p.s3 }
+
+// AdminAddr is the address of management.
+func (p *Process) AdminAddr() string { return p.admin }
+
+// P2PAddr is the address for peers.
+func (p *Process) P2PAddr() string { return p.p2p }
+
+// SetArgs replaces the further arguments, from the next start on.
+func (p *Process) SetArgs(args ...string) { p.o.Args = args }
+
+// SetEnv replaces the further variables, from the next start on.
+func (p *Process) SetEnv(vars ...string) { p.o.Env = vars }
+
+func (p *Process) args() []string {
+	args := []string{p.o.Part, "--data", p.o.Dir, "--admin", p.admin, "--p2p", p.p2p}
+	if p.o.Part != "node" {
+		args = append(args, "--s3", p.s3)
+	}
+	for i := range p.o.Drives {
+		args = append(args, "--drive", p.Drive(i))
+	}
+	return append(args, p.o.Args...)
+}
+
+// Start starts the process and does not wait for it.
+func (p *Process) Start() {
+	p.t.Helper()
+	if p.Running() {
+		p.t.Fatal("the process runs already")
+	}
+	p.stdout, p.stderr = new(output), new(output)
+	cmd := exec.Command(program, p.args()...)
+	cmd.Env = append(cleanEnv(), p.o.Env...)
+	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	cmd.SysProcAttr = processAttributes()
+	if err := cmd.Start(); err != nil {
+		p.t.Fatalf("start the program: %v", err)
+	}
+	ended := make(chan struct{})
+	p.cmd, p.ended = cmd, ended
+	go func() {
+		p.err = cmd.Wait()
+		close(ended)
+	}()
+}
+
+// Running says whether the process was started and has not ended.
+func (p *Process) Running() bool {
+	if p.cmd == nil {
+		return false
+	}
+	select {
+	case <-p.ended:
+		return false
+	default:
+		return true
+	}
+}
+
+// Ended is closed when the process has ended.
+func (p *Process) Ended() <-chan struct{} { return p.ended }
+
+// PID is the process ID of the running process.
+func (p *Process) PID() int { return p.cmd.Process.Pid }
+
+// WaitReady waits until the process says that it serves. It fails the test when the
+// process ends before.
+func (p *Process) WaitReady() {
+	p.t.Helper()
+	if err := p.Ready(); err != nil {
+		p.t.Fatalf("%v\n%s", err, p.stderr)
+	}
+}
+
+// Ready waits until the process says that it serves, has ended, or the time is up.
+func (p *Process) Ready() error {
+	ctx, cancel := context.WithTimeout(p.t.Context(), readyWithin)
+	defer cancel()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	last := errors.New("no answer")
+	for {
+		if last = p.ready(ctx); last == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-p.ended:
+			return fmt.Errorf("the process ended before it was ready: %v", p.err)
+		case <-ctx.Done():
+			return fmt.Errorf("not ready within %v: %w", readyWithin, last)
+		}
+	}
+}
+
+func (p *Process) ready(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/health/ready", nil)
+	if err != nil {
+		return err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("health answers %s", resp.Status)
+	}
+	return nil
+}
+
+// Kill ends the process as a power cut would end it, as far as a process can, and waits
+// until it is gone. It does nothing when it does not run.
+func (p *Process) Kill() {
+	if !p.Running() {
+		return
+	}
+	// The error would say that it has ended by itself, which is as good.
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// Stop asks the process to end and gives its exit code.
+func (p *Process) Stop() int {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("stop: %v", err)
+	}
+	return p.Wait()
+}
+
+// Wait waits for the end of the process and gives its exit code, -1 after a signal.
+func (p *Process) Wait() int {
+	p.t.Helper()
+	timer := time.NewTimer(stopWithin)
+	defer timer.Stop()
+	select {
+	case <-p.ended:
+	case <-timer.C:
+		p.t.Fatalf("the process did not end within %v", stopWithin)
+	}
+	return p.cmd.ProcessState.ExitCode()
+}
+
+// Restart stops the process and starts it again.
+func (p *Process) Restart() {
+	p.t.Helper()
+	if code := p.Stop(); code != 0 {
+		p.t.Fatalf("exit code %d after SIGTERM\n%s", code, p.stderr)
+	}
+	p.Start()
+	p.WaitReady()
+}
+
+// Stdout is what the last start printed, bounded.
+func (p *Process) Stdout() string { return p.stdout.String() }
+
+// Stderr is what the last start printed as errors, bounded.
+func (p *Process) Stderr() string { return p.stderr.String() }
