@@ -180,13 +180,14 @@ func (r *reading) WriteRange(ctx context.Context, w io.Writer, off, n int64) err
 			if err := ctx.Err(); err != nil {
 				return err
 			}
+			good := last
 			if r.fault != nil {
-				last = min(last, max(first, r.fault.off))
+				good = min(last, max(first, r.fault.off))
 			}
-			if _, err := w.Write(run[first-base : last-base]); err != nil {
+			if _, err := w.Write(run[first-base : good-base]); err != nil {
 				return err
 			}
-			if r.fault != nil && last == max(first, r.fault.off) {
+			if good < last {
 				return r.fault.err
 			}
 		}
