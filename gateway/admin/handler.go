@@ -1,0 +1,139 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"shoal/gateway/s3err"
+	"shoal/gateway/sigv4"
+	"shoal/node/api"
+)
+
+const (
+	rootPrincipal = "root"
+	// bodyBytesMax bounds a request's JSON.
+	bodyBytesMax = 64 << 10
+	// readyTimeout bounds the question whether the store is ready.
+	readyTimeout = 5 * time.Second
+	// writeTimeout bounds the sending of an answer.
+	writeTimeout = 30 * time.Second
+)
+
+// Config is what the management port needs.
+type Config struct {
+	Credentials api.Credentials
+	Region      string
+	Health      api.Health
+	Admin       api.Admin
+	// Draining says that the process is about to end: ready is then answered with 503.
+	Draining func() bool
+	Gatherer prometheus.Gatherer
+	Logger   *slog.Logger
+	Release  string
+	Now      func() time.Time
+}
+
+// Handler serves the management port.
+type Handler struct {
+	cfg      Config
+	verifier *sigv4.Verifier
+	mux      *http.ServeMux
+}
+
+// New makes the handler.
+func New(cfg Config) *Handler {
+	h := &Handler{
+		cfg: cfg,
+		verifier: sigv4.New(sigv4.Config{
+			Credentials: cfg.Credentials, Regions: []string{cfg.Region},
+			Services: []string{"shoal", "s3"}, Now: cfg.Now,
+		}),
+		mux: http.NewServeMux(),
+	}
+	h.mux.HandleFunc("GET /health/live", h.live)
+	h.mux.HandleFunc("GET /health/ready", h.ready)
+	h.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
+	h.mux.HandleFunc("GET /admin/v1/space", answer(h, get(cfg.Admin.Space)))
+	h.mux.HandleFunc("GET /admin/v1/workers", answer(h, get(cfg.Admin.Workers)))
+	h.mux.HandleFunc("GET /admin/v1/groups", answer(h, get(cfg.Admin.Groups)))
+	h.mux.HandleFunc("GET /admin/v1/members", answer(h, get(cfg.Admin.Members)))
+	h.mux.HandleFunc("GET /admin/v1/release", answer(h, h.release))
+	h.mux.HandleFunc("POST /admin/v1/scrub", answer(h, get(cfg.Admin.Scrub)))
+	h.mux.HandleFunc("POST /admin/v1/invites", answer(h, h.invite))
+	return h
+}
+
+// ServeHTTP answers one request. A panic is logged and answered with 500.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer func() {
+		if v := recover(); v != nil {
+			if v == http.ErrAbortHandler {
+				panic(v)
+			}
+			h.cfg.Logger.Error("admin request panicked", "method", r.Method, "path", r.URL.Path, "panic", v)
+			writeError(w, s3err.New(s3err.InternalError))
+		}
+	}()
+	if r.Method == http.MethodConnect || h.unknown(r) {
+		writeError(w, s3err.Newf(s3err.MethodNotAllowed, "There is no %s %.100q here.", r.Method, r.URL.Path))
+		return
+	}
+	h.mux.ServeHTTP(w, r)
+}
+
+// unknown says that no route takes the request: errors of net/http are no JSON.
+func (h *Handler) unknown(r *http.Request) bool {
+	_, pattern := h.mux.Handler(r)
+	return pattern == ""
+}
+
+// Busy answers the request that is one too many.
+func Busy(w http.ResponseWriter, _ *http.Request) {
+	e := s3err.New(s3err.SlowDown)
+	e.RetryAfter = time.Second
+	writeError(w, e)
+}
+
+// live says that the process serves HTTP.
+func (h *Handler) live(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, http.StatusOK, status{Status: "live"})
+}
+
+// ready says whether S3 requests are served, and if not what is missing.
+func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
+	if h.cfg.Draining != nil && h.cfg.Draining() {
+		writeJSON(w, http.StatusServiceUnavailable, status{Status: "draining"})
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
+	defer cancel()
+	if err := h.cfg.Health.Ready(ctx); err != nil {
+		writeJSON(w, http.StatusServiceUnavailable, status{Status: "not ready", Reason: err.Error()})
+		return
+	}
+	writeJSON(w, http.StatusOK, status{Status: "ready"})
+}
+
+type status struct {
+	Status string `json:"status"`
+	Reason string `json:"reason,omitempty"`
+}
+
+func writeJSON(w http.ResponseWriter, code int, v any) {
+	text, err := json.Marshal(v)
+	if err != nil {
+		code, text = http.StatusInternalServerError, []byte(`{"code":"InternalError","message":"answer cannot be encoded"}`)
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	// A scrub may outlast the deadline that was set when the request came.
+	http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	w.WriteHeader(code)
+	w.Write(append(text, '\n')) // a client that has gone needs no answer
+}

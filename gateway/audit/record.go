@@ -1,0 +1,120 @@
+package audit
+
+import (
+	"strconv"
+	"time"
+	"unicode/utf8"
+)
+
+// Record describes one request, served or refused.
+type Record struct {
+	Time          time.Time // when the request's head had been read
+	RemoteAddr    string    // host:port of the connection
+	User          string    // principal ID, "" when nobody was authenticated
+	AccessKeyID   string
+	Method        string
+	Bucket, Key   string
+	Operation     string // name in the AWS model
+	Status        int    // as sent; 0 when the connection ended before an answer
+	BytesSent     int64  // of the body
+	BytesReceived int64  // of the body, framing included
+	UserAgent     string
+	Duration      time.Duration
+	RequestID     string
+	ErrorCode     string // S3 error code, "" on success
+	Aborted       bool   // the answer was begun and not finished
+}
+
+// textBytesMax bounds each text in a line. Keys end at 1,024 bytes; longer ones are
+// refused, and a log needs no more of them.
+const textBytesMax = 2048
+
+// AppendJSON appends the record as one JSON object and a line end.
+func (r *Record) AppendJSON(b []byte) []byte {
+	b = append(b, `{"timestamp":"`...)
+	b = appendTime(b, r.Time)
+	b = append(b, '"')
+	b = appendText(b, "remote_addr", r.RemoteAddr)
+	b = appendText(b, "user", r.User)
+	b = appendText(b, "access_key_id", r.AccessKeyID)
+	b = appendText(b, "method", r.Method)
+	b = appendText(b, "bucket", r.Bucket)
+	b = appendText(b, "key", r.Key)
+	b = appendText(b, "operation", r.Operation)
+	b = appendInt(b, "status", int64(r.Status))
+	b = appendInt(b, "bytes_sent", r.BytesSent)
+	b = appendInt(b, "bytes_received", r.BytesReceived)
+	b = appendText(b, "user_agent", r.UserAgent)
+	b = append(b, `,"duration_ms":`...)
+	b = strconv.AppendFloat(b, float64(r.Duration)/float64(time.Millisecond), 'f', 3, 64)
+	b = appendText(b, "request_id", r.RequestID)
+	b = appendText(b, "error_code", r.ErrorCode)
+	if r.Aborted {
+		b = append(b, `,"aborted":true`...)
+	}
+	return append(b, "}\n"...)
+}
+
+// appendTime appends t as RFC 3339 in UTC with nine decimals, so that lines sort.
+func appendTime(b []byte, t time.Time) []byte {
+	return t.UTC().AppendFormat(b, "2006-01-02T15:04:05.000000000Z")
+}
+
+func appendInt(b []byte, name string, v int64) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':')
+	return strconv.AppendInt(b, v, 10)
+}
+
+func appendText(b []byte, name, text string) []byte {
+	b = append(b, ',', '"')
+	b = append(b, name...)
+	b = append(b, '"', ':', '"')
+	if len(text) > textBytesMax {
+		text = text[:textBytesMax]
+	}
+	b = appendEscaped(b, text)
+	return append(b, '"')
+}
+
+const lowerHex = "0123456789abcdef"
+
+// appendEscaped appends text as the inside of a JSON string. A byte that is no UTF-8
+// becomes U+FFFD; line ends, other control characters and the two separators that some
+// readers take for line ends are escaped, so a record is always one line.
+func appendEscaped(b []byte, text string) []byte {
+	from := 0
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			if c >= ' ' && c != '"' && c != '\\' && c != 0x7f {
+				i++
+				continue
+			}
+			b = append(b, text[from:i]...)
+			if c == '"' || c == '\\' {
+				b = append(b, '\\', c)
+			} else {
+				b = append(b, '\\', 'u', '0', '0', lowerHex[c>>4], lowerHex[c&15])
+			}
+			i++
+			from = i
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		switch {
+		case r == utf8.RuneError && size == 1:
+			b = append(b, text[from:i]...)
+			b = append(b, `\ufffd`...)
+			from = i + 1
+		case r == '\u2028' || r == '\u2029':
+			b = append(b, text[from:i]...)
+			b = append(b, `\u202`...)
+			b = append(b, lowerHex[r&15])
+			from = i + size
+		}
+		i += size
+	}
+	return append(b, text[from:]...)
+}

@@ -1,0 +1,120 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shoal/gateway/edge"
+	"shoal/node/api"
+)
+
+// Config is what a gateway is made of. A field's zero value means its default.
+type Config struct {
+	// S3Addr is the host:port of the S3 API; "" serves none.
+	S3Addr string
+	// AdminAddr is the host:port of management (health, metrics, admin); "" serves none.
+	AdminAddr string
+	// Domains are the names under which buckets are hosts ("s3.example.org" makes
+	// "photos.s3.example.org" the bucket photos).
+	Domains []string
+	// Region is what clients sign for. Default us-east-1.
+	Region string
+
+	// The store. Required where S3Addr is given.
+	Buckets api.Buckets
+	Objects api.Objects
+	Uploads api.Uploads
+	// Credentials is required.
+	Credentials api.Credentials
+	// Health and Admin are required where AdminAddr is given.
+	Health api.Health
+	Admin  api.Admin
+
+	// Logger gets everything but access records. Default: nothing is logged.
+	Logger *slog.Logger
+	// AccessLogDir is where access.log is written; "" writes none.
+	AccessLogDir string
+	// Registerer takes the gateway's metrics, Gatherer gives those of the process.
+	// Defaults: a registry of the gateway's own.
+	Registerer prometheus.Registerer
+	Gatherer   prometheus.Gatherer
+
+	// TLSCert and TLSKey are PEM files. With them the S3 API speaks TLS, and so does
+	// management on an address that is not loopback.
+	TLSCert, TLSKey string
+	// InsecureHTTP allows plain HTTP on addresses that others can reach.
+	InsecureHTTP bool
+	// Limits bound what clients may take.
+	Limits edge.Limits
+	// DrainTimeout is how long requests in flight may go on after Run's context ended.
+	// Default 20 s.
+	DrainTimeout time.Duration
+	// Release is told to operators, never to S3 clients.
+	Release string
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+const (
+	defaultRegion = "us-east-1"
+	defaultDrain  = 20 * time.Second
+	s3Flag        = "--s3"
+	adminFlag     = "--admin"
+)
+
+// Validate reports every problem of the configuration at once.
+func (c *Config) Validate() error {
+	errs := c.Limits.Validate()
+	need := func(ok bool, text string) {
+		if !ok {
+			errs = append(errs, errors.New(text))
+		}
+	}
+	need(c.S3Addr != "" || c.AdminAddr != "", "neither an S3 nor an admin address is given")
+	need(c.Credentials != nil, "no source of credentials is given")
+	need(c.S3Addr == "" || c.Buckets != nil && c.Objects != nil && c.Uploads != nil, "the S3 API needs a store")
+	need(c.AdminAddr == "" || c.Health != nil && c.Admin != nil, "management needs health and admin")
+	need((c.TLSCert == "") == (c.TLSKey == ""), "TLS needs both --tls-cert and --tls-key")
+	need(c.DrainTimeout >= 0, "drain timeout must not be negative")
+	for _, d := range c.Domains {
+		need(validDomain(d), fmt.Sprintf("domain %q is not a host name without port", d))
+	}
+	return errors.Join(errs...)
+}
+
+func validDomain(d string) bool {
+	return d != "" && len(d) <= 253 && net.ParseIP(d) == nil && !strings.ContainsAny(d, ":/ \t*") &&
+		!strings.HasPrefix(d, ".") && !strings.HasSuffix(d, ".")
+}
+
+func (c Config) withDefaults() Config {
+	if c.Region == "" {
+		c.Region = defaultRegion
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.DrainTimeout == 0 {
+		c.DrainTimeout = defaultDrain
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Registerer == nil {
+		own := prometheus.NewRegistry()
+		c.Registerer = own
+		if c.Gatherer == nil {
+			c.Gatherer = own
+		}
+	}
+	if c.Gatherer == nil {
+		c.Gatherer = prometheus.DefaultGatherer
+	}
+	return c
+}

@@ -1,0 +1,10 @@
+// Package gateway is the S3 endpoint and the management endpoint of a process: two
+// HTTP servers over the contract of node/api. It keeps no state between requests.
+//
+// Order of an S3 request: limits, request ID, target (bucket and key, decoded once),
+// operation, signature, principal, operation, access record. Deny is the default: an
+// operation runs only for a principal that was proven and is allowed.
+//
+// Nothing here decides what an operation means (gateway/s3op), whether a signature is
+// right (gateway/sigv4) or what an error is called (gateway/s3err).
+package gateway

@@ -1,0 +1,210 @@
+package edge
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"time"
+)
+
+// ErrTooSlow is returned by Reader and Writer when the client does not keep up. It is
+// an os.ErrDeadlineExceeded.
+var ErrTooSlow error = tooSlow{}
+
+type tooSlow struct{}
+
+func (tooSlow) Error() string        { return "client is too slow" }
+func (tooSlow) Is(target error) bool { return target == os.ErrDeadlineExceeded }
+
+const (
+	// drainBytesMax is how much of an unwanted body is read so that the client sees the answer.
+	drainBytesMax = 64 << 20
+	// keepBytesMax is the largest rest of a body that is read to keep the connection.
+	keepBytesMax = 256 << 10
+)
+
+// Reader reads a request's body and ends slow ones. Only time spent waiting for the
+// client counts. It is for one goroutine.
+type Reader struct {
+	body    io.ReadCloser
+	control *http.ResponseController
+	limits  *Limits
+	until   time.Time // deadline in force
+	waited  time.Duration
+	moved   int64 // bytes since waited was 0
+	read    int64
+	ended   bool // Read gave io.EOF
+	failed  bool
+}
+
+// NewReader wraps the body of r. w must be the writer that net/http gave with r, and
+// r.Body must not be replaced: net/http looks at it to know whether the client still
+// waits for leave to send.
+func (s *Server) NewReader(w http.ResponseWriter, r *http.Request) *Reader {
+	return &Reader{body: r.Body, control: http.NewResponseController(w), limits: &s.limits, ended: r.Body == http.NoBody}
+}
+
+// Read reads from the client. A client that stalls gives ErrTooSlow.
+func (r *Reader) Read(p []byte) (int, error) {
+	if r.ended {
+		return 0, io.EOF
+	}
+	start := time.Now()
+	if r.until.Sub(start) < r.limits.StallTimeout*3/4 {
+		r.until = start.Add(r.limits.StallTimeout)
+		if err := r.control.SetReadDeadline(r.until); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return 0, err
+		}
+	}
+	n, err := r.body.Read(p)
+	r.read += int64(n)
+	r.moved += int64(n)
+	r.waited += time.Since(start)
+	switch {
+	case err == io.EOF:
+		r.ended = true
+		// net/http goes on watching the connection; a deadline left behind would make
+		// it take a request that is still being worked on for one that was given up.
+		r.control.SetReadDeadline(time.Time{})
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		r.failed = true
+		err = ErrTooSlow
+	case err != nil:
+		r.failed = true
+	case r.waited >= r.limits.StallTimeout:
+		if r.moved < r.limits.RateMin*int64(r.waited/time.Second) {
+			r.failed = true
+			return n, ErrTooSlow
+		}
+		r.waited, r.moved = 0, 0
+	}
+	return n, err
+}
+
+// Received is the number of bytes read so far.
+func (r *Reader) Received() int64 { return r.read }
+
+// Unread says whether bytes of the body may still come.
+func (r *Reader) Unread() bool { return !r.ended }
+
+// Abandon is called before an answer is written to a request whose body was not read
+// to its end. A short rest is left to net/http, which reads it and keeps the
+// connection; behind a longer one the connection ends.
+func (r *Reader) Abandon(w http.ResponseWriter, req *http.Request) {
+	if r.ended {
+		return
+	}
+	rest := req.ContentLength - r.read
+	if req.ContentLength < 0 || rest > keepBytesMax || r.failed || r.waitsForLeave(req) {
+		w.Header().Set("Connection", "close")
+	}
+	r.control.SetReadDeadline(time.Now().Add(drainTimeout))
+}
+
+// Drain is called after the answer to an abandoned request was written. A client that
+// is still sending would be cut off by the closing connection before it reads the
+// answer, so some of the rest is read, for a moment.
+func (r *Reader) Drain(req *http.Request) {
+	if r.ended || r.failed || r.waitsForLeave(req) {
+		return
+	}
+	if rest := req.ContentLength - r.read; req.ContentLength >= 0 && rest <= keepBytesMax {
+		return
+	}
+	if r.control.Flush() == nil {
+		io.CopyN(io.Discard, r.body, drainBytesMax)
+	}
+}
+
+// waitsForLeave says that the client waits for "100 Continue" before it sends: to read
+// would be to ask for the body.
+func (r *Reader) waitsForLeave(req *http.Request) bool {
+	return r.read == 0 && r.until.IsZero() && req.Header.Get("Expect") != ""
+}
+
+// writeBytesMax bounds one write, so that its deadline speaks of progress and not of
+// the size of the caller's buffer.
+const writeBytesMax = 256 << 10
+
+// Writer writes an answer and ends when the client does not take it. It records what
+// was sent. It is for one goroutine.
+type Writer struct {
+	http.ResponseWriter
+	control *http.ResponseController
+	limits  *Limits
+	until   time.Time // deadline in force
+	status  int
+	sent    int64
+	failed  error
+}
+
+// NewWriter wraps w. started is when the request's head had been read, from which
+// net/http's own deadline runs.
+func (s *Server) NewWriter(w http.ResponseWriter, started time.Time) *Writer {
+	return &Writer{
+		ResponseWriter: w, control: http.NewResponseController(w), limits: &s.limits,
+		until: started.Add(s.limits.StallTimeout),
+	}
+}
+
+// WriteHeader sends the head.
+func (w *Writer) WriteHeader(status int) {
+	if status >= http.StatusOK && w.status == 0 {
+		w.status = status
+		w.renew()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write sends bytes of the body in pieces, each with a deadline of its own.
+func (w *Writer) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.failed != nil {
+		return 0, w.failed
+	}
+	total := 0
+	for {
+		piece := p[total:min(total+writeBytesMax, len(p))]
+		w.renew()
+		n, err := w.ResponseWriter.Write(piece)
+		total += n
+		w.sent += int64(n)
+		if err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				err = ErrTooSlow
+			}
+			w.failed = err
+			return total, err
+		}
+		if total == len(p) {
+			return total, nil
+		}
+	}
+}
+
+// renew moves the deadline when a quarter of it has passed.
+func (w *Writer) renew() {
+	now := time.Now()
+	if w.until.Sub(now) < w.limits.StallTimeout*3/4 {
+		w.until = now.Add(w.limits.StallTimeout)
+		w.control.SetWriteDeadline(w.until)
+	}
+}
+
+// Flush sends what is buffered.
+func (w *Writer) Flush() { w.control.Flush() }
+
+// Unwrap gives the writer of net/http.
+func (w *Writer) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// Status is the status sent, 0 when no head was sent yet.
+func (w *Writer) Status() int { return w.status }
+
+// Sent is the number of body bytes sent.
+func (w *Writer) Sent() int64 { return w.sent }
+
+// Failed is the error that broke the answer off, nil when none did.
+func (w *Writer) Failed() error { return w.failed }

@@ -1,0 +1,157 @@
+package edge
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+)
+
+// connTable counts connections and knows which of them wait for a request.
+type connTable struct {
+	max, perAddressMax int
+
+	mu        sync.Mutex
+	conns     map[net.Conn]*tracked // guarded by mu
+	addresses map[netip.Addr]int    // guarded by mu
+	idle      *list.List            // of *tracked, longest idle first; guarded by mu
+	refused   uint64                // guarded by mu
+}
+
+// tracked is one connection. net/http may show it wrapped in TLS, so it is found by
+// its transport connection.
+type tracked struct {
+	conn    net.Conn
+	address netip.Addr
+	waiting *list.Element // in idle, or nil while a request is served
+}
+
+func newConnTable(l Limits) *connTable {
+	return &connTable{
+		max: l.ConnectionsMax, perAddressMax: l.ConnectionsPerAddressMax,
+		conns: make(map[net.Conn]*tracked), addresses: make(map[netip.Addr]int), idle: list.New(),
+	}
+}
+
+// admit takes a new connection in, making room if need be. It returns false when the
+// connection must be closed.
+func (t *connTable) admit(conn net.Conn) bool {
+	address := addressOf(conn)
+	var victim net.Conn
+	t.mu.Lock()
+	ok := t.perAddressMax <= 0 || address.IsLoopback() || t.addresses[address] < t.perAddressMax
+	if ok && len(t.conns) >= t.max {
+		if first := t.idle.Front(); first != nil {
+			old := first.Value.(*tracked)
+			t.drop(old)
+			victim = old.conn
+		} else {
+			ok = false
+		}
+	}
+	if ok {
+		one := &tracked{conn: conn, address: address}
+		one.waiting = t.idle.PushBack(one)
+		t.conns[conn] = one
+		t.addresses[address]++
+	} else {
+		t.refused++
+	}
+	t.mu.Unlock()
+	if victim != nil {
+		victim.Close()
+	}
+	return ok
+}
+
+// drop forgets a connection. The caller holds mu.
+func (t *connTable) drop(one *tracked) {
+	delete(t.conns, one.conn)
+	if one.waiting != nil {
+		t.idle.Remove(one.waiting)
+		one.waiting = nil
+	}
+	if t.addresses[one.address]--; t.addresses[one.address] <= 0 {
+		delete(t.addresses, one.address)
+	}
+}
+
+// state follows a connection through its life; it is http.Server.ConnState. A
+// connection whose request head has not come whole counts as idle: net/http calls it
+// active from its first byte on, so it is the request that makes it busy.
+func (t *connTable) state(conn net.Conn, s http.ConnState) {
+	if s != http.StateIdle && s != http.StateClosed && s != http.StateHijacked {
+		return
+	}
+	conn = transportOf(conn)
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	one := t.conns[conn]
+	if one == nil {
+		return
+	}
+	switch {
+	case s != http.StateIdle:
+		t.drop(one)
+	case one.waiting == nil:
+		one.waiting = t.idle.PushBack(one)
+	default:
+		t.idle.MoveToBack(one.waiting)
+	}
+}
+
+// busy marks a connection as serving a request.
+func (t *connTable) busy(one *tracked) {
+	t.mu.Lock()
+	if one.waiting != nil {
+		t.idle.Remove(one.waiting)
+		one.waiting = nil
+	}
+	t.mu.Unlock()
+}
+
+// find gives the entry of a connection, nil when it was dropped.
+func (t *connTable) find(conn net.Conn) *tracked {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.conns[transportOf(conn)]
+}
+
+func (t *connTable) counts() (open int, refused uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.conns), t.refused
+}
+
+// transportOf gives the connection under TLS.
+func transportOf(conn net.Conn) net.Conn {
+	if under, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return under.NetConn()
+	}
+	return conn
+}
+
+func addressOf(conn net.Conn) netip.Addr {
+	if tcp, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
+
+// countedListener admits connections to a table.
+type countedListener struct {
+	net.Listener
+	table *connTable
+}
+
+// Accept gives the next connection that is admitted; others are closed at once.
+func (l *countedListener) Accept() (net.Conn, error) {
+	for {
+		conn, err := l.Listener.Accept()
+		if err != nil || l.table.admit(conn) {
+			return conn, err
+		}
+		conn.Close()
+	}
+}

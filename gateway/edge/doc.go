@@ -1,0 +1,15 @@
+// Package edge is where connections meet the gateway: listeners, TLS, and the limits
+// that keep one client from starving the others. It knows HTTP but nothing of S3.
+//
+// What it holds against a hostile or slow client:
+//
+//   - A request head must arrive whole within HeaderTimeout and HeaderBytesMax.
+//   - A body, in either direction, must keep moving: no single wait beyond
+//     StallTimeout, and no crawl below RateMin while the gateway is ready for more.
+//     Long transfers that move live as long as they like.
+//   - Connections are counted, in all and by address. When all are taken, the
+//     connection that has been idle longest gives way to a new one.
+//   - Requests in flight are counted; the one too many is told to come back later.
+//
+// Plain HTTP is for loopback addresses, unless the operator insists.
+package edge

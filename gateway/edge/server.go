@@ -1,0 +1,111 @@
+package edge
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Server is an http.Server within limits. It speaks HTTP/1.1 alone, as S3 does.
+type Server struct {
+	http     *http.Server
+	listener net.Listener
+	table    *connTable
+	limits   Limits
+	inFlight atomic.Int64
+}
+
+// Config is what a server is made of.
+type Config struct {
+	Listener net.Listener
+	TLS      *tls.Config // nil for plain HTTP
+	Handler  http.Handler
+	// Busy answers requests above the limit. It must not read their bodies.
+	Busy   http.Handler
+	Limits Limits
+	Logger *slog.Logger
+}
+
+type connKey struct{}
+
+// NewServer makes a server for a bound listener, which it owns from here on.
+func NewServer(cfg Config) *Server {
+	limits := cfg.Limits.withDefaults()
+	s := &Server{table: newConnTable(limits), limits: limits}
+	s.listener = &countedListener{Listener: cfg.Listener, table: s.table}
+	if cfg.TLS != nil {
+		s.listener = tls.NewListener(s.listener, cfg.TLS)
+	}
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	s.http = &http.Server{
+		Handler:           s.limit(cfg.Handler, cfg.Busy),
+		Protocols:         protocols,
+		ReadHeaderTimeout: limits.HeaderTimeout,
+		IdleTimeout:       limits.IdleTimeout,
+		// Writer renews this deadline while an answer moves.
+		WriteTimeout:   limits.StallTimeout,
+		MaxHeaderBytes: limits.HeaderBytesMax - 4096, // net/http reads that much more before it refuses
+		ConnState:      s.table.state,
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			return context.WithValue(ctx, connKey{}, s.table.find(c))
+		},
+		ErrorLog: slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),
+	}
+	return s
+}
+
+// limit counts requests in flight.
+func (s *Server) limit(next, busy http.Handler) http.Handler {
+	most := int64(s.limits.RequestsMax)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if one, ok := r.Context().Value(connKey{}).(*tracked); ok && one != nil {
+			s.table.busy(one)
+		}
+		defer s.inFlight.Add(-1)
+		if s.inFlight.Add(1) > most {
+			busy.ServeHTTP(w, r)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Limits are those in force.
+func (s *Server) Limits() Limits { return s.limits }
+
+// Addr is where the server listens.
+func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// InFlight is the number of requests being served.
+func (s *Server) InFlight() int64 { return s.inFlight.Load() }
+
+// Connections is the number of open connections, and of those refused so far.
+func (s *Server) Connections() (open int, refused uint64) { return s.table.counts() }
+
+// Serve serves until Shutdown or Close, and then returns http.ErrServerClosed. Requests
+// get contexts made from base, which should outlive the drain.
+func (s *Server) Serve(base context.Context) error {
+	s.http.BaseContext = func(net.Listener) context.Context { return base }
+	return s.http.Serve(s.listener)
+}
+
+// Shutdown stops accepting, closes idle connections and waits for requests in flight
+// until ctx ends; then it breaks them off.
+func (s *Server) Shutdown(ctx context.Context) error {
+	err := s.http.Shutdown(ctx)
+	if err != nil {
+		s.http.Close()
+	}
+	return err
+}
+
+// Close gives the listener back without serving.
+func (s *Server) Close() error { return s.listener.Close() }
+
+// drainTimeout bounds how long the rest of an unwanted body is read.
+const drainTimeout = 3 * time.Second

@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"shoal/gateway/audit"
+	"shoal/gateway/edge"
+	"shoal/gateway/s3err"
+	"shoal/gateway/s3op"
+	"shoal/node/api"
+)
+
+// rootPrincipal is the one principal that there is: the store's own. It may do everything.
+const rootPrincipal = "root"
+
+// unrouted names requests that ended before an operation was found.
+const unrouted = "Unrouted"
+
+// exchange is one S3 request with its answer.
+type exchange struct {
+	*handler
+	r       *http.Request
+	w       *edge.Writer
+	body    *edge.Reader
+	target  target
+	op      string // operation name
+	user    string
+	keyID   string
+	id      string
+	ids     [2]string // values of the two ID headers
+	started time.Time
+	failure *s3err.Error // what the client was told
+	aborted bool         // the answer was begun and not finished
+}
+
+// serve runs a request through its stations.
+func (x *exchange) serve(ctx context.Context) {
+	defer x.record()
+	defer x.rescue()
+	err := x.run(ctx)
+	if err != nil {
+		x.fail(err)
+	}
+	if x.body.Unread() {
+		x.body.Drain(x.r)
+	}
+}
+
+// run is the order of a request.
+func (x *exchange) run(ctx context.Context) error {
+	var err error
+	if x.target, err = x.hosts.parse(x.r); err != nil {
+		return err
+	}
+	t := &x.target
+	op := s3op.Match(x.r.Method, t.bucket, t.key, t.query, x.r.Header)
+	x.op = op.Name
+	auth, err := x.verifier.Authenticate(ctx, x.r)
+	if err != nil {
+		return err
+	}
+	x.keyID, x.user = auth.AccessKeyID, auth.Principal
+	if auth.Anonymous || auth.Principal != rootPrincipal {
+		return s3err.New(s3err.AccessDenied)
+	}
+	req := &s3op.Request{
+		HTTP: x.r, Bucket: t.bucket, Key: t.key, Query: t.query,
+		RequestID: x.id, Principal: auth.Principal, Now: x.started,
+	}
+	if x.r.Method == http.MethodPut || x.r.Method == http.MethodPost {
+		body, err := auth.Payload.Wrap(x.body, x.r.ContentLength)
+		if err != nil {
+			return err
+		}
+		req.Body = body
+	}
+	return op.Serve(ctx, x.service, req, x.w)
+}
+
+// fail answers with an error document, or breaks an answer off that was begun.
+func (x *exchange) fail(err error) {
+	x.failure = s3err.From(err)
+	x.logFailure(err)
+	if x.w.Status() != 0 {
+		x.aborted = true
+		panic(http.ErrAbortHandler)
+	}
+	x.body.Abandon(x.w, x.r)
+	if x.failure.Code == s3err.RequestTimeout {
+		x.w.Header().Set("Connection", "close")
+	}
+	s3err.WriteXML(x.w, x.failure, s3err.Request{
+		Method: x.r.Method, Resource: x.target.path, RequestID: x.id, HostID: x.hostID,
+	})
+}
+
+// logFailure says in the log what the client is not told.
+func (x *exchange) logFailure(err error) {
+	level := slog.LevelDebug
+	switch kind := api.KindOf(err); {
+	case x.failure.Status != http.StatusInternalServerError:
+	case kind == api.Canceled:
+	default:
+		level = slog.LevelError
+	}
+	x.logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request failed",
+		slog.String("request_id", x.id), slog.String("operation", x.op),
+		slog.String("code", string(x.failure.Code)), slog.Any("err", err))
+}
+
+// rescue turns a panic of an operation into an answer, so that the process lives. A
+// panic with http.ErrAbortHandler goes on to net/http, which breaks the connection.
+func (x *exchange) rescue() {
+	v := recover()
+	if v == nil {
+		return
+	}
+	if err, ok := v.(error); ok && errors.Is(err, http.ErrAbortHandler) {
+		x.aborted = true
+		panic(http.ErrAbortHandler)
+	}
+	x.logger.Error("operation panicked", "request_id", x.id, "operation", x.op,
+		"panic", v, "stack", string(debug.Stack()))
+	if x.w.Status() != 0 {
+		x.aborted = true
+		panic(http.ErrAbortHandler)
+	}
+	x.failure = s3err.New(s3err.InternalError)
+	x.w.Header().Set("Connection", "close")
+	s3err.WriteXML(x.w, x.failure, s3err.Request{
+		Method: x.r.Method, Resource: x.target.path, RequestID: x.id, HostID: x.hostID,
+	})
+}
+
+// record leaves the access record and counts the request. It runs whatever happened.
+func (x *exchange) record() {
+	took := x.now().Sub(x.started)
+	received := x.body.Received()
+	x.metrics.observe(x.op, x.w.Status(), took, received, x.w.Sent())
+	if x.access == nil {
+		return
+	}
+	rec := audit.Record{
+		Time: x.started, RemoteAddr: x.r.RemoteAddr, User: x.user, AccessKeyID: x.keyID,
+		Method: x.r.Method, Bucket: x.target.bucket, Key: x.target.key, Operation: x.op,
+		Status: x.w.Status(), BytesSent: x.w.Sent(), BytesReceived: received,
+		UserAgent: x.r.UserAgent(), Duration: took, RequestID: x.id,
+		Aborted: x.aborted || x.w.Failed() != nil,
+	}
+	if x.failure != nil {
+		rec.ErrorCode = string(x.failure.Code)
+	}
+	x.access.Append(&rec)
+}

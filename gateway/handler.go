@@ -1,0 +1,98 @@
+package gateway
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"shoal/gateway/audit"
+	"shoal/gateway/edge"
+	"shoal/gateway/s3err"
+	"shoal/gateway/s3op"
+	"shoal/gateway/sigv4"
+)
+
+// handler serves S3 requests. It is shared by all of them and not written after New.
+type handler struct {
+	hosts    hosts
+	verifier *sigv4.Verifier
+	service  *s3op.Service
+	access   *audit.Log // nil keeps no access log
+	metrics  *metrics
+	server   *edge.Server
+	logger   *slog.Logger
+	hostID   string
+	now      func() time.Time
+}
+
+func newVerifier(cfg Config) *sigv4.Verifier {
+	return sigv4.New(sigv4.Config{
+		Credentials:  cfg.Credentials,
+		Regions:      []string{cfg.Region},
+		GlobalRegion: asksLocation,
+		Now:          cfg.Now,
+	})
+}
+
+// asksLocation finds GetBucketLocation, which clients send to learn the region and
+// therefore sign for us-east-1.
+func asksLocation(r *http.Request) bool {
+	if r.Method != http.MethodGet {
+		return false
+	}
+	for rest := r.URL.RawQuery; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		if name, _, _ := strings.Cut(pair, "="); name == "location" {
+			return true
+		}
+	}
+	return false
+}
+
+// newRouter makes the HTTP layer: every method and every path leads to the handler,
+// which reads the request line itself.
+func newRouter(h *handler) http.Handler {
+	e := echo.New()
+	e.RouteNotFound("/*", h.serveEcho)
+	e.RouteNotFound("", h.serveEcho)
+	return e
+}
+
+func (h *handler) serveEcho(c echo.Context) error {
+	h.serve(c.Response().Writer, c.Request())
+	return nil
+}
+
+// serve answers one request. It may panic with http.ErrAbortHandler.
+func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
+	x := h.newExchange(w, r)
+	x.serve(r.Context())
+}
+
+// busy answers the request that is one too many.
+func (h *handler) busy(w http.ResponseWriter, r *http.Request) {
+	x := h.newExchange(w, r)
+	defer x.record()
+	x.target.path, _ = requestURI(r)
+	e := s3err.New(s3err.SlowDown)
+	e.RetryAfter = time.Second
+	x.fail(e)
+}
+
+func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	x := &exchange{handler: h, r: r, op: unrouted, id: newRequestID(), started: h.now()}
+	x.w = h.server.NewWriter(w, x.started)
+	x.body = h.server.NewReader(w, r)
+	x.ids = [2]string{x.id, h.hostID}
+	head := w.Header()
+	head["X-Amz-Request-Id"] = x.ids[0:1:1]
+	head["X-Amz-Id-2"] = x.ids[1:2:2]
+	head["Server"] = serverName
+	return x
+}
+
+var serverName = []string{"shoal"}

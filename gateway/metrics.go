@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shoal/gateway/edge"
+)
+
+// metrics counts requests. Labels are operation names of the S3 model and HTTP
+// statuses, so their number is bounded whatever clients send.
+type metrics struct {
+	requests *prometheus.CounterVec
+	seconds  *prometheus.HistogramVec
+	received prometheus.Counter
+	sent     prometheus.Counter
+
+	mu       sync.RWMutex
+	counters map[requestLabels]prometheus.Counter // guarded by mu
+	timers   map[string]prometheus.Observer       // guarded by mu
+}
+
+type requestLabels struct {
+	operation string
+	status    int
+}
+
+func newMetrics(reg prometheus.Registerer, server *edge.Server) (*metrics, error) {
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_gateway_requests_total", Help: "S3 requests answered, by operation and status.",
+		}, []string{"operation", "status"}),
+		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "shoal_gateway_request_seconds", Help: "Time from a request's head to the end of its answer.",
+			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 60},
+		}, []string{"operation"}),
+		received: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shoal_gateway_received_bytes_total", Help: "Bytes of request bodies received, framing included.",
+		}),
+		sent: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
+		}),
+		counters: make(map[requestLabels]prometheus.Counter),
+		timers:   make(map[string]prometheus.Observer),
+	}
+	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
+		}, func() float64 { return float64(server.InFlight()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "shoal_gateway_open_connections", Help: "Connections to the S3 API.",
+		}, func() float64 { open, _ := server.Connections(); return float64(open) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shoal_gateway_refused_connections_total", Help: "Connections closed at once since too many were open.",
+		}, func() float64 { _, refused := server.Connections(); return float64(refused) }),
+	}
+	for _, c := range all {
+		if err := reg.Register(c); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
+}
+
+// observe counts one request.
+func (m *metrics) observe(operation string, status int, took time.Duration, received, sent int64) {
+	labels := requestLabels{operation, status}
+	m.mu.RLock()
+	counter, timer := m.counters[labels], m.timers[operation]
+	m.mu.RUnlock()
+	if counter == nil || timer == nil {
+		counter = m.requests.WithLabelValues(operation, strconv.Itoa(status))
+		timer = m.seconds.WithLabelValues(operation)
+		m.mu.Lock()
+		m.counters[labels], m.timers[operation] = counter, timer
+		m.mu.Unlock()
+	}
+	counter.Inc()
+	timer.Observe(took.Seconds())
+	if received > 0 {
+		m.received.Add(float64(received))
+	}
+	if sent > 0 {
+		m.sent.Add(float64(sent))
+	}
+}

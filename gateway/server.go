@@ -1,0 +1,179 @@
+package gateway
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+
+	"golang.org/x/sync/errgroup"
+
+	"shoal/gateway/admin"
+	"shoal/gateway/audit"
+	"shoal/gateway/edge"
+	"shoal/gateway/s3op"
+)
+
+// Server is a gateway with its listeners bound.
+type Server struct {
+	cfg      Config
+	s3       *edge.Server // nil when not served
+	admin    *edge.Server // nil when not served
+	access   *audit.Log   // nil when not kept
+	draining atomic.Bool
+}
+
+// New binds the listeners. Requests are accepted once Run is called; until then
+// connections wait. An error is one line that says what to do.
+func New(cfg Config) (*Server, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("gateway: %w", err)
+	}
+	s := &Server{cfg: cfg.withDefaults()}
+	var secure *tls.Config
+	if cfg.TLSCert != "" {
+		var err error
+		if secure, err = edge.LoadTLS(cfg.TLSCert, cfg.TLSKey); err != nil {
+			return nil, err
+		}
+	}
+	if err := errors.Join(s.openS3(secure), s.openAdmin(secure)); err != nil {
+		s.close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// openS3 binds the S3 API and opens its access log.
+func (s *Server) openS3(secure *tls.Config) error {
+	cfg := s.cfg
+	if cfg.S3Addr == "" {
+		return nil
+	}
+	listener, err := edge.Listen(edge.Endpoint{Address: cfg.S3Addr, Flag: s3Flag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
+	if err != nil {
+		return err
+	}
+	if cfg.AccessLogDir != "" {
+		s.access, err = audit.Open(audit.Config{Dir: cfg.AccessLogDir, Logger: cfg.Logger})
+		if err != nil {
+			listener.Close()
+			return err
+		}
+	}
+	h := &handler{
+		hosts: newHosts(cfg.Domains), verifier: newVerifier(cfg), access: s.access,
+		service: &s3op.Service{Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Region: cfg.Region, Logger: cfg.Logger},
+		logger:  cfg.Logger, hostID: newHostID(), now: cfg.Now,
+	}
+	s.s3 = edge.NewServer(edge.Config{
+		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy),
+		Limits: cfg.Limits, Logger: cfg.Logger,
+	})
+	h.server = s.s3
+	h.metrics, err = newMetrics(cfg.Registerer, s.s3)
+	return err
+}
+
+// openAdmin binds the management port. It speaks TLS exactly where others can reach it
+// and a certificate is given.
+func (s *Server) openAdmin(secure *tls.Config) error {
+	cfg := s.cfg
+	if cfg.AdminAddr == "" {
+		return nil
+	}
+	listener, err := edge.Listen(edge.Endpoint{Address: cfg.AdminAddr, Flag: adminFlag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
+	if err != nil {
+		return err
+	}
+	if edge.IsLoopback(listener.Addr()) {
+		secure = nil
+	}
+	h := admin.New(admin.Config{
+		Credentials: cfg.Credentials, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin,
+		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
+	})
+	s.admin = edge.NewServer(edge.Config{
+		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy),
+		Limits: cfg.Limits, Logger: cfg.Logger,
+	})
+	return nil
+}
+
+// Addrs gives the bound addresses, nil for what is not served.
+func (s *Server) Addrs() (s3, admin net.Addr) {
+	if s.s3 != nil {
+		s3 = s.s3.Addr()
+	}
+	if s.admin != nil {
+		admin = s.admin.Addr()
+	}
+	return s3, admin
+}
+
+// Run serves until ctx ends. Then it refuses new connections, lets requests in flight
+// go on for DrainTimeout, writes the last access records, and returns nil; health is
+// answered throughout. Any other end is an error. It is called once.
+func (s *Server) Run(ctx context.Context) error {
+	// Requests and the access log outlive ctx by the drain.
+	base, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	logs, stopLogs := context.WithCancel(base)
+	defer stopLogs()
+	var writers errgroup.Group
+	if s.access != nil {
+		writers.Go(func() error { return s.access.Run(logs) })
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	for _, e := range []*edge.Server{s.s3, s.admin} {
+		if e == nil {
+			continue
+		}
+		g.Go(func() error {
+			if err := e.Serve(base); !errors.Is(err, http.ErrServerClosed) {
+				return fmt.Errorf("serve %v: %w", e.Addr(), err)
+			}
+			return nil
+		})
+	}
+	g.Go(func() error {
+		<-gctx.Done()
+		return s.drain(base)
+	})
+	err := g.Wait()
+	stopLogs()
+	return errors.Join(err, writers.Wait())
+}
+
+// drain ends both servers, management last.
+func (s *Server) drain(base context.Context) error {
+	s.draining.Store(true)
+	ctx, cancel := context.WithTimeout(base, s.cfg.DrainTimeout)
+	defer cancel()
+	if s.s3 != nil {
+		if err := s.s3.Shutdown(ctx); err != nil {
+			s.cfg.Logger.Warn("requests were broken off at the end of the drain", "err", err, "requests", s.s3.InFlight())
+		}
+	}
+	if s.admin != nil {
+		if err := s.admin.Shutdown(ctx); err != nil {
+			s.cfg.Logger.Warn("management requests were broken off at the end of the drain", "err", err)
+		}
+	}
+	return nil
+}
+
+// close gives listeners back when New fails.
+func (s *Server) close() {
+	for _, e := range []*edge.Server{s.s3, s.admin} {
+		if e != nil {
+			e.Close()
+		}
+	}
+	if s.access != nil {
+		s.access.Close()
+	}
+}
