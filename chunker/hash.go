@@ -8,9 +8,9 @@ import (
 	"lukechampine.com/blake3/guts"
 )
 
-// BLAKE3 is a binary tree over pieces of 1 KiB. The functions here walk that tree over the caller's
-// memory, with no copy and on the caller's goroutine: a request that hashes four shards should not
-// fan out into a thousand goroutines, as hashing a chunk with the library's front end would.
+// BLAKE3 is a binary tree over pieces of 1 KiB. The functions here walk that tree on the caller's
+// goroutine: a request that hashes four shards should not fan out into a thousand goroutines, as
+// hashing a chunk with the library's front end would.
 
 const (
 	// HashGroupSize is the number of payload bytes under one leaf of an outboard: the grain at which
@@ -31,7 +31,9 @@ func OutboardSize(payloadLen int) int {
 
 // HashShard returns the BLAKE3-256 hash of payload. It does not allocate.
 func HashShard(payload []byte) ShardHash {
-	return finish(hashTree(payload, 0, nil), guts.FlagRoot)
+	w := windows.Get().(*window)
+	defer windows.Put(w)
+	return finish(w.hashTree(payload, 0, nil), guts.FlagRoot)
 }
 
 // HashShardOutboard returns the hash of payload and appends to out the outboard of its hash tree,
@@ -47,7 +49,9 @@ func HashShardOutboard(payload, out []byte) (outboard []byte, hash ShardHash) {
 	}
 	out = out[:start+size]
 	binary.LittleEndian.PutUint64(out[start:], uint64(len(payload)))
-	hash = finish(hashTree(payload, 0, out[start+outboardHead:]), guts.FlagRoot)
+	w := windows.Get().(*window)
+	defer windows.Put(w)
+	hash = finish(w.hashTree(payload, 0, out[start+outboardHead:]), guts.FlagRoot)
 	return out, hash
 }
 
@@ -88,7 +92,9 @@ func VerifyRange(outboard []byte, payloadLen int, want ShardHash, off int, data 
 		binary.LittleEndian.Uint64(outboard) != uint64(payloadLen) {
 		return false
 	}
-	w := rangeWalk{off: off, end: end, data: data}
+	window := windows.Get().(*window)
+	defer windows.Put(window)
+	w := rangeWalk{off: off, end: end, data: data, window: window}
 	return w.verify(outboard[outboardHead:], 0, payloadLen, [hashSize]byte(want), guts.FlagRoot)
 }
 
@@ -100,41 +106,38 @@ func nodesSize(n int) int { return OutboardSize(n) - outboardHead }
 
 // hashTree hashes the subtree over p, whose first piece has the index counter, and returns its top
 // node, not yet compressed. When nodes is not nil it receives the inner nodes in pre-order.
-func hashTree(p []byte, counter uint64, nodes []byte) guts.Node {
+func (w *window) hashTree(p []byte, counter uint64, nodes []byte) guts.Node {
 	if len(p) <= simdSize {
-		return hashLeaf(p, counter)
+		return w.hashLeaf(p, counter)
 	}
 	mid := leftLen(len(p))
 	var l, r [8]uint32
 	if nodes == nil || len(p) <= HashGroupSize {
-		l = guts.ChainingValue(hashTree(p[:mid], counter, nil))
-		r = guts.ChainingValue(hashTree(p[mid:], counter+uint64(mid)/guts.ChunkSize, nil))
+		l = guts.ChainingValue(w.hashTree(p[:mid], counter, nil))
+		r = guts.ChainingValue(w.hashTree(p[mid:], counter+uint64(mid)/guts.ChunkSize, nil))
 		return guts.ParentNode(l, r, &guts.IV, 0)
 	}
 	split := 2*hashSize + nodesSize(mid)
-	l = guts.ChainingValue(hashTree(p[:mid], counter, nodes[2*hashSize:split]))
-	r = guts.ChainingValue(hashTree(p[mid:], counter+uint64(mid)/guts.ChunkSize, nodes[split:]))
+	l = guts.ChainingValue(w.hashTree(p[:mid], counter, nodes[2*hashSize:split]))
+	r = guts.ChainingValue(w.hashTree(p[mid:], counter+uint64(mid)/guts.ChunkSize, nodes[split:]))
 	putWords(nodes[:hashSize], &l)
 	putWords(nodes[hashSize:2*hashSize], &r)
 	return guts.ParentNode(l, r, &guts.IV, 0)
 }
 
-// tails holds buffers for the last, short piece of a payload: the vector code reads a whole
-// simdSize bytes whatever the length is.
-var tails = sync.Pool{New: func() any { return new([simdSize]byte) }}
+// window is where the vector code reads its input. It reads 16 pieces side by side, 1 KiB apart and in
+// full whatever the length is, so it wants them in the nearest cache: copying them there first takes
+// a third less time than letting it read the payload where it lies.
+type window [simdSize]byte
 
-func hashLeaf(p []byte, counter uint64) guts.Node {
+var windows = sync.Pool{New: func() any { return new(window) }}
+
+func (w *window) hashLeaf(p []byte, counter uint64) guts.Node {
 	if len(p) <= guts.ChunkSize {
 		return guts.CompressChunk(p, &guts.IV, counter, 0)
 	}
-	if len(p) == simdSize {
-		return guts.CompressBuffer((*[simdSize]byte)(p), simdSize, &guts.IV, counter, 0)
-	}
-	buf := tails.Get().(*[simdSize]byte)
-	n := copy(buf[:], p)
-	node := guts.CompressBuffer(buf, n, &guts.IV, counter, 0)
-	tails.Put(buf)
-	return node
+	n := copy(w[:], p)
+	return guts.CompressBuffer((*[simdSize]byte)(w), n, &guts.IV, counter, 0)
 }
 
 // finish compresses a node into its 32 bytes.
@@ -182,6 +185,7 @@ func verifyNode(nodes []byte, n int, want [hashSize]byte, flags uint32) bool {
 type rangeWalk struct {
 	off, end int
 	data     []byte
+	window   *window
 }
 
 func (w *rangeWalk) verify(nodes []byte, pos, n int, want [hashSize]byte, flags uint32) bool {
@@ -190,7 +194,7 @@ func (w *rangeWalk) verify(nodes []byte, pos, n int, want [hashSize]byte, flags 
 	}
 	if n <= HashGroupSize {
 		p := w.data[pos-w.off : pos-w.off+n]
-		return finish(hashTree(p, uint64(pos)/guts.ChunkSize, nil), flags) == want
+		return finish(w.window.hashTree(p, uint64(pos)/guts.ChunkSize, nil), flags) == want
 	}
 	if !verifyParent(nodes, want, flags) {
 		return false
