@@ -1,0 +1,78 @@
+package consensus
+
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// rest lets idle groups do without ticks. A group whose replicas all hold the same log needs no heartbeats while nothing happens, as long
+// as somebody else watches the nodes: PeerDown wakes it, and so does every message, proposal and read.
+type rest struct {
+	// idle counts the ticks without activity.
+	idle int
+}
+
+func (r *rest) enabled(g *group) bool { return g.c.cfg.QuiesceTicks >= 0 }
+
+// noteActivity wakes a resting group for anything but the passing of time.
+func (g *group) noteActivity(in *inbox) {
+	active := len(in.props)+len(in.reads)+len(in.appended)+len(in.applied) > 0
+	for i := range in.signals {
+		if k := in.signals[i].kind; k != signalTrim && k != signalPeerDown && k != signalPeerUp {
+			active = true
+		}
+	}
+	for i := range in.msgs {
+		m := &in.msgs[i]
+		if m.kind == itemRaft {
+			g.quiet.Store(false)
+			if t := m.m.GetType(); t != raftpb.MsgHeartbeat && t != raftpb.MsgHeartbeatResp {
+				active = true
+			}
+		}
+	}
+	if active {
+		g.rest.idle = 0
+		g.quiet.Store(false)
+	}
+}
+
+// maybeQuiesce puts the group to rest if this replica leads it and every other replica is known to be where it is.
+func (g *group) maybeQuiesce(out *outbox) {
+	if g.state != raft.StateLeader || !g.rest.enabled(g) || g.rest.idle < g.c.cfg.QuiesceTicks || g.busy() || g.conf.alone(g.self) ||
+		g.conf.joint() || g.hs.Commit != g.log.last || g.applied != g.log.last {
+		return
+	}
+	for _, m := range g.conf.Members {
+		if g.down[m.Node] {
+			return
+		}
+	}
+	same := true
+	g.rn.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		if ReplicaID(id) != g.self && (pr.Match != g.log.last || pr.State != tracker.StateReplicate || !pr.RecentActive) {
+			same = false
+		}
+	})
+	if !same {
+		return
+	}
+	payload := appendQuiesce(nil, g.hs.Term, g.hs.Commit)
+	for _, m := range g.conf.Members {
+		if m.Replica != g.self {
+			g.sendItem(m.Replica, m.Node, itemQuiesce, payload, out)
+		}
+	}
+	g.quiet.Store(true)
+}
+
+// onQuiesce rests together with the leader, or tells it that there is no reason to.
+func (g *group) onQuiesce(in *inbound, out *outbox) {
+	if g.lead == in.from && g.hs.Term == in.term && g.hs.Commit == in.commit && g.applied == in.commit && g.log.last == in.commit &&
+		!g.busy() && !g.down[in.node] {
+		g.quiet.Store(true)
+		return
+	}
+	g.sendItem(in.from, in.node, itemWake, nil, out)
+}

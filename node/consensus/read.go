@@ -1,0 +1,139 @@
+package consensus
+
+import (
+	"encoding/binary"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// readQueue holds a group's readers between their arrival and the moment when the state is recent enough for them.
+type readQueue struct {
+	// queued wait for the next question to the leader.
+	queued []*readWait
+	// asked wait for its answer.
+	asked []readQuestion
+	// confirmed know their index and wait for the state to reach it.
+	confirmed []*readWait
+	count     uint64
+}
+
+// readQuestion is one ReadIndex for all readers of a turn. Its context is never used again: an answer that was on its way too long
+// must not be taken for the answer to a later question.
+type readQuestion struct {
+	context uint64
+	tick    uint64
+	waits   []*readWait
+}
+
+func (q *readQueue) waiting() bool {
+	return len(q.queued) > 0 || len(q.asked) > 0 || len(q.confirmed) > 0
+}
+
+func (q *readQueue) add(in *inbox, limit int) {
+	for _, w := range in.reads {
+		if len(q.queued) >= limit {
+			w.finish(ErrBusy)
+			continue
+		}
+		q.queued = append(q.queued, w)
+	}
+	in.reads = recycle(in.reads)
+}
+
+// canRead says whether Raft's core may be asked for a read index. A leader has to wait until an entry of its own term is applied: before,
+// it does not know how far the log is committed, and as the only voter it would answer nevertheless.
+func (g *group) canRead() bool {
+	if g.state == raft.StateLeader {
+		return g.termStart > 0 && g.applied >= g.termStart
+	}
+	return g.lead != 0
+}
+
+// askRead asks one question for all readers that wait.
+func (g *group) askRead() {
+	q := &g.reads
+	if len(q.queued) == 0 || !g.canRead() {
+		return
+	}
+	q.count++
+	q.asked = append(q.asked, readQuestion{context: q.count, tick: g.tick, waits: q.queued})
+	q.queued = nil
+	ctx := make([]byte, 0, 16)
+	ctx = binary.LittleEndian.AppendUint64(ctx, g.c.store.boot)
+	ctx = binary.LittleEndian.AppendUint64(ctx, q.count)
+	g.rn.ReadIndex(ctx)
+}
+
+// confirm takes the leader's answer.
+func (q *readQueue) confirm(rs raft.ReadState, applied uint64) {
+	if len(rs.RequestCtx) != 16 {
+		return
+	}
+	ctx := binary.LittleEndian.Uint64(rs.RequestCtx[8:])
+	for i := range q.asked {
+		if q.asked[i].context != ctx {
+			continue
+		}
+		for _, w := range q.asked[i].waits {
+			if w.index = rs.Index; w.index <= applied {
+				w.finish(nil)
+			} else {
+				q.confirmed = append(q.confirmed, w)
+			}
+		}
+		q.asked = append(q.asked[:i], q.asked[i+1:]...)
+		return
+	}
+}
+
+// release ends the wait of readers whose index the state has reached.
+func (q *readQueue) release(applied uint64) {
+	kept := q.confirmed[:0]
+	for _, w := range q.confirmed {
+		if w.index <= applied {
+			w.finish(nil)
+		} else {
+			kept = append(kept, w)
+		}
+	}
+	clear(q.confirmed[len(kept):])
+	q.confirmed = kept
+}
+
+// requeue makes readers ask again, under a new context, when the leader they asked may not answer.
+func (q *readQueue) requeue() {
+	for _, a := range q.asked {
+		q.queued = append(q.queued, a.waits...)
+	}
+	q.asked = nil
+}
+
+// expireReads asks again when an answer is overdue, and forgets readers that gave up.
+func (g *group) expireReads() {
+	q := &g.reads
+	if len(q.asked) > 0 && g.tick-q.asked[0].tick >= uint64(g.c.cfg.ElectionTicks) {
+		q.requeue()
+	}
+	kept := q.queued[:0]
+	for _, w := range q.queued {
+		if !w.gone.Load() {
+			kept = append(kept, w)
+		}
+	}
+	clear(q.queued[len(kept):])
+	q.queued = kept
+}
+
+func (q *readQueue) failAll(err error) {
+	q.requeue()
+	for _, w := range append(q.queued, q.confirmed...) {
+		w.finish(err)
+	}
+	q.queued, q.confirmed = nil, nil
+}
+
+// foreignReadTooEarly says that a question of another replica came before canRead; it is dropped and will be asked again.
+func (g *group) foreignReadTooEarly(m *raftpb.Message) bool {
+	return m.GetType() == raftpb.MsgReadIndex && g.state == raft.StateLeader && !g.canRead()
+}

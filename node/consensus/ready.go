@@ -1,0 +1,229 @@
+package consensus
+
+import (
+	"fmt"
+	"time"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// onReady distributes one Ready of Raft's core.
+func (g *group) onReady(rd raft.Ready, out *outbox) {
+	if !raft.IsEmptyHardState(rd.HardState) {
+		g.hs = hardState{Term: rd.HardState.GetTerm(), Vote: rd.HardState.GetVote(), Commit: rd.HardState.GetCommit()}
+		g.hsDirty = true
+	}
+	if rd.SoftState != nil {
+		g.onSoftState(rd.SoftState, rd.Entries)
+	}
+	g.proposals.place(g, rd.Entries)
+	for _, m := range rd.Messages {
+		switch {
+		case m.GetType() == raftpb.MsgStorageAppend:
+			g.onStorageAppend(m, rd, out)
+		case m.GetType() == raftpb.MsgStorageApply:
+			g.onStorageApply(m, out)
+		case m.GetType() == raftpb.MsgSnap:
+			g.sendSnapshot(m, out)
+		default:
+			g.send(m, out)
+		}
+	}
+	for _, rs := range rd.ReadStates {
+		g.reads.confirm(rs, g.applied)
+	}
+}
+
+// onSoftState follows leadership. What was proposed under a lost leadership has an unknown outcome from here on.
+func (g *group) onSoftState(ss *raft.SoftState, es []*raftpb.Entry) {
+	was, lead := g.state, g.lead
+	g.state, g.lead = ss.RaftState, ReplicaID(ss.Lead)
+	if g.state == raft.StateLeader && was != raft.StateLeader {
+		g.termStart = 0
+		for _, e := range es {
+			if e.GetTerm() == g.hs.Term {
+				g.termStart = e.GetIndex()
+				break
+			}
+		}
+		g.c.cfg.Logger.Info("replica leads", "group", g.id, "replica", g.self, "term", g.hs.Term)
+		g.c.met.elections.Inc()
+	}
+	if was == raft.StateLeader && g.state != raft.StateLeader {
+		g.termStart = 0
+		g.proposals.failPlaced()
+		for _, p := range g.changes {
+			p.fail(ErrOutcomeUnknown)
+		}
+		g.changes = nil
+	}
+	if g.lead != lead {
+		g.reads.requeue()
+		g.onLeaderKnown()
+	}
+}
+
+// onStorageAppend makes an append of what Raft wants written. A commit index alone is not worth a write: it goes along with the next one,
+// and the state proves it too. Responses that wait for no write are delivered at once.
+func (g *group) onStorageAppend(m *raftpb.Message, rd raft.Ready, out *outbox) {
+	snap := !raft.IsEmptySnap(rd.Snapshot)
+	it := &appendItem{g: g, entries: m.GetEntries(), responses: m.GetResponses(), sync: rd.MustSync || snap}
+	if snap {
+		g.acceptSnapshot(it, rd.Snapshot)
+	}
+	if n := len(it.entries); n > 0 {
+		first, last := it.entries[0].GetIndex(), it.entries[n-1].GetIndex()
+		if first <= g.handed && g.handed > last {
+			it.deleteTo = g.handed
+		}
+		g.handed = last
+	}
+	if it.sync {
+		if g.hsDirty || snap {
+			it.hs, it.hasHS, g.hsDirty = g.hs, true, false
+		}
+	} else if g.appends == 0 {
+		g.deliver = append(g.deliver, it.responses...)
+		return
+	} else if len(it.responses) == 0 {
+		return
+	}
+	g.pushAppend(it, out)
+}
+
+// pushAppend hands work to the append step, behind whatever waits already.
+func (g *group) pushAppend(it *appendItem, out *outbox) {
+	g.appends++
+	if len(g.held) > 0 || it.snapshot != nil {
+		g.held = append(g.held, it)
+		return
+	}
+	out.appends = append(out.appends, it)
+}
+
+func (g *group) onStorageApply(m *raftpb.Message, out *outbox) {
+	es := m.GetEntries()
+	it := &applyItem{g: g, entries: es, response: m.GetResponses()[0]}
+	it.props = g.proposals.take(es[len(es)-1].GetIndex())
+	g.applies++
+	out.applies = append(out.applies, it)
+}
+
+// send hands a message to the node of its receiver. One that nobody is known for is lost, as any message may be.
+func (g *group) send(m *raftpb.Message, out *outbox) {
+	to := ReplicaID(m.GetTo())
+	node, ok := g.nodeOf(to)
+	if !ok || node == g.c.cfg.Self {
+		return
+	}
+	class := Control
+	if m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
+		class = Bulk
+	}
+	out.sends = append(out.sends, outbound{node: node, class: class, group: g.id, to: to, from: g.self, kind: itemRaft, m: m})
+}
+
+// sendItem hands an item of our own to a replica's node.
+func (g *group) sendItem(to ReplicaID, node NodeID, kind itemKind, payload []byte, out *outbox) {
+	out.sends = append(out.sends, outbound{node: node, group: g.id, to: to, from: g.self, kind: kind, payload: payload})
+}
+
+// nodeOf returns the node of a replica, as far as it is known here.
+func (g *group) nodeOf(id ReplicaID) (NodeID, bool) {
+	if id == 0 {
+		return "", false
+	}
+	if n, ok := g.conf.node(id); ok {
+		return n, true
+	}
+	for _, m := range g.seeds {
+		if m.Replica == id {
+			return m.Node, true
+		}
+	}
+	n, ok := g.learned[id]
+	return n, ok
+}
+
+// learnedMax bounds what a group remembers of replicas it does not know.
+const learnedMax = 16
+
+// trusts says whether a message that claims to come from replica id may come from node. A replica that was removed is told so.
+func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
+	if n, ok := g.conf.node(id); ok {
+		return n == node
+	}
+	if g.conf.MaxReplica >= id && len(g.conf.Members) > 0 {
+		g.sendItem(id, node, itemRemoved, appendRemoved(nil, g.conf.MaxReplica+1), out)
+		return false
+	}
+	if len(g.seeds) > 0 && len(g.conf.Members) == 0 {
+		for _, m := range g.seeds {
+			if m.Replica == id {
+				return m.Node == node
+			}
+		}
+	}
+	if r := g.c.cfg.Resolve; r != nil {
+		n, ok := r(g.id, id)
+		if !ok || n != node {
+			return false
+		}
+	}
+	if known, ok := g.learned[id]; ok {
+		return known == node
+	}
+	if len(g.learned) >= learnedMax {
+		clear(g.learned)
+	}
+	g.learned[id] = node
+	return true
+}
+
+func (g *group) onMessage(in *inbound, out *outbox) {
+	if !g.trusts(in.from, in.node, out) {
+		g.c.met.dropped.WithLabelValues("sender").Inc()
+		return
+	}
+	switch in.kind {
+	case itemRaft:
+		if g.foreignReadTooEarly(in.m) {
+			return
+		}
+		if err := g.rn.Step(in.m); err != nil {
+			g.c.met.dropped.WithLabelValues("raft").Inc()
+		}
+	case itemQuiesce:
+		g.onQuiesce(in, out)
+	case itemWake:
+		g.quiet.Store(false)
+	case itemRemoved:
+		g.onRemovedClaim(in)
+	}
+}
+
+func (g *group) onSignal(now time.Time, s *signal, out *outbox) {
+	switch s.kind {
+	case signalPeerDown:
+		g.onPeerDown(now, s.node)
+	case signalPeerUp:
+		delete(g.down, s.node)
+	case signalUnreachable:
+		g.rn.ReportUnreachable(uint64(s.replica))
+	case signalTimer:
+		g.onTimer(now)
+	case signalSnapshotDone:
+		g.onSnapshotSent(s)
+	case signalSnapshotIn:
+		g.onSnapshotReceived(s, out)
+	case signalTransfer:
+		g.startTransfer(s)
+	case signalTrim:
+		g.log.trimCache(g.applied, s.keep)
+	case signalRemove:
+		g.onRemoveOrder(s)
+	default:
+		panic(fmt.Sprintf("unknown signal %d", s.kind))
+	}
+}
