@@ -53,6 +53,12 @@ func errRange(requested string, size int64) error {
 		With("RangeRequested", requested).With("ActualObjectSize", strconv.FormatInt(size, 10))
 }
 
+// errPartNumber is the answer to a part that the object does not have.
+func errPartNumber(part, count int) error {
+	return s3err.New(s3err.InvalidPartNumber).
+		With("PartNumberRequested", strconv.Itoa(part)).With("ActualPartCount", strconv.Itoa(count))
+}
+
 func errMalformedXML(cause error) error { return s3err.New(s3err.MalformedXML).Wrap(cause) }
 
 // notModified is the answer 304: headers, and neither body nor error document.

@@ -45,7 +45,7 @@ func (op *Operation) checkHeaders(h http.Header) error {
 		if !op.known[name] && !(meta && op.known[anyMeta]) {
 			return errHeaderNotImplemented(strings.ToLower(name))
 		}
-		if len(values) > 1 && !meta {
+		if len(values) > 1 && !meta && name != "X-Amz-Object-Attributes" {
 			return errInvalidArgument(strings.ToLower(name), strings.Join(values, ", "),
 				"The header was sent more than once.")
 		}
@@ -121,5 +121,14 @@ func (c *call) versionID() (string, error) {
 	if ok && v == "" {
 		return "", errInvalidArgument("versionId", "", "Version id cannot be the empty string")
 	}
-	return v, nil
+	return versionOf(v), nil
+}
+
+// versionOf gives the store's name of a version. "null" is the version that a bucket
+// without versioning has; here every current version is one.
+func versionOf(id string) string {
+	if id == "null" {
+		return ""
+	}
+	return id
 }

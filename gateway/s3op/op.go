@@ -72,6 +72,8 @@ type Body interface {
 	Size() int64
 	// Needs names the digests that Verify wants to see.
 	Needs() checksum.Set
+	// Trailer is the content checksum that the client sends behind the body, 0 when none.
+	Trailer() checksum.Set
 	// Verify compares the digests of all bytes read with what the client signed or
 	// sent in a trailer. It is called once, after Read gave io.EOF.
 	Verify(checksum.Sums) error

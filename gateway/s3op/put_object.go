@@ -1,0 +1,68 @@
+package s3op
+
+import (
+	"context"
+
+	"shoal/chunker/checksum"
+	"shoal/node/api"
+)
+
+// putObject is PutObject
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
+func putObject(ctx context.Context, c *call) error {
+	put, err := c.readPut()
+	if err != nil {
+		return err
+	}
+	w, err := c.Objects.Put(ctx, put)
+	if err != nil {
+		return conditionError(err, put.If)
+	}
+	h := c.w.Header()
+	h["ETag"] = []string{`"` + w.ETag + `"`}
+	writeChecksum(h, w.Checksum, true)
+	writeSealed(h)
+	set(h, "X-Amz-Version-Id", w.VersionID)
+	return c.writeEmpty()
+}
+
+// readPut reads the headers of a PUT. The body is not touched.
+func (c *call) readPut() (*api.PutObject, error) {
+	if err := checkKey(c.Key); err != nil {
+		return nil, err
+	}
+	if err := c.checkNoVersion(); err != nil {
+		return nil, err
+	}
+	for _, name := range [...]string{"uploadId", "partNumber"} {
+		if v, ok := c.Query.Lookup(name); ok {
+			return nil, errInvalidArgument(name, v, "uploadId and partNumber must come together.")
+		}
+	}
+	h := c.HTTP.Header
+	if err := checkSettings(h); err != nil {
+		return nil, err
+	}
+	put := &api.PutObject{Bucket: c.Bucket, Key: c.Key}
+	var err error
+	if put.Body, put.Size, err = c.content(); err != nil {
+		return nil, err
+	}
+	if put.Metadata, err = readMetadata(h); err != nil {
+		return nil, err
+	}
+	if put.If, err = writeCondition(h); err != nil {
+		return nil, err
+	}
+	d, err := c.readDigests()
+	if err != nil {
+		return nil, err
+	}
+	// S3 adds a CRC64NVME of its own when the client brings no checksum.
+	if put.Store = d.algorithm; put.Store == 0 {
+		put.Store = checksum.CRC64NVME
+	}
+	put.Digests = d.needs(c.Body) | put.Store
+	put.Verify = d.verifier(c.Body)
+	return put, nil
+}

@@ -1,0 +1,107 @@
+package s3op
+
+import (
+	"net/http"
+	"strings"
+
+	"shoal/gateway/s3err"
+	"shoal/node/api"
+)
+
+var sealed = []string{"AES256"}
+
+// writeSealed says how the object is encrypted at rest: every object is sealed with
+// AES-256-GCM, whether the client asked or not.
+func writeSealed(h http.Header) { h["X-Amz-Server-Side-Encryption"] = sealed }
+
+// checkSettings refuses what a write asks for and would not get: ACLs other than the
+// owner's own, keys of a KMS, storage classes that do not exist here.
+func checkSettings(h http.Header) error {
+	if acl := h.Get("X-Amz-Acl"); acl != "" && acl != "private" && acl != "bucket-owner-full-control" {
+		if !cannedACLs[acl] {
+			return errInvalidArgument("x-amz-acl", acl, "Invalid canned ACL")
+		}
+		return errHeaderNotImplemented("x-amz-acl")
+	}
+	switch sse := h.Get("X-Amz-Server-Side-Encryption"); sse {
+	case "", "AES256":
+	case "aws:kms", "aws:kms:dsse", "aws:fsx":
+		return errHeaderNotImplemented("x-amz-server-side-encryption")
+	default:
+		return s3err.New(s3err.InvalidEncryptionAlgorithmError).
+			With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", sse)
+	}
+	if class := h.Get("X-Amz-Storage-Class"); class != "" && class != "STANDARD" {
+		if !storageClasses[class] {
+			return s3err.New(s3err.InvalidStorageClass).With("StorageClassRequested", class)
+		}
+		return errHeaderNotImplemented("x-amz-storage-class")
+	}
+	return nil
+}
+
+var cannedACLs = stringSet("private public-read public-read-write aws-exec-read authenticated-read " +
+	"bucket-owner-read bucket-owner-full-control log-delivery-write")
+
+// storageClasses are those that S3 knows; STANDARD is the only one here.
+var storageClasses = stringSet("STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER " +
+	"DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP")
+
+// writeCondition reads the conditions of a write. S3 knows If-Match with an ETag and
+// If-None-Match with "*", and answers 501 to everything else
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html).
+func writeCondition(h http.Header) (api.Condition, error) {
+	var cond api.Condition
+	if values, ok := h["If-None-Match"]; ok {
+		if len(values) != 1 || strings.TrimSpace(values[0]) != "*" {
+			return cond, errHeaderNotImplemented("If-None-Match")
+		}
+		cond.IfNoneMatch = true
+	}
+	if values, ok := h["If-Match"]; ok {
+		etag := trimETag(strings.TrimSpace(values[0]))
+		if len(values) != 1 || etag == "" || strings.ContainsAny(etag, `",`) {
+			return cond, errHeaderNotImplemented("If-Match")
+		}
+		cond.IfMatch = etag
+	}
+	return cond, refuseDates(h)
+}
+
+func refuseDates(h http.Header) error {
+	for _, name := range [...]string{"If-Modified-Since", "If-Unmodified-Since"} {
+		if _, ok := h[name]; ok {
+			return errHeaderNotImplemented(name)
+		}
+	}
+	return nil
+}
+
+// refuseConditions is for writes that S3 has no conditions for.
+func refuseConditions(h http.Header) error {
+	for _, name := range [...]string{"If-Match", "If-None-Match"} {
+		if _, ok := h[name]; ok {
+			return errHeaderNotImplemented(name)
+		}
+	}
+	return refuseDates(h)
+}
+
+// conditionError names the condition that the store found not to hold.
+func conditionError(err error, cond api.Condition) error {
+	if err == nil || api.KindOf(err) != api.PreconditionFailed {
+		return err
+	}
+	if cond.IfNoneMatch {
+		return errPrecondition("If-None-Match")
+	}
+	return errPrecondition("If-Match")
+}
+
+// trimETag takes the quotes off an ETag.
+func trimETag(text string) string {
+	if len(text) >= 2 && text[0] == '"' && text[len(text)-1] == '"' {
+		return text[1 : len(text)-1]
+	}
+	return text
+}
