@@ -32,15 +32,11 @@ var sumHeader = func() map[checksum.Set]string {
 
 // readDigests reads Content-MD5, x-amz-checksum-* and what is said of a trailer.
 func (c *call) readDigests() (digests, error) {
-	var d digests
-	h := c.HTTP.Header
-	if text, ok := h["Content-Md5"]; ok {
-		md5, err := checksum.MD5.ParseBase64(text[0])
-		if err != nil {
-			return d, s3err.Newf(s3err.InvalidDigest, "The Content-MD5 you specified was invalid.").With("Content-MD5", text[0])
-		}
-		d.md5 = md5
+	d, err := readMD5(c.HTTP.Header)
+	if err != nil {
+		return d, err
 	}
+	h := c.HTTP.Header
 	if c.Body != nil {
 		d.algorithm = c.Body.Trailer()
 	}
@@ -59,6 +55,20 @@ func (c *call) readDigests() (digests, error) {
 		d.algorithm, d.value = a, value
 	}
 	return d, c.checkSDKAlgorithm(d.algorithm)
+}
+
+// readMD5 reads Content-MD5.
+func readMD5(h http.Header) (digests, error) {
+	text, ok := h["Content-Md5"]
+	if !ok {
+		return digests{}, nil
+	}
+	md5, err := checksum.MD5.ParseBase64(text[0])
+	if err != nil {
+		return digests{}, s3err.Newf(s3err.InvalidDigest, "The Content-MD5 you specified was invalid.").
+			With("Content-MD5", text[0])
+	}
+	return digests{md5: md5}, nil
 }
 
 // checkSDKAlgorithm holds x-amz-sdk-checksum-algorithm against the checksum that came.
@@ -158,6 +168,12 @@ func (c *call) document(limit int64, proof bool) ([]byte, error) {
 	if c.Body == nil || c.Body.Size() == 0 {
 		return nil, nil
 	}
+	return c.readText(limit, &d)
+}
+
+// readText reads a body of at most limit bytes and holds it against what was signed
+// and what d says.
+func (c *call) readText(limit int64, d *digests) ([]byte, error) {
 	size := c.Body.Size()
 	if size > limit {
 		return nil, s3err.New(s3err.MaxMessageLengthExceeded).With("MaxMessageLengthBytes", itoa(limit))
