@@ -20,7 +20,8 @@ var (
 )
 
 // DEK is a data key: it seals the chunks of one upload stream. It never shows its bytes in logs or
-// formatted text.
+// formatted text. (No type can hide in an unexported field of a struct that is printed whole: package
+// fmt calls no methods there. Keep a Sealer or a pointer in such fields.)
 type DEK struct {
 	key [KeySize]byte
 }
