@@ -1,0 +1,267 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"math/rand/v2"
+
+	"shoal/chunker"
+	"shoal/chunker/checksum"
+	"shoal/node/api"
+	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
+)
+
+// Copy implements api.Objects. The source stays pinned until the copy is committed, so its shards
+// cannot be dropped before the copy owns them.
+func (c *Client) Copy(ctx context.Context, req *api.CopyObject) (api.Written, error) {
+	src, err := c.open(ctx, &req.Source)
+	if err != nil {
+		return api.Written{}, err
+	}
+	defer src.Close()
+	if req.Check != nil {
+		if err := req.Check(src.info); err != nil {
+			return api.Written{}, err
+		}
+	}
+	if src.info.Size > api.MaxPutSize {
+		return api.Written{}, &api.Error{Kind: api.EntityTooLarge, Op: "client.Copy", Detail: "The source is larger than the maximum allowable size for a copy source: 5368709120"}
+	}
+	put, err := c.copyHead(ctx, req, src)
+	if err != nil {
+		return api.Written{}, err
+	}
+	var w api.Written
+	err = c.inBucket(ctx, req.Bucket, func(b bucketRef) (err error) {
+		w, err = c.copyTo(ctx, b, src, put)
+		return err
+	})
+	return w, err
+}
+
+// copyHead describes the copy: the source's metadata and checksum unless others are asked for.
+func (c *Client) copyHead(ctx context.Context, req *api.CopyObject, src *object) (*meta.PutVersion, error) {
+	md, sum := &src.info.Metadata, src.info.Checksum
+	if req.Replace != nil {
+		md = req.Replace
+	}
+	want := req.Store
+	if sum.Type == api.Composite && want == 0 {
+		want = sum.Algorithm // the copy is one whole object, so its checksum is of all bytes
+	}
+	put := &meta.PutVersion{
+		Key: []byte(req.Key), Size: uint64(src.info.Size), Etag: []byte(src.info.ETag), Metadata: meta.AppendMetadata(nil, md),
+		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch),
+	}
+	if want != 0 && (want != sum.Algorithm || sum.Type != api.FullObject) {
+		sums, err := c.digest(ctx, src, want|checksum.MD5)
+		if err != nil {
+			return nil, err
+		}
+		describe(put, sums, want)
+		return put, nil
+	}
+	if sum.Algorithm != 0 {
+		put.ChecksumAlgorithm, put.ChecksumType, put.ChecksumValue = uint32(sum.Algorithm), uint32(sum.Type), []byte(sum.Value)
+	}
+	return put, nil
+}
+
+// digest reads an object whole.
+func (c *Client) digest(ctx context.Context, src *object, set checksum.Set) (*checksum.Sums, error) {
+	s := checksum.New(set)
+	defer s.Close()
+	if err := src.WriteRange(ctx, s, 0, src.info.Size); err != nil {
+		return nil, err
+	}
+	sums := s.Sums()
+	return &sums, nil
+}
+
+// copyTo makes the copy's version in a bucket.
+func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta.PutVersion) (api.Written, error) {
+	v := newVersionID()
+	put.Version = v[:]
+	if b.group == src.group() {
+		h := src.f.answer.GetHead()
+		put.Source = &meta.Source{Bucket: src.f.b.id, Key: []byte(src.info.Key), Version: h.GetVersion()}
+	}
+	if src.manifest == nil {
+		put.Inline, put.WrappedDek = src.f.answer.GetInline(), src.f.answer.GetWrappedDek()
+		return c.commit(ctx, b, put)
+	}
+	owner := shardstore.Owner{Group: uint32(b.group), Bucket: b.id, Version: v}
+	own, err := c.adopt(ctx, src.layout, src.manifest, 0, src.info.Size, owner)
+	if err == nil {
+		put.Manifest, put.Streams = own.manifest, own.streams
+		var w api.Written
+		if w, err = c.commit(ctx, b, put); err == nil {
+			return w, nil
+		}
+	}
+	own.abandon(c, src.layout)
+	return api.Written{}, err
+}
+
+// adopted is a manifest whose chunks have gained an owner.
+type adopted struct {
+	owner    shardstore.Owner
+	manifest []byte
+	streams  []uint64 // used beside owner.Stream: the tree's nodes; with them goes owner.Stream itself
+	chunks   []chunker.ChunkRef
+	nodes    []ownedChunks
+}
+
+type ownedChunks struct {
+	owner  shardstore.Owner
+	chunks []chunker.ChunkRef
+}
+
+func (a *adopted) abandon(c *Client, l *peer.Layout) {
+	c.abandon(l, a.owner, a.chunks)
+	for _, n := range a.nodes {
+		c.abandon(l, n.owner, n.chunks)
+	}
+}
+
+// adopt makes the manifest of n bytes of m from off for a new owner, and adds that owner to every
+// shard. The result names what was touched also when an error comes with it.
+func (c *Client) adopt(ctx context.Context, l *peer.Layout, m *chunker.Manifest, off, n int64, owner shardstore.Owner) (*adopted, error) {
+	a := &adopted{owner: owner}
+	flat, err := c.flatten(ctx, l, m, off, n, owner.Stream)
+	if err != nil {
+		return a, err
+	}
+	var ids []chunker.ChunkID
+	seen := make(map[chunker.ChunkID]bool)
+	for i := range flat.Segments {
+		for _, ref := range flat.Segments[i].Chunks {
+			if a.chunks = append(a.chunks, ref); !seen[ref.ID] {
+				seen[ref.ID] = true
+				ids = append(ids, ref.ID)
+			}
+		}
+	}
+	if err := c.addOwner(ctx, l, ids, owner); err != nil {
+		return a, err
+	}
+	a.manifest, a.nodes, err = c.storeManifest(ctx, l, flat, owner)
+	a.streams = streamsOf(owner.Stream, a.nodes)
+	return a, err
+}
+
+// streamsOf lists the streams of an owner's version; none stands for stream 0 alone.
+func streamsOf(stream uint64, nodes []ownedChunks) []uint64 {
+	if len(nodes) == 0 && stream == 0 {
+		return nil
+	}
+	streams := []uint64{stream}
+	for _, n := range nodes {
+		streams = append(streams, n.owner.Stream)
+	}
+	return streams
+}
+
+// addOwner adds an owner to all shards of chunks. A shard that is missing where others of its
+// stripe are not is no obstacle: it is healed with the owners of the others.
+func (c *Client) addOwner(ctx context.Context, l *peer.Layout, ids []chunker.ChunkID, owner shardstore.Owner) error {
+	missing := make(map[chunker.ChunkID]int)
+	err := c.eachDrive(l, ids, func(n peer.Node, d peer.DriveID, shards []shardstore.ID) error {
+		err := n.AddOwner(ctx, d, shards, owner)
+		if err == nil || api.KindOf(err) != api.NoSuchKey {
+			return err
+		}
+		for _, id := range shards { // find which
+			err := n.AddOwner(ctx, d, []shardstore.ID{id}, owner)
+			if api.KindOf(err) == api.NoSuchKey && err != nil {
+				missing[id.Chunk]++
+			} else if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	for id, count := range missing {
+		if count > int(l.Profile.M) {
+			return &api.Error{Kind: api.Corrupt, Op: "client.addOwner", Detail: "Too few shards of the source are left."}
+		}
+		c.requestHeal(id)
+	}
+	return err
+}
+
+// flatten gives the chunks of a range as one list under one stream number, without tree.
+func (c *Client) flatten(ctx context.Context, l *peer.Layout, m *chunker.Manifest, off, n int64, stream uint64) (*chunker.Manifest, error) {
+	d := &download{c: c, layout: l}
+	defer d.close()
+	var segs []chunker.Segment
+	var from *chunker.Segment
+	err := chunker.Walk(ctx, m, off, n, d.fetchNode, func(e chunker.Extent) error {
+		if from != e.Segment {
+			from = e.Segment
+			segs = append(segs, chunker.Segment{
+				Kind: chunker.SegmentData, WrappedDEK: from.WrappedDEK, Stream: stream, K: from.K, M: from.M,
+			})
+		}
+		ref := *e.Chunk
+		ref.Skip, ref.Len = uint32(e.Off), uint32(e.Len)
+		s := &segs[len(segs)-1]
+		s.Chunks = append(s.Chunks, ref)
+		s.Size += e.Len
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return chunker.NewManifest(segs...)
+}
+
+// storeManifest encodes a manifest for a version record. One that is too long for it is cut into
+// nodes that are stored as chunks of the same version, each under a stream of its own.
+func (c *Client) storeManifest(ctx context.Context, l *peer.Layout, m *chunker.Manifest, owner shardstore.Owner) ([]byte, []ownedChunks, error) {
+	text := m.Append(nil)
+	var nodes []ownedChunks
+	for len(text) > manifestBytes {
+		parts, err := chunker.Split(m, manifestNodeMax)
+		if err != nil {
+			return nil, nodes, err
+		}
+		segs := make([]chunker.Segment, 0, len(parts))
+		for _, p := range parts {
+			o := owner
+			o.Stream = newStream()
+			body := p.Append(nil)
+			digest := checksum.New(0)
+			seg, err := c.store(ctx, l, o, bytes.NewReader(body), int64(len(body)), digest)
+			digest.Close()
+			nodes = append(nodes, ownedChunks{o, seg.Chunks})
+			if err != nil {
+				return nil, nodes, err
+			}
+			seg.Kind, seg.Size = chunker.SegmentNode, p.Size
+			segs = append(segs, seg)
+		}
+		if m, err = chunker.NewManifest(segs...); err != nil {
+			return nil, nodes, err
+		}
+		text = m.Append(nil)
+	}
+	return text, nodes, nil
+}
+
+// newStream draws the number of an upload stream; 0 is kept for whole objects.
+func newStream() uint64 {
+	for {
+		if s := rand.Uint64(); s != 0 {
+			return s
+		}
+	}
+}
+
+func etagBytes(text string) ([]byte, bool) {
+	b, err := hex.DecodeString(text)
+	return b, err == nil && len(b) == 16
+}

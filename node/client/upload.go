@@ -1,0 +1,227 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	"shoal/chunker"
+	"shoal/chunker/checksum"
+	"shoal/chunker/envelope"
+	"shoal/chunker/erasure"
+	"shoal/node/api"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
+)
+
+const (
+	// pieceSize is how many bytes are read, digested and sealed at a time: they stay in a core's cache.
+	pieceSize = 8 * envelope.FrameSize
+	// chunksInFlight is how many chunks of one stream are in memory: one is filled while the other is
+	// being written.
+	chunksInFlight = 2
+)
+
+// upload writes one stream of bytes as chunks that belong to one owner.
+type upload struct {
+	c      *Client
+	layout *peer.Layout
+	owner  shardstore.Owner
+	coder  *erasure.Coder
+	sealer *envelope.Sealer
+	seg    chunker.Segment
+	short  []chunker.ChunkID // chunks that miss shards
+
+	pieces  [2]*chunker.Buffer
+	stripes []*stripe
+	done    []chan putResult // of the chunk that a stripe carries; nil when it is free
+	err     error            // the first error of a put
+}
+
+type putResult struct {
+	id    chunker.ChunkID
+	short bool
+	err   error
+}
+
+// newUpload takes the memory for a stream of size bytes and makes its data key. release must follow.
+func (c *Client) newUpload(ctx context.Context, l *peer.Layout, owner shardstore.Owner, size int64) (*upload, error) {
+	coder, err := erasure.New(l.Profile)
+	if err != nil {
+		return nil, err
+	}
+	kek, err := c.kek(ctx, 0)
+	if err != nil {
+		return nil, err
+	}
+	dek := envelope.NewDEK()
+	u := &upload{c: c, layout: l, owner: owner, coder: coder, sealer: envelope.NewSealer(dek)}
+	u.seg = chunker.Segment{
+		Kind: chunker.SegmentData, WrappedDEK: envelope.Wrap(kek, dek, l.Cluster[:]),
+		Stream: owner.Stream, K: l.Profile.K, M: l.Profile.M, Size: size,
+	}
+	return u, u.allocate(ctx, size)
+}
+
+// allocate takes all the memory that the stream will use, at once: a stream that holds some never
+// waits for more, so streams cannot block one another.
+func (u *upload) allocate(ctx context.Context, size int64) error {
+	stripes := 1
+	if size > chunker.ChunkSize {
+		stripes = chunksInFlight
+	}
+	pieces := 1
+	if size > pieceSize {
+		pieces = 2
+	}
+	stripeBytes := u.layout.Profile.StripeSize(envelope.SealedLen(int(min(size, chunker.ChunkSize))))
+	sizes := make([]int, 0, 4)
+	for range pieces {
+		sizes = append(sizes, int(min(size, pieceSize)))
+	}
+	for range stripes {
+		sizes = append(sizes, stripeBytes)
+	}
+	bufs, err := u.c.buffers(ctx, sizes)
+	if err != nil {
+		return err
+	}
+	copy(u.pieces[:], bufs[:pieces])
+	for _, b := range bufs[pieces:] {
+		u.stripes = append(u.stripes, &stripe{buf: b})
+	}
+	u.done = make([]chan putResult, stripes)
+	return nil
+}
+
+// bufferPatience is how long a stream waits for memory of the usual budget before it is given some
+// of the reserve: clients that send slowly must not keep all others out.
+const bufferPatience = 5 * time.Second
+
+func (c *Client) buffers(ctx context.Context, sizes []int) ([]*chunker.Buffer, error) {
+	wait, cancel := context.WithTimeout(ctx, bufferPatience)
+	defer cancel()
+	bufs, err := c.pool.GetMany(wait, sizes...)
+	if err != nil && ctx.Err() == nil {
+		bufs, err = c.reserve.GetMany(ctx, sizes...)
+	}
+	if err != nil {
+		return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
+	}
+	return bufs, nil
+}
+
+func (u *upload) release() {
+	u.drain()
+	for _, b := range u.pieces {
+		if b != nil {
+			b.Release()
+		}
+	}
+	for _, s := range u.stripes {
+		s.buf.Release()
+	}
+	u.pieces, u.stripes = [2]*chunker.Buffer{}, nil
+}
+
+// write reads body to its end and stores it. The digests are complete when it returns nil.
+func (u *upload) write(ctx context.Context, body io.Reader, size int64, digest *checksum.Stream) error {
+	pieces := chunker.NewPieces(body, size, pieceSize)
+	for off := int64(0); off < size; off += chunker.ChunkSize {
+		n := int(min(size-off, chunker.ChunkSize))
+		if err := u.chunk(ctx, pieces, digest, n); err != nil {
+			return err
+		}
+	}
+	digest.Wait()
+	return u.drain()
+}
+
+// chunk reads, seals and sends one chunk of n plaintext bytes.
+func (u *upload) chunk(ctx context.Context, pieces *chunker.Cutter, digest *checksum.Stream, n int) error {
+	index := len(u.seg.Chunks)
+	slot := index % len(u.stripes)
+	if err := u.wait(slot); err != nil {
+		return err
+	}
+	s := u.stripes[slot]
+	sealedLen := envelope.SealedLen(n)
+	if err := u.seal(pieces, digest, s.buf.B[:sealedLen], uint32(index), n); err != nil {
+		return err
+	}
+	id, err := s.code(u.coder, sealedLen)
+	if err != nil {
+		return err
+	}
+	u.seg.Chunks = append(u.seg.Chunks, chunker.ChunkRef{ID: id, Index: uint32(index), Size: uint32(n), Len: uint32(n)})
+	if len(u.stripes) == 1 { // the only chunk: nothing to do beside it
+		short, err := u.c.put(ctx, u.layout, s, id, sealedLen, u.owner)
+		return u.finished(putResult{id, short, err})
+	}
+	result := make(chan putResult, 1)
+	u.done[slot] = result
+	go func() {
+		short, err := u.c.put(ctx, u.layout, s, id, sealedLen, u.owner)
+		result <- putResult{id, short, err}
+	}()
+	return nil
+}
+
+// seal fills dst with the sealed form of the stream's next n bytes.
+func (u *upload) seal(pieces *chunker.Cutter, digest *checksum.Stream, dst []byte, index uint32, n int) error {
+	for off, turn := 0, 0; off < n; turn++ {
+		piece := u.pieces[0]
+		if turn%2 == 1 && u.pieces[1] != nil {
+			piece = u.pieces[1]
+		}
+		size := min(n-off, pieceSize)
+		got, err := pieces.Fill(piece.B[:size])
+		if err != nil {
+			return bodyError(err)
+		}
+		digest.Start(piece.B[:got]) // waits until the other piece is digested, so that it may be filled next
+		frame := off / envelope.FrameSize
+		at := frame * (envelope.FrameSize + envelope.Overhead)
+		u.sealer.SealFrames(dst[at:at+envelope.SealedLen(got)], piece.B[:got], index, frame, n)
+		off += got
+	}
+	return nil
+}
+
+// bodyError tells a body of the wrong length from one whose reader failed.
+func bodyError(err error) error {
+	switch {
+	case errors.Is(err, chunker.ErrShort), errors.Is(err, chunker.ErrLong):
+		return &api.Error{Kind: api.IncompleteBody, Op: "client.upload", Err: err}
+	case errors.Is(err, io.EOF):
+		return &api.Error{Kind: api.IncompleteBody, Op: "client.upload", Err: io.ErrUnexpectedEOF}
+	}
+	return err
+}
+
+// wait makes a stripe's memory free again.
+func (u *upload) wait(slot int) error {
+	if ch := u.done[slot]; ch != nil {
+		u.done[slot] = nil
+		u.finished(<-ch)
+	}
+	return u.err
+}
+
+func (u *upload) drain() error {
+	for slot := range u.done {
+		u.wait(slot)
+	}
+	return u.err
+}
+
+func (u *upload) finished(r putResult) error {
+	if r.short {
+		u.short = append(u.short, r.id)
+	}
+	if u.err == nil {
+		u.err = r.err
+	}
+	return u.err
+}

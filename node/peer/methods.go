@@ -1,0 +1,21 @@
+package peer
+
+import "shoal/p2p"
+
+// Methods of the transport. Numbers are never reused. 48 to 63 belong to Raft.
+const (
+	methodPropose p2p.Method = 16
+	methodQuery   p2p.Method = 17
+	methodLookup  p2p.Method = 18
+	methodPin     p2p.Method = 19
+	methodSecret  p2p.Method = 20
+	methodLayout  p2p.Method = 21
+	methodAdmin   p2p.Method = 22
+	methodAdd     p2p.Method = 23
+	methodDrop    p2p.Method = 24
+	methodStat    p2p.Method = 25
+	methodHeal    p2p.Method = 26
+
+	methodPutShard  p2p.Method = 32 | p2p.MethodBulk
+	methodReadShard p2p.Method = 33 | p2p.MethodBulk
+)

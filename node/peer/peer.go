@@ -1,0 +1,147 @@
+package peer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"shoal/chunker"
+	"shoal/chunker/envelope"
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/shardstore"
+	"shoal/p2p"
+)
+
+// PinTTL is how long a pin lasts that nobody renews.
+const PinTTL = 90 * time.Second
+
+// DriveID names a drive for all time.
+type DriveID [16]byte
+
+// VersionID names a version, and every shard owner of it.
+type VersionID [16]byte
+
+// Node is what one node offers to its fellow members.
+type Node interface {
+	Metadata
+	Shards
+	Secrets
+	// Layout gives the current layout, as the system group has it.
+	Layout(ctx context.Context) (*Layout, error)
+	// Admin answers an operator's question about this node, as JSON of a type of package api.
+	Admin(ctx context.Context, what string, arg []byte) ([]byte, error)
+}
+
+// Metadata is the part of a node that keeps metadata groups.
+type Metadata interface {
+	// Propose runs a command on the group, which this node must lead: else *NotLeaderError. The
+	// command's stamp is set by this call. A refusal by the state machine is a Result with a kind.
+	Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error)
+	// Query answers from the group's state, linearizably. The answer belongs to the caller.
+	Query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error)
+	// Lookup is Query for one object. When its content lies in shards, the version is pinned in the
+	// same step: its shards are not dropped before Unpin, or PinTTL after the last Pin.
+	Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error)
+	// List is Query for a page of keys.
+	List(ctx context.Context, g consensus.GroupID, q *meta.ListQuery) (*meta.ListPage, error)
+	// Pin renews a pin that Lookup made.
+	Pin(ctx context.Context, g consensus.GroupID, v VersionID) error
+	// Unpin gives back one pin. It does not wait for anything.
+	Unpin(g consensus.GroupID, v VersionID)
+}
+
+// Shards is the part of a node that keeps shards.
+type Shards interface {
+	// PutShard stores a shard durably on a drive of this node.
+	PutShard(ctx context.Context, d DriveID, sh *shardstore.Shard) error
+	// ReadShard reads len(p) payload bytes from off. The bytes are as they lie on disk unless
+	// verified is set: then they match the shard's hash. Corrupt, NoSuchKey when it is not there.
+	ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, verified bool) error
+	// StatShard describes a shard. NoSuchKey.
+	StatShard(ctx context.Context, d DriveID, id shardstore.ID) (shardstore.Info, error)
+	// AddOwner adds an owner to shards of one drive, durably. NoSuchKey if one of them is gone.
+	AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	// DropOwner takes an owner off shards of one drive, and drops those that have none left. The
+	// node asks the owner's group first: Unavailable when that does not say that the owner is dead.
+	DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	// Heal brings a chunk back to full redundancy.
+	Heal(ctx context.Context, chunk chunker.ChunkID) error
+}
+
+// Secrets is the part of a node that opens sealed secrets for members.
+type Secrets interface {
+	// KEK gives the key-encryption key of an ID; 0 asks for the current one.
+	KEK(ctx context.Context, id uint32) (envelope.KEK, error)
+	// Credential finds the secret of an access key. NoSuchCredential.
+	Credential(ctx context.Context, accessKeyID string) (api.Credential, error)
+}
+
+// NotLeaderError says that another node leads the group.
+type NotLeaderError struct {
+	Group  consensus.GroupID
+	Leader p2p.NodeID // "" when nobody is known to lead
+}
+
+func (e *NotLeaderError) Error() string {
+	return fmt.Sprintf("group %d is led by %q", e.Group, e.Leader)
+}
+
+// codeNotLeader is the wire code of NotLeaderError; codes from 1000 on are kinds of package api.
+const codeNotLeader uint32 = 10
+
+// WireCode makes the error cross the network.
+func (e *NotLeaderError) WireCode() uint32 { return codeNotLeader }
+
+// Wire errors carry their text; a NotLeaderError's text must be the leader alone.
+type wireNotLeader struct{ leader string }
+
+func (e wireNotLeader) Error() string    { return e.leader }
+func (e wireNotLeader) WireCode() uint32 { return codeNotLeader }
+
+// toWire prepares a handler's error for the network.
+func toWire(err error) error {
+	var nl *NotLeaderError
+	if errors.As(err, &nl) {
+		return wireNotLeader{string(nl.Leader)}
+	}
+	var ae *api.Error
+	if errors.As(err, &ae) {
+		return &api.Error{Kind: ae.Kind, Detail: ae.Detail}
+	}
+	return err
+}
+
+// fromWire turns an error of a call into one of package api. changes says that the call could have
+// changed something at the peer.
+func fromWire(err error, op string, g consensus.GroupID, changes bool) error {
+	var re *p2p.RemoteError
+	if errors.As(err, &re) {
+		if re.Code == codeNotLeader {
+			return &NotLeaderError{Group: g, Leader: p2p.NodeID(re.Text)}
+		}
+		kind, ok := api.KindFromWire(re.Code)
+		if !ok && changes {
+			kind = api.OutcomeUnknown
+		}
+		return &api.Error{Kind: kind, Op: op, Detail: detailOf(re, kind), Err: re}
+	}
+	kind := api.Unavailable
+	switch {
+	case changes && errors.Is(err, p2p.ErrOutcomeUnknown):
+		kind = api.OutcomeUnknown
+	case errors.Is(err, context.Canceled):
+		kind = api.Canceled
+	}
+	return &api.Error{Kind: kind, Op: op, Err: err}
+}
+
+// detailOf cuts the kind's name off the text that api.Error made on the other side.
+func detailOf(re *p2p.RemoteError, kind api.Kind) string {
+	if name := kind.String() + ": "; len(re.Text) > len(name) && re.Text[:len(name)] == name {
+		return re.Text[len(name):]
+	}
+	return ""
+}

@@ -1,0 +1,211 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"shoal/chunker"
+	"shoal/chunker/envelope"
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/shardstore"
+	"shoal/p2p"
+)
+
+// Remote is a Node on the other end of a transport.
+type Remote struct {
+	t  p2p.Transport
+	id p2p.NodeID
+}
+
+// NewRemote makes the way to a member. It connects when it is first used.
+func NewRemote(t p2p.Transport, id p2p.NodeID) *Remote { return &Remote{t: t, id: id} }
+
+var _ Node = (*Remote)(nil)
+
+// call sends a request and decodes the answer's header into out, which may be nil.
+func (r *Remote) call(ctx context.Context, m p2p.Method, g consensus.GroupID, changes bool, in, out proto.Message) error {
+	header, err := proto.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode method %v: %w", m, err)
+	}
+	resp, err := r.t.Call(ctx, r.id, m, &p2p.Message{Header: header})
+	if err != nil {
+		return fromWire(err, "peer.call", g, changes)
+	}
+	defer resp.Release()
+	if out == nil {
+		return nil
+	}
+	return proto.Unmarshal(resp.Header, out)
+}
+
+// Propose implements Metadata. A command that was sent and not answered is OutcomeUnknown.
+func (r *Remote) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error) {
+	b, err := proto.Marshal(cmd)
+	if err != nil {
+		return nil, fmt.Errorf("encode a command: %w", err)
+	}
+	res := new(meta.Result)
+	return res, r.call(ctx, methodPropose, g, true, &ProposeRequest{Group: uint32(g), Command: b}, res)
+}
+
+// Query implements Metadata.
+func (r *Remote) Query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error) {
+	return r.query(ctx, methodQuery, g, q)
+}
+
+func (r *Remote) query(ctx context.Context, m p2p.Method, g consensus.GroupID, q *meta.Query) (*meta.Answer, error) {
+	b, err := proto.Marshal(q)
+	if err != nil {
+		return nil, fmt.Errorf("encode a query: %w", err)
+	}
+	a := new(meta.Answer)
+	if err := r.call(ctx, m, g, false, &QueryRequest{Group: uint32(g), Query: b}, a); err != nil {
+		return nil, err
+	}
+	return a, a.Err("peer.query")
+}
+
+// Lookup implements Metadata.
+func (r *Remote) Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
+	a, err := r.query(ctx, methodLookup, g, &meta.Query{Q: &meta.Query_Lookup{Lookup: q}})
+	if err != nil {
+		return nil, err
+	}
+	return a.GetLookup(), nil
+}
+
+// List implements Metadata.
+func (r *Remote) List(ctx context.Context, g consensus.GroupID, q *meta.ListQuery) (*meta.ListPage, error) {
+	a, err := r.query(ctx, methodQuery, g, &meta.Query{Q: &meta.Query_List{List: q}})
+	if err != nil {
+		return nil, err
+	}
+	return meta.ParseListPage(a.GetListPage())
+}
+
+// Pin implements Metadata.
+func (r *Remote) Pin(ctx context.Context, g consensus.GroupID, v VersionID) error {
+	return r.call(ctx, methodPin, g, false, &PinRequest{Group: uint32(g), Version: v[:]}, nil)
+}
+
+// Unpin implements Metadata. A pin whose release is lost ends by itself.
+func (r *Remote) Unpin(g consensus.GroupID, v VersionID) {
+	b, err := proto.Marshal(&PinRequest{Group: uint32(g), Version: v[:], Release: true})
+	if err == nil {
+		_ = r.t.Notify(r.id, methodPin, b)
+	}
+}
+
+// PutShard implements Shards.
+func (r *Remote) PutShard(ctx context.Context, d DriveID, sh *shardstore.Shard) error {
+	header, err := proto.Marshal(&PutShardRequest{
+		Ref: refToWire(d, sh.ID), K: uint32(sh.K), M: uint32(sh.M), ChunkLen: sh.ChunkLen,
+		Hashes: hashesToWire(sh.Hashes), Owner: ownerToWire(sh.Owner),
+	})
+	if err != nil {
+		return fmt.Errorf("encode a shard: %w", err)
+	}
+	resp, err := r.t.Call(ctx, r.id, methodPutShard, &p2p.Message{Header: header, Payload: sh.Payload})
+	resp.Release()
+	if err != nil {
+		return fromWire(err, "peer.PutShard", 0, false)
+	}
+	return nil
+}
+
+// ReadShard implements Shards.
+func (r *Remote) ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
+	header, err := proto.Marshal(&ReadShardRequest{Ref: refToWire(d, id), Offset: uint64(off), Length: uint32(len(p)), Verified: verified})
+	if err != nil {
+		return fmt.Errorf("encode a read: %w", err)
+	}
+	resp, err := r.t.Call(ctx, r.id, methodReadShard, &p2p.Message{Header: header, Into: p})
+	if err != nil {
+		return fromWire(err, "peer.ReadShard", 0, false)
+	}
+	defer resp.Release()
+	if len(resp.Payload) != len(p) {
+		return &api.Error{Kind: api.Corrupt, Op: "peer.ReadShard", Err: fmt.Errorf("%d bytes came, %d were asked for", len(resp.Payload), len(p))}
+	}
+	if len(p) > 0 && &resp.Payload[0] != &p[0] {
+		copy(p, resp.Payload)
+	}
+	return nil
+}
+
+// StatShard implements Shards.
+func (r *Remote) StatShard(ctx context.Context, d DriveID, id shardstore.ID) (shardstore.Info, error) {
+	var a StatShardAnswer
+	if err := r.call(ctx, methodStat, 0, false, &StatShardRequest{Ref: refToWire(d, id)}, &a); err != nil {
+		return shardstore.Info{}, err
+	}
+	return infoFromWire(id, &a)
+}
+
+// AddOwner implements Shards.
+func (r *Remote) AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	return r.owners(ctx, methodAdd, d, ids, o)
+}
+
+// DropOwner implements Shards.
+func (r *Remote) DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	return r.owners(ctx, methodDrop, d, ids, o)
+}
+
+func (r *Remote) owners(ctx context.Context, m p2p.Method, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	for len(ids) > 0 {
+		n := min(len(ids), batchMax)
+		if err := r.call(ctx, m, 0, false, ownersToWire(d, ids[:n], o), nil); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
+// Heal implements Shards.
+func (r *Remote) Heal(ctx context.Context, chunk chunker.ChunkID) error {
+	return r.call(ctx, methodHeal, 0, false, &HealRequest{Chunk: chunk[:]}, nil)
+}
+
+// KEK implements Secrets.
+func (r *Remote) KEK(ctx context.Context, id uint32) (envelope.KEK, error) {
+	var a SecretAnswer
+	if err := r.call(ctx, methodSecret, 0, false, &SecretRequest{KekId: id, Current: id == 0}, &a); err != nil {
+		return envelope.KEK{}, err
+	}
+	if len(a.Kek) != envelope.KeySize {
+		return envelope.KEK{}, malformed("key")
+	}
+	return envelope.KEK{ID: a.KekId, Key: [envelope.KeySize]byte(a.Kek)}, nil
+}
+
+// Credential implements Secrets.
+func (r *Remote) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
+	var a SecretAnswer
+	if err := r.call(ctx, methodSecret, 0, false, &SecretRequest{AccessKeyId: accessKeyID}, &a); err != nil {
+		return api.Credential{}, err
+	}
+	return api.Credential{AccessKeyID: accessKeyID, Secret: a.Secret, Principal: a.Principal}, nil
+}
+
+// Layout implements Node.
+func (r *Remote) Layout(ctx context.Context) (*Layout, error) {
+	var a LayoutAnswer
+	if err := r.call(ctx, methodLayout, 0, false, &AdminRequest{}, &a); err != nil {
+		return nil, err
+	}
+	return layoutFromWire(&a)
+}
+
+// Admin implements Node.
+func (r *Remote) Admin(ctx context.Context, what string, arg []byte) ([]byte, error) {
+	var a AdminAnswer
+	err := r.call(ctx, methodAdmin, 0, true, &AdminRequest{What: what, Arg: arg}, &a)
+	return a.Json, err
+}

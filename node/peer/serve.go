@@ -1,0 +1,236 @@
+package peer
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/protobuf/proto"
+
+	"shoal/chunker"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/shardstore"
+	"shoal/p2p"
+)
+
+// readMax bounds what one ReadShardRequest asks for.
+const readMax = p2p.PayloadSizeMax
+
+// Serve answers the messages of Remotes from n. It must run before the transport starts.
+func Serve(t p2p.Transport, n Node) {
+	s := service{n}
+	both := p2p.RoleNode | p2p.RoleGateway
+	t.Handle(methodPropose, both, s.propose)
+	t.Handle(methodQuery, both, s.query)
+	t.Handle(methodLookup, both, s.lookup)
+	t.Handle(methodPin, both, s.pin)
+	t.Handle(methodSecret, both, s.secret)
+	t.Handle(methodLayout, both, s.layout)
+	t.Handle(methodAdmin, both, s.admin)
+	t.Handle(methodAdd, both, s.addOwner)
+	t.Handle(methodDrop, both, s.dropOwner)
+	t.Handle(methodStat, both, s.stat)
+	t.Handle(methodHeal, both, s.heal)
+	t.Handle(methodPutShard, both, s.putShard)
+	t.Handle(methodReadShard, both, s.readShard)
+}
+
+type service struct{ n Node }
+
+// reply encodes an answer, or prepares an error for the network.
+func reply(m proto.Message, err error) (*p2p.Message, error) {
+	if err != nil {
+		return nil, toWire(err)
+	}
+	if m == nil {
+		return nil, nil
+	}
+	b, err := proto.Marshal(m)
+	if err != nil {
+		return nil, fmt.Errorf("encode an answer: %w", err)
+	}
+	return &p2p.Message{Header: b}, nil
+}
+
+func decode(b []byte, m proto.Message, what string) error {
+	if err := proto.Unmarshal(b, m); err != nil {
+		return malformed(what)
+	}
+	return nil
+}
+
+func (s service) propose(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in ProposeRequest
+	cmd := new(meta.Command)
+	if err := decode(req.Header, &in, "proposal"); err != nil {
+		return reply(nil, err)
+	}
+	if err := decode(in.Command, cmd, "command"); err != nil {
+		return reply(nil, err)
+	}
+	res, err := s.n.Propose(ctx, consensus.GroupID(in.Group), cmd)
+	return reply(res, err)
+}
+
+func decodeQuery(req *p2p.Message) (consensus.GroupID, *meta.Query, error) {
+	var in QueryRequest
+	q := new(meta.Query)
+	if err := decode(req.Header, &in, "query"); err != nil {
+		return 0, nil, err
+	}
+	return consensus.GroupID(in.Group), q, decode(in.Query, q, "query")
+}
+
+func (s service) query(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	g, q, err := decodeQuery(req)
+	if err != nil {
+		return reply(nil, err)
+	}
+	a, err := s.n.Query(ctx, g, q)
+	return reply(a, err)
+}
+
+func (s service) lookup(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	g, q, err := decodeQuery(req)
+	if err != nil {
+		return reply(nil, err)
+	}
+	if q.GetLookup() == nil {
+		return reply(nil, malformed("lookup"))
+	}
+	a, err := s.n.Lookup(ctx, g, q.GetLookup())
+	return reply(&meta.Answer{A: &meta.Answer_Lookup{Lookup: a}}, err)
+}
+
+func (s service) pin(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in PinRequest
+	body := req.Header
+	if len(body) == 0 {
+		body = req.Payload // of a notification
+	}
+	if err := decode(body, &in, "pin"); err != nil {
+		return reply(nil, err)
+	}
+	if len(in.Version) != 16 {
+		return reply(nil, malformed("pin"))
+	}
+	if in.Release {
+		s.n.Unpin(consensus.GroupID(in.Group), VersionID(in.Version))
+		return nil, nil
+	}
+	return reply(nil, s.n.Pin(ctx, consensus.GroupID(in.Group), VersionID(in.Version)))
+}
+
+func (s service) secret(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in SecretRequest
+	if err := decode(req.Header, &in, "request for a secret"); err != nil {
+		return reply(nil, err)
+	}
+	if in.AccessKeyId != "" {
+		c, err := s.n.Credential(ctx, in.AccessKeyId)
+		return reply(&SecretAnswer{Secret: c.Secret, Principal: c.Principal}, err)
+	}
+	kek, err := s.n.KEK(ctx, in.KekId)
+	return reply(&SecretAnswer{KekId: kek.ID, Kek: kek.Key[:]}, err)
+}
+
+func (s service) layout(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	l, err := s.n.Layout(ctx)
+	if err != nil {
+		return reply(nil, err)
+	}
+	return reply(layoutToWire(l), nil)
+}
+
+func (s service) admin(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in AdminRequest
+	if err := decode(req.Header, &in, "question"); err != nil {
+		return reply(nil, err)
+	}
+	b, err := s.n.Admin(ctx, in.What, in.Arg)
+	return reply(&AdminAnswer{Json: b}, err)
+}
+
+func (s service) addOwner(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	d, ids, o, err := decodeOwners(req)
+	if err == nil {
+		err = s.n.AddOwner(ctx, d, ids, o)
+	}
+	return reply(nil, err)
+}
+
+func (s service) dropOwner(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	d, ids, o, err := decodeOwners(req)
+	if err == nil {
+		err = s.n.DropOwner(ctx, d, ids, o)
+	}
+	return reply(nil, err)
+}
+
+func decodeOwners(req *p2p.Message) (DriveID, []shardstore.ID, shardstore.Owner, error) {
+	var in OwnersRequest
+	if err := decode(req.Header, &in, "list of shards"); err != nil {
+		return DriveID{}, nil, shardstore.Owner{}, err
+	}
+	return ownersFromWire(&in)
+}
+
+func (s service) stat(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in StatShardRequest
+	if err := decode(req.Header, &in, "shard reference"); err != nil {
+		return reply(nil, err)
+	}
+	d, id, err := refFromWire(in.Ref)
+	if err != nil {
+		return reply(nil, err)
+	}
+	info, err := s.n.StatShard(ctx, d, id)
+	return reply(infoToWire(&info), err)
+}
+
+func (s service) heal(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in HealRequest
+	if err := decode(req.Header, &in, "chunk"); err != nil || len(in.Chunk) != 32 {
+		return reply(nil, malformed("chunk"))
+	}
+	return reply(nil, s.n.Heal(ctx, chunker.ChunkID(in.Chunk)))
+}
+
+func (s service) putShard(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in PutShardRequest
+	if err := decode(req.Header, &in, "shard"); err != nil {
+		return reply(nil, err)
+	}
+	d, id, err := refFromWire(in.Ref)
+	if err != nil {
+		return reply(nil, err)
+	}
+	owner, err := ownerFromWire(in.Owner)
+	if err != nil {
+		return reply(nil, err)
+	}
+	hashes, err := hashesFromWire(in.Hashes)
+	if err != nil || in.K > shardstore.ShardsMax || in.M > shardstore.ShardsMax {
+		return reply(nil, malformed("shard"))
+	}
+	return reply(nil, s.n.PutShard(ctx, d, &shardstore.Shard{
+		ID: id, K: uint8(in.K), M: uint8(in.M), ChunkLen: in.ChunkLen, Hashes: hashes, Owner: owner, Payload: req.Payload,
+	}))
+}
+
+func (s service) readShard(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in ReadShardRequest
+	if err := decode(req.Header, &in, "read"); err != nil {
+		return reply(nil, err)
+	}
+	d, id, err := refFromWire(in.Ref)
+	if err != nil || in.Length > readMax || in.Offset > shardstore.PayloadBytesMax {
+		return reply(nil, malformed("read"))
+	}
+	buf := getReadBuffer(int(in.Length))
+	if err := s.n.ReadShard(ctx, d, id, buf, int64(in.Offset), in.Verified); err != nil {
+		putReadBuffer(buf)
+		return reply(nil, err)
+	}
+	return p2p.NewMessage(nil, buf, func() { putReadBuffer(buf) }), nil
+}

@@ -1,0 +1,10 @@
+// Package repair finds what is wrong with stored shards and makes it right. Its workers:
+//
+//   - heal rebuilds the shards of a stripe that are damaged or missing from those that are right.
+//   - drop takes dead versions off their shards, for the metadata groups that this node leads.
+//   - sweep finds shards whose owners never came to life, as a crashed upload leaves them.
+//   - scrub reads everything again in a stated period, and heals what it finds.
+//
+// What holds: no worker drops a shard by its own judgement; it asks the node that has the shard,
+// which asks the owner's group. All workers show a name, a state, progress and their last error.
+package repair

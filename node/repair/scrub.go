@@ -1,0 +1,109 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+
+	"shoal/chunker"
+	"shoal/node/api"
+	"shoal/node/client"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
+)
+
+// scrubber reads all shards of this node's drives again, looks whether their neighbours in the
+// stripe are there, and heals what is not right.
+type scrubber struct {
+	dir    client.Directory
+	layout func(context.Context) (*peer.Layout, error)
+	drives map[peer.DriveID]*shardstore.Store
+	heal   *Healer
+	rate   int64 // bytes per second and drive; 0 is unbounded
+	log    *slog.Logger
+	worker *Worker
+
+	running sync.Mutex // one scrub at a time
+}
+
+// cycle is a whole scrub in the background.
+func (s *scrubber) cycle(ctx context.Context) error {
+	_, err := s.scrub(ctx, s.rate)
+	return err
+}
+
+// scrub checks every drive, at most so many bytes per second each.
+func (s *scrubber) scrub(ctx context.Context, bytesPerSecond int64) (api.ScrubReport, error) {
+	s.running.Lock()
+	defer s.running.Unlock()
+	var total int64
+	for _, st := range s.drives {
+		total += int64(st.Usage().Shards)
+	}
+	s.worker.begin(total)
+	var rep api.ScrubReport
+	var errs []error
+	broken := make(map[chunker.ChunkID]bool)
+	for d, st := range s.drives {
+		if err := s.drive(ctx, d, st, bytesPerSecond, &rep, broken); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	for id := range broken {
+		healed, err := s.heal.heal(ctx, id)
+		rep.Healed += int64(healed)
+		if err != nil {
+			rep.Unhealed++
+			s.log.Error("a chunk cannot be healed", "chunk_id", id, "err", err)
+		}
+	}
+	return rep, errors.Join(errs...)
+}
+
+func (s *scrubber) drive(ctx context.Context, d peer.DriveID, st *shardstore.Store, bytesPerSecond int64, rep *api.ScrubReport, broken map[chunker.ChunkID]bool) error {
+	var last uint64
+	res, err := st.Scrub(ctx, shardstore.ScrubConfig{
+		BytesPerSecond: bytesPerSecond,
+		Report:         func(id shardstore.ID, _ error) { broken[id.Chunk] = true },
+		Progress: func(_ shardstore.ID, res shardstore.ScrubResult) {
+			s.worker.progress(int64(res.Shards - last))
+			last = res.Shards
+		},
+	})
+	s.worker.progress(int64(res.Shards - last))
+	rep.Shards += int64(res.Shards)
+	rep.Bytes += int64(res.Bytes)
+	rep.Corrupt += int64(res.Corrupt)
+	if err != nil {
+		return err
+	}
+	return s.neighbours(ctx, st, rep, broken)
+}
+
+// neighbours asks, for each shard here, whether the next one of its stripe is where it belongs. All
+// shards doing so in a ring, a stripe that misses any of its shards is found by those that are left.
+func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *api.ScrubReport, broken map[chunker.ChunkID]bool) error {
+	l, err := s.layout(ctx)
+	if err != nil {
+		return err
+	}
+	var targets []peer.Target
+	return st.Scan(ctx, shardstore.ID{}, func(in shardstore.Info) bool {
+		targets = l.Targets(targets[:0], in.Chunk)
+		if len(targets) < 2 || broken[in.Chunk] {
+			return ctx.Err() == nil
+		}
+		next := (int(in.Index) + 1) % len(targets)
+		n := s.dir.Node(targets[next].Node)
+		if n == nil {
+			return true
+		}
+		_, err := n.StatShard(ctx, targets[next].Drive, shardstore.ID{Chunk: in.Chunk, Index: uint8(next)})
+		if err != nil && (api.KindOf(err) == api.NoSuchKey || api.KindOf(err) == api.Corrupt) {
+			rep.Missing++
+			broken[in.Chunk] = true
+		}
+		return ctx.Err() == nil
+	})
+}

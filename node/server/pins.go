@@ -1,0 +1,74 @@
+package server
+
+import (
+	"sync"
+	"time"
+
+	"shoal/node/peer"
+)
+
+// pins are the versions that are being read. A version's shards stay while it is pinned.
+//
+// A lookup holds gate shared from before it reads until its pin is made; who wants to know whether a
+// version is pinned takes gate alone first. So a lookup that saw the version alive has either pinned
+// it by then, or had not begun, and will not find it any more.
+type pins struct {
+	gate sync.RWMutex
+	now  func() time.Time
+
+	mu   sync.Mutex // guards byID
+	byID map[peer.VersionID]pin
+}
+
+type pin struct {
+	readers int
+	until   time.Time
+}
+
+func newPins(now func() time.Time) *pins {
+	return &pins{now: now, byID: make(map[peer.VersionID]pin)}
+}
+
+// add makes a pin. gate is held shared.
+func (p *pins) add(v peer.VersionID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.byID[v]
+	n.readers++
+	n.until = p.now().Add(peer.PinTTL)
+	p.byID[v] = n
+}
+
+func (p *pins) renew(v peer.VersionID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := p.byID[v]
+	n.readers = max(n.readers, 1)
+	n.until = p.now().Add(peer.PinTTL)
+	p.byID[v] = n
+}
+
+func (p *pins) release(v peer.VersionID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, ok := p.byID[v]
+	if n.readers--; !ok || n.readers <= 0 {
+		delete(p.byID, v)
+		return
+	}
+	p.byID[v] = n
+}
+
+// held tells whether a version that a read barrier showed to be gone is still being read.
+func (p *pins) held(v peer.VersionID) bool {
+	p.gate.Lock() // wait for lookups that saw it
+	p.gate.Unlock()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n, ok := p.byID[v]
+	if ok && p.now().After(n.until) {
+		delete(p.byID, v)
+		return false
+	}
+	return ok
+}

@@ -1,0 +1,176 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"shoal/chunker"
+	"shoal/chunker/envelope"
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
+)
+
+func (s *Server) drive(d peer.DriveID) (*shardstore.Store, error) {
+	st := s.Drives[d]
+	if st == nil {
+		return nil, &api.Error{Kind: api.Unavailable, Op: "server.drive", Err: fmt.Errorf("drive %x is not on this node", d)}
+	}
+	return st, nil
+}
+
+// shardError gives a drive's error its kind.
+func shardError(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	kind := api.Unavailable
+	switch {
+	case errors.Is(err, shardstore.ErrNotFound):
+		kind = api.NoSuchKey
+	case errors.Is(err, shardstore.ErrCorrupt):
+		kind = api.Corrupt
+	case errors.Is(err, shardstore.ErrFull):
+		kind = api.StorageFull
+	case errors.Is(err, shardstore.ErrInvalid), errors.Is(err, shardstore.ErrMismatch):
+		kind = api.InvalidArgument
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		kind = api.Canceled
+	}
+	return &api.Error{Kind: kind, Op: op, Err: err}
+}
+
+// PutShard implements peer.Shards.
+func (s *Server) PutShard(ctx context.Context, d peer.DriveID, sh *shardstore.Shard) error {
+	st, err := s.drive(d)
+	if err != nil {
+		return err
+	}
+	return shardError("server.PutShard", st.Put(ctx, sh))
+}
+
+// ReadShard implements peer.Shards.
+func (s *Server) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
+	st, err := s.drive(d)
+	if err != nil {
+		return err
+	}
+	read := st.ReadAt
+	if verified {
+		read = st.ReadVerified
+	}
+	n, err := read(ctx, id, p, off)
+	if verified && errors.Is(err, shardstore.ErrCorrupt) {
+		// From now on a Put replaces it, and nobody else is handed its bytes.
+		err = errors.Join(err, st.MarkCorrupt(ctx, id))
+	}
+	if err == nil && n < len(p) {
+		err = fmt.Errorf("%w: shard %v has %d bytes at %d, %d were asked for", shardstore.ErrInvalid, id, n, off, len(p))
+	}
+	return shardError("server.ReadShard", err)
+}
+
+// StatShard implements peer.Shards.
+func (s *Server) StatShard(_ context.Context, d peer.DriveID, id shardstore.ID) (shardstore.Info, error) {
+	st, err := s.drive(d)
+	if err != nil {
+		return shardstore.Info{}, err
+	}
+	info, err := st.Stat(id)
+	return info, shardError("server.StatShard", err)
+}
+
+// AddOwner implements peer.Shards. The additions wait together for one sync.
+func (s *Server) AddOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	st, err := s.drive(d)
+	if err != nil {
+		return err
+	}
+	return shardError("server.AddOwner", together(ids, func(id shardstore.ID) error { return st.AddOwner(ctx, id, o) }))
+}
+
+// DropOwner implements peer.Shards. Shards that are gone, or that have no such owner, are no error.
+func (s *Server) DropOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	st, err := s.drive(d)
+	if err != nil {
+		return err
+	}
+	states, err := s.owners.OwnerStates(ctx, consensus.GroupID(o.Group), []*meta.StreamOwner{{Version: o.Version[:], Stream: o.Stream}})
+	if err != nil {
+		return err
+	}
+	if len(states) != 1 || states[0] != meta.OwnerState_OWNER_DEAD {
+		return &api.Error{Kind: api.Unavailable, Op: "server.DropOwner", Detail: "The owner's group does not say that it is dead."}
+	}
+	return shardError("server.DropOwner", together(ids, func(id shardstore.ID) error {
+		_, err := st.DropOwner(ctx, id, o)
+		if errors.Is(err, shardstore.ErrNotFound) {
+			return nil
+		}
+		return err
+	}))
+}
+
+// togetherMax is how many operations wait for the drive's writer at a time.
+const togetherMax = 64
+
+// together runs f for all shards, many at a time, and gives the first error.
+func together(ids []shardstore.ID, f func(shardstore.ID) error) error {
+	if len(ids) == 1 {
+		return f(ids[0])
+	}
+	errs := make(chan error, togetherMax)
+	running := 0
+	var first error
+	collect := func() {
+		if err := <-errs; err != nil && first == nil {
+			first = err
+		}
+		running--
+	}
+	for _, id := range ids {
+		if running == togetherMax {
+			collect()
+		}
+		running++
+		go func() { errs <- f(id) }()
+	}
+	for running > 0 {
+		collect()
+	}
+	return first
+}
+
+// Heal implements peer.Shards.
+func (s *Server) Heal(ctx context.Context, chunk chunker.ChunkID) error {
+	return s.healer.Heal(ctx, chunk)
+}
+
+// KEK implements peer.Secrets.
+func (s *Server) KEK(_ context.Context, id uint32) (envelope.KEK, error) {
+	kek, err := s.Keyring.Lookup(id)
+	if id == 0 {
+		kek, err = s.Keyring.Current()
+	}
+	if err != nil {
+		return kek, &api.Error{Kind: api.Unavailable, Op: "server.KEK", Err: err}
+	}
+	return kek, nil
+}
+
+// Credential implements peer.Secrets.
+func (s *Server) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
+	a, err := s.Query(ctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Credential{Credential: &meta.CredentialQuery{AccessKeyId: accessKeyID}}})
+	if err != nil {
+		return api.Credential{}, err
+	}
+	c := a.GetCredential()
+	secret, err := s.Keyring.OpenSecret(accessKeyID, c.GetSealed())
+	if err != nil {
+		return api.Credential{}, &api.Error{Kind: api.Corrupt, Op: "server.Credential", Err: err}
+	}
+	return api.Credential{AccessKeyID: accessKeyID, Secret: secret, Principal: c.GetPrincipal()}, nil
+}
