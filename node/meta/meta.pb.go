@@ -282,7 +282,6 @@ const (
 	Event_COMPLETED      Event_Kind = 3
 	Event_REMOVED        Event_Kind = 4 // the current version of an unversioned bucket, or a version by its ID
 	Event_MARKER_CREATED Event_Kind = 5
-	Event_REPLACED       Event_Kind = 6 // a null version gave way to another
 )
 
 // Enum value maps for Event_Kind.
@@ -294,7 +293,6 @@ var (
 		3: "COMPLETED",
 		4: "REMOVED",
 		5: "MARKER_CREATED",
-		6: "REPLACED",
 	}
 	Event_Kind_value = map[string]int32{
 		"NONE":           0,
@@ -303,7 +301,6 @@ var (
 		"COMPLETED":      3,
 		"REMOVED":        4,
 		"MARKER_CREATED": 5,
-		"REPLACED":       6,
 	}
 )
 
@@ -2648,13 +2645,13 @@ func (x *PutVersion) GetSource() *Source {
 // Metadata is what a client said of an object.
 type Metadata struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
-	ContentType        string                 `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
-	CacheControl       string                 `protobuf:"bytes,2,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
-	ContentDisposition string                 `protobuf:"bytes,3,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
-	ContentEncoding    string                 `protobuf:"bytes,4,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
-	ContentLanguage    string                 `protobuf:"bytes,5,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
-	Expires            string                 `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
-	WebsiteRedirect    string                 `protobuf:"bytes,7,opt,name=website_redirect,json=websiteRedirect,proto3" json:"website_redirect,omitempty"`
+	ContentType        []byte                 `protobuf:"bytes,1,opt,name=content_type,json=contentType,proto3" json:"content_type,omitempty"`
+	CacheControl       []byte                 `protobuf:"bytes,2,opt,name=cache_control,json=cacheControl,proto3" json:"cache_control,omitempty"`
+	ContentDisposition []byte                 `protobuf:"bytes,3,opt,name=content_disposition,json=contentDisposition,proto3" json:"content_disposition,omitempty"`
+	ContentEncoding    []byte                 `protobuf:"bytes,4,opt,name=content_encoding,json=contentEncoding,proto3" json:"content_encoding,omitempty"`
+	ContentLanguage    []byte                 `protobuf:"bytes,5,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
+	Expires            []byte                 `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
+	WebsiteRedirect    []byte                 `protobuf:"bytes,7,opt,name=website_redirect,json=websiteRedirect,proto3" json:"website_redirect,omitempty"`
 	User               []*UserMetadata        `protobuf:"bytes,8,rep,name=user,proto3" json:"user,omitempty"` // in ascending order of names
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
@@ -2690,53 +2687,53 @@ func (*Metadata) Descriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{28}
 }
 
-func (x *Metadata) GetContentType() string {
+func (x *Metadata) GetContentType() []byte {
 	if x != nil {
 		return x.ContentType
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetCacheControl() string {
+func (x *Metadata) GetCacheControl() []byte {
 	if x != nil {
 		return x.CacheControl
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetContentDisposition() string {
+func (x *Metadata) GetContentDisposition() []byte {
 	if x != nil {
 		return x.ContentDisposition
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetContentEncoding() string {
+func (x *Metadata) GetContentEncoding() []byte {
 	if x != nil {
 		return x.ContentEncoding
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetContentLanguage() string {
+func (x *Metadata) GetContentLanguage() []byte {
 	if x != nil {
 		return x.ContentLanguage
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetExpires() string {
+func (x *Metadata) GetExpires() []byte {
 	if x != nil {
 		return x.Expires
 	}
-	return ""
+	return nil
 }
 
-func (x *Metadata) GetWebsiteRedirect() string {
+func (x *Metadata) GetWebsiteRedirect() []byte {
 	if x != nil {
 		return x.WebsiteRedirect
 	}
-	return ""
+	return nil
 }
 
 func (x *Metadata) GetUser() []*UserMetadata {
@@ -8570,51 +8567,6 @@ func (x *QueueItem) GetWhole() bool {
 	return false
 }
 
-// MemberTable is the record of the member table's epoch.
-type MemberTable struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *MemberTable) Reset() {
-	*x = MemberTable{}
-	mi := &file_meta_proto_msgTypes[106]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *MemberTable) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*MemberTable) ProtoMessage() {}
-
-func (x *MemberTable) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use MemberTable.ProtoReflect.Descriptor instead.
-func (*MemberTable) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
-}
-
-func (x *MemberTable) GetEpoch() uint64 {
-	if x != nil {
-		return x.Epoch
-	}
-	return 0
-}
-
 // Keyring is the record of which key is current.
 type Keyring struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -8625,7 +8577,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8637,7 +8589,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8650,7 +8602,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -8848,13 +8800,13 @@ const file_meta_proto_rawDesc = "" +
 	"\bif_match\x18\x0f \x01(\fR\aifMatch\x12*\n" +
 	"\x06source\x18\x10 \x01(\v2\x12.shoal.meta.SourceR\x06source\"\xcc\x02\n" +
 	"\bMetadata\x12!\n" +
-	"\fcontent_type\x18\x01 \x01(\tR\vcontentType\x12#\n" +
-	"\rcache_control\x18\x02 \x01(\tR\fcacheControl\x12/\n" +
-	"\x13content_disposition\x18\x03 \x01(\tR\x12contentDisposition\x12)\n" +
-	"\x10content_encoding\x18\x04 \x01(\tR\x0fcontentEncoding\x12)\n" +
-	"\x10content_language\x18\x05 \x01(\tR\x0fcontentLanguage\x12\x18\n" +
-	"\aexpires\x18\x06 \x01(\tR\aexpires\x12)\n" +
-	"\x10website_redirect\x18\a \x01(\tR\x0fwebsiteRedirect\x12,\n" +
+	"\fcontent_type\x18\x01 \x01(\fR\vcontentType\x12#\n" +
+	"\rcache_control\x18\x02 \x01(\fR\fcacheControl\x12/\n" +
+	"\x13content_disposition\x18\x03 \x01(\fR\x12contentDisposition\x12)\n" +
+	"\x10content_encoding\x18\x04 \x01(\fR\x0fcontentEncoding\x12)\n" +
+	"\x10content_language\x18\x05 \x01(\fR\x0fcontentLanguage\x12\x18\n" +
+	"\aexpires\x18\x06 \x01(\fR\aexpires\x12)\n" +
+	"\x10website_redirect\x18\a \x01(\fR\x0fwebsiteRedirect\x12,\n" +
 	"\x04user\x18\b \x03(\v2\x18.shoal.meta.UserMetadataR\x04user\"8\n" +
 	"\fUserMetadata\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
@@ -9278,7 +9230,7 @@ const file_meta_proto_rawDesc = "" +
 	"\astreams\x18\x04 \x03(\x04R\astreams\x12\x12\n" +
 	"\x04part\x18\x05 \x01(\bR\x04part\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x1a\n" +
-	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xae\x02\n" +
+	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xa0\x02\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x16.shoal.meta.Event.KindR\x04kind\x12\x16\n" +
@@ -9287,7 +9239,7 @@ const file_meta_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\fR\aversion\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x12\n" +
 	"\x04size\x18\a \x01(\x04R\x04size\x12\x12\n" +
-	"\x04etag\x18\b \x01(\fR\x04etag\"g\n" +
+	"\x04etag\x18\b \x01(\fR\x04etag\"Y\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04NONE\x10\x00\x12\v\n" +
 	"\aCREATED\x10\x01\x12\n" +
@@ -9295,15 +9247,12 @@ const file_meta_proto_rawDesc = "" +
 	"\x06COPIED\x10\x02\x12\r\n" +
 	"\tCOMPLETED\x10\x03\x12\v\n" +
 	"\aREMOVED\x10\x04\x12\x12\n" +
-	"\x0eMARKER_CREATED\x10\x05\x12\f\n" +
-	"\bREPLACED\x10\x06\"[\n" +
+	"\x0eMARKER_CREATED\x10\x05\"[\n" +
 	"\tQueueItem\x12\x10\n" +
 	"\x03due\x18\x01 \x01(\x10R\x03due\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
 	"\x06stream\x18\x03 \x01(\x04R\x06stream\x12\x14\n" +
 	"\x05whole\x18\x04 \x01(\bR\x05whole\"#\n" +
-	"\vMemberTable\x12\x14\n" +
-	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\"#\n" +
 	"\aKeyring\x12\x18\n" +
 	"\acurrent\x18\x01 \x01(\rR\acurrent*5\n" +
 	"\vBucketState\x12\x11\n" +
@@ -9338,7 +9287,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 108)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -9452,8 +9401,7 @@ var file_meta_proto_goTypes = []any{
 	(*Garbage)(nil),             // 109: shoal.meta.Garbage
 	(*Event)(nil),               // 110: shoal.meta.Event
 	(*QueueItem)(nil),           // 111: shoal.meta.QueueItem
-	(*MemberTable)(nil),         // 112: shoal.meta.MemberTable
-	(*Keyring)(nil),             // 113: shoal.meta.Keyring
+	(*Keyring)(nil),             // 112: shoal.meta.Keyring
 }
 var file_meta_proto_depIdxs = []int32{
 	7,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -9700,7 +9648,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   108,
+			NumMessages:   107,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

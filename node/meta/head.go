@@ -1,0 +1,170 @@
+package meta
+
+import (
+	"encoding/binary"
+
+	"google.golang.org/protobuf/encoding/protowire"
+)
+
+// Flags of a head.
+const (
+	flagDeleteMarker = 1 << iota
+	flagInline
+	flagNull
+)
+
+// DeleteMarker says that the version is a delete marker.
+func (h *Head) DeleteMarker() bool { return h.GetFlags()&flagDeleteMarker != 0 }
+
+// Inline says that the content lies in the metadata.
+func (h *Head) Inline() bool { return h.GetFlags()&flagInline != 0 }
+
+// NullVersion says that S3 calls the version "null".
+func (h *Head) NullVersion() bool { return h.GetFlags()&flagNull != 0 }
+
+// head is the record Head, coded by hand: it is read and written for each operation. Slices of a
+// parsed head alias what it was parsed from.
+type head struct {
+	version   versionID
+	size      uint64
+	mtime     int64
+	etag      []byte
+	flags     uint32
+	seq       uint64
+	algorithm uint32
+	sumType   uint32
+	sum       []byte
+	parts     uint32
+	metadata  []byte
+}
+
+func (h *head) marker() bool { return h.flags&flagDeleteMarker != 0 }
+func (h *head) inline() bool { return h.flags&flagInline != 0 }
+func (h *head) null() bool   { return h.flags&flagNull != 0 }
+
+// append encodes h as the message Head, in the order of its numbers and without zero values.
+func (h *head) append(b []byte) []byte {
+	b = appendBytesField(b, 1, h.version[:])
+	b = appendUintField(b, 2, h.size)
+	if h.mtime != 0 {
+		b = protowire.AppendTag(b, 3, protowire.Fixed64Type)
+		b = protowire.AppendFixed64(b, uint64(h.mtime))
+	}
+	b = appendBytesField(b, 4, h.etag)
+	b = appendUintField(b, 5, uint64(h.flags))
+	b = appendUintField(b, 6, h.seq)
+	b = appendUintField(b, 7, uint64(h.algorithm))
+	b = appendUintField(b, 8, uint64(h.sumType))
+	b = appendBytesField(b, 9, h.sum)
+	b = appendUintField(b, 10, uint64(h.parts))
+	return appendBytesField(b, 11, h.metadata)
+}
+
+// parse reads a head. It reports whether b is one.
+func (h *head) parse(b []byte) bool {
+	*h = head{}
+	return h.parseUpTo(b, 1<<29)
+}
+
+// parseListing reads only what listings show.
+func (h *head) parseListing(b []byte) bool {
+	*h = head{}
+	return h.parseUpTo(b, 8)
+}
+
+// parseUpTo reads the fields up to a number and stops at the first beyond it.
+func (h *head) parseUpTo(b []byte, last protowire.Number) bool {
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return false
+		}
+		if num > last {
+			break
+		}
+		b = b[n:]
+		switch typ {
+		case protowire.VarintType:
+			var v uint64
+			if v, n = protowire.ConsumeVarint(b); n >= 0 {
+				h.setUint(num, v)
+			}
+		case protowire.BytesType:
+			var v []byte
+			if v, n = protowire.ConsumeBytes(b); n >= 0 && !h.setBytes(num, v) {
+				return false
+			}
+		case protowire.Fixed64Type:
+			if n = 8; len(b) < 8 {
+				return false
+			}
+			if num == 3 {
+				h.mtime = int64(binary.LittleEndian.Uint64(b))
+			}
+		default:
+			n = protowire.ConsumeFieldValue(num, typ, b)
+		}
+		if n < 0 {
+			return false
+		}
+		b = b[n:]
+	}
+	return h.version != nullIndex
+}
+
+func (h *head) setUint(num protowire.Number, v uint64) {
+	switch num {
+	case 2:
+		h.size = v
+	case 5:
+		h.flags = uint32(v)
+	case 6:
+		h.seq = v
+	case 7:
+		h.algorithm = uint32(v)
+	case 8:
+		h.sumType = uint32(v)
+	case 10:
+		h.parts = uint32(v)
+	}
+}
+
+func (h *head) setBytes(num protowire.Number, v []byte) bool {
+	switch num {
+	case 1:
+		if len(v) != len(h.version) {
+			return false
+		}
+		copy(h.version[:], v)
+	case 4:
+		h.etag = v
+	case 9:
+		h.sum = v
+	case 11:
+		h.metadata = v
+	}
+	return true
+}
+
+// message turns h into its message, which shares h's slices.
+func (h *head) message() *Head {
+	return &Head{
+		Version: append([]byte(nil), h.version[:]...), Size: h.size, Mtime: h.mtime, Etag: h.etag, Flags: h.flags,
+		Seq: h.seq, ChecksumAlgorithm: h.algorithm, ChecksumType: h.sumType, ChecksumValue: h.sum,
+		Parts: h.parts, Metadata: h.metadata,
+	}
+}
+
+func appendUintField(b []byte, num protowire.Number, v uint64) []byte {
+	if v == 0 {
+		return b
+	}
+	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+}
+
+func appendBytesField(b []byte, num protowire.Number, v []byte) []byte {
+	if len(v) == 0 {
+		return b
+	}
+	return protowire.AppendBytes(protowire.AppendTag(b, num, protowire.BytesType), v)
+}

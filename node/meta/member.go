@@ -1,0 +1,253 @@
+package meta
+
+import (
+	"bytes"
+	"slices"
+	"time"
+
+	"shoal/node/api"
+)
+
+const (
+	memberListMax  = 64 // roles, addresses
+	memberDriveMax = 256
+	inviteTTLMax   = 7 * 24 * time.Hour
+	inviteKept     = 24 * time.Hour // after it expired
+	invitesMax     = 10_000
+)
+
+// putMember adds or replaces a member and gives it the next member epoch.
+func (t *tx) putMember(m *Member) (*Result, error) {
+	if r := checkMember(m); r != nil {
+		return r, nil
+	}
+	var gone Revocation
+	ok, err := t.getMessage(t.nameKey(spaceRevocation, m.PeerId), &gone)
+	if err != nil {
+		return nil, err
+	}
+	if ok && m.Serial <= gone.Serial {
+		return refuse(api.AccessDenied, "The member's credential was revoked."), nil
+	}
+	epoch, err := t.take(spaceCounter, counterMember, 1)
+	if err != nil {
+		return nil, err
+	}
+	m.Epoch = epoch
+	return &Result{Payload: &Result_Member{Member: m}}, t.setMessage(t.nameKey(spaceMember, m.PeerId), m)
+}
+
+func checkMember(m *Member) *Result {
+	ok := m != nil && len(m.PeerId) > 0 && len(m.PeerId) <= 128 && len(m.Roles) <= memberListMax && len(m.Addrs) <= memberListMax &&
+		len(m.Drives) <= memberDriveMax && len(m.Site) <= nameMax
+	if !ok {
+		return invalid("The member's description is out of range.")
+	}
+	for _, d := range m.Drives {
+		if len(d.GetId()) != 16 {
+			return invalid("A drive ID must have 16 bytes.")
+		}
+	}
+	return nil
+}
+
+// removeMember takes a member out and revokes its credentials so far.
+func (t *tx) removeMember(c *RemoveMember) (*Result, error) {
+	m := new(Member)
+	ok, err := t.getMessage(t.nameKey(spaceMember, c.PeerId), m)
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return invalid("No member has this peer ID."), nil
+	}
+	if m.Epoch, err = t.take(spaceCounter, counterMember, 1); err != nil {
+		return nil, err
+	}
+	if err := t.delete(t.nameKey(spaceMember, c.PeerId)); err != nil {
+		return nil, err
+	}
+	return &Result{Payload: &Result_Member{Member: m}}, t.setMessage(t.nameKey(spaceRevocation, c.PeerId), &Revocation{
+		PeerId: c.PeerId, Serial: m.Serial, Epoch: m.Epoch, Time: t.now(),
+	})
+}
+
+// queryMembers gives the whole member table.
+func (v *view) queryMembers() (*MembersAnswer, error) {
+	next, _, err := v.getUint(v.nameKey(spaceCounter, counterMember))
+	if err != nil {
+		return nil, err
+	}
+	a := &MembersAnswer{Epoch: max(next, 1) - 1}
+	err = v.scan(v.keep(v.key(spaceMember)), func(_, val []byte) (bool, error) {
+		m := new(Member)
+		a.Members = append(a.Members, m)
+		return true, unmarshal(val, m)
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = v.scan(v.keep(v.key(spaceRevocation)), func(_, val []byte) (bool, error) {
+		r := new(Revocation)
+		a.Revocations = append(a.Revocations, r)
+		return true, unmarshal(val, r)
+	})
+	return a, err
+}
+
+func (v *view) inviteKey(id []byte) []byte { return v.keep(append(v.key(spaceInvite), id...)) }
+
+// putInvite stores an invite and forgets those that expired long ago.
+func (t *tx) putInvite(i *Invite) (*Result, error) {
+	switch {
+	case i == nil || len(i.TokenId) == 0 || len(i.TokenId) > nameMax || len(i.SecretHash) != 32:
+		return invalid("The invite's token or hash is malformed."), nil
+	case len(i.Roles) > memberListMax || len(i.Site) > nameMax:
+		return invalid("The invite's roles or site are out of range."), nil
+	case i.Expires <= t.now() || i.Expires > t.now()+int64(inviteTTLMax+time.Hour):
+		return invalid("An invite lives up to 7 days."), nil
+	}
+	known, err := t.has(t.inviteKey(i.TokenId))
+	if err != nil {
+		return nil, err
+	}
+	if known {
+		return refuse(api.ConditionalConflict, "The token ID is in use."), nil
+	}
+	left, err := t.pruneInvites()
+	if err != nil {
+		return nil, err
+	}
+	if left >= invitesMax {
+		return refuse(api.SlowDown, "There are too many open invites."), nil
+	}
+	i.UsedBy, i.Used = "", 0
+	return &Result{}, t.setMessage(t.inviteKey(i.TokenId), i)
+}
+
+// pruneInvites forgets old invites and counts those that stay.
+func (t *tx) pruneInvites() (left int, err error) {
+	var old [][]byte
+	err = t.scan(t.keep(t.key(spaceInvite)), func(id, val []byte) (bool, error) {
+		var i Invite
+		if err := unmarshal(val, &i); err != nil {
+			return false, err
+		}
+		if i.Expires+int64(inviteKept) < t.now() {
+			old = append(old, bytes.Clone(id))
+		} else {
+			left++
+		}
+		return true, nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, id := range old {
+		if err := t.delete(t.inviteKey(id)); err != nil {
+			return 0, err
+		}
+	}
+	return left, nil
+}
+
+// useInvite spends an invite and adds the member, both or neither.
+func (t *tx) useInvite(c *UseInvite) (*Result, error) {
+	denied := refuse(api.AccessDenied, "The invite does not admit this peer.")
+	i := new(Invite)
+	if len(c.TokenId) == 0 || len(c.TokenId) > nameMax || checkMember(c.Member) != nil {
+		return denied, nil
+	}
+	ok, err := t.getMessage(t.inviteKey(c.TokenId), i)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !bytes.Equal(i.SecretHash, c.SecretHash) || i.Expires <= t.now() ||
+		i.Site != c.Member.Site || !slices.Equal(i.Roles, c.Member.Roles) {
+		return denied, nil
+	}
+	if i.UsedBy != "" {
+		return refuse(api.AccessDenied, "The invite was used."), nil
+	}
+	r, err := t.putMember(c.Member)
+	if err != nil || r.Code != 0 {
+		return r, err
+	}
+	i.UsedBy, i.Used = c.Member.PeerId, t.now()
+	return r, t.setMessage(t.inviteKey(c.TokenId), i)
+}
+
+func (v *view) queryInvite(q *InviteQuery) (*Invite, *Result, error) {
+	i := new(Invite)
+	ok, err := v.getMessage(v.inviteKey(q.TokenId), i)
+	if err == nil && !ok {
+		return nil, refuse(api.NoSuchCredential, "No such invite."), nil
+	}
+	return i, nil, err
+}
+
+// putCredential adds or replaces an access key.
+func (t *tx) putCredential(c *PutCredential) (*Result, error) {
+	k := c.Credential
+	if n := len(k.GetAccessKeyId()); n == 0 || n > 128 || len(k.Sealed) == 0 || len(k.Sealed) > sealedBytesMax || len(k.Principal) > principalMax {
+		return invalid("The credential is out of range."), nil
+	}
+	var have Credential
+	ok, err := t.getMessage(t.nameKey(spaceCredential, k.AccessKeyId), &have)
+	if err != nil {
+		return nil, err
+	}
+	if ok && c.CreateOnly {
+		return refuse(api.ConditionalConflict, "The access key exists."), nil
+	}
+	if k.Epoch, err = t.take(spaceCounter, counterIAM, 1); err != nil {
+		return nil, err
+	}
+	k.Created = t.now()
+	if ok {
+		k.Created = have.Created
+	}
+	return &Result{Payload: &Result_Credential{Credential: k}}, t.setMessage(t.nameKey(spaceCredential, k.AccessKeyId), k)
+}
+
+// deleteCredential removes an access key.
+func (t *tx) deleteCredential(c *DeleteCredential) (*Result, error) {
+	ok, err := t.has(t.nameKey(spaceCredential, c.AccessKeyId))
+	if err != nil {
+		return nil, err
+	}
+	if !ok {
+		return refuse(api.NoSuchCredential, ""), nil
+	}
+	if _, err := t.take(spaceCounter, counterIAM, 1); err != nil {
+		return nil, err
+	}
+	return &Result{}, t.delete(t.nameKey(spaceCredential, c.AccessKeyId))
+}
+
+func (v *view) queryCredential(q *CredentialQuery) (*Credential, *Result, error) {
+	k := new(Credential)
+	ok, err := v.getMessage(v.nameKey(spaceCredential, q.AccessKeyId), k)
+	if err == nil && !ok {
+		return nil, refuse(api.NoSuchCredential, ""), nil
+	}
+	return k, nil, err
+}
+
+func (v *view) queryCredentials(q *CredentialsQuery) (*CredentialsAnswer, error) {
+	a, most := new(CredentialsAnswer), pageMax(q.Max, 1000)
+	var from []byte
+	if q.After != "" {
+		from = append([]byte(q.After), 0)
+	}
+	err := v.scanFrom(v.keep(v.key(spaceCredential)), from, func(_, val []byte) (bool, error) {
+		if len(a.Credentials) == most {
+			a.Truncated = true
+			return false, nil
+		}
+		k := new(Credential)
+		a.Credentials = append(a.Credentials, k)
+		return true, unmarshal(val, k)
+	})
+	return a, err
+}
