@@ -43,6 +43,10 @@ func Format(fsys FS, dir string, cluster, drive [16]byte) error {
 	if err := fsys.MkdirAll(path.Join(dir, segmentDir)); err != nil {
 		return fmt.Errorf("format drive %s: %w", dir, err)
 	}
+	// The drive file comes last, so that a drive that has one has everything.
+	if err := errors.Join(fsys.SyncDir(dir), fsys.SyncDir(path.Dir(path.Clean(dir)))); err != nil {
+		return fmt.Errorf("format drive %s: %w", dir, err)
+	}
 	names, err := fsys.List(path.Join(dir, segmentDir))
 	if err != nil {
 		return fmt.Errorf("format drive %s: %w", dir, err)
@@ -96,10 +100,7 @@ func writeDriveFile(fsys FS, dir string, d *driveFile) error {
 	if err := fsys.Rename(tmp, path.Join(dir, driveName)); err != nil {
 		return err
 	}
-	if err := fsys.SyncDir(dir); err != nil {
-		return err
-	}
-	return fsys.SyncDir(path.Dir(path.Clean(dir)))
+	return fsys.SyncDir(dir)
 }
 
 // checkDrive makes sure that dir is this drive of this cluster.
