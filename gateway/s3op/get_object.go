@@ -54,6 +54,9 @@ func (w *lateWriter) begin() {
 
 // Write gives bytes to the connection.
 func (w *lateWriter) Write(p []byte) (int, error) {
+	if len(p) == 0 {
+		return 0, nil // nothing has come yet
+	}
 	if !w.begun {
 		w.begin()
 	}

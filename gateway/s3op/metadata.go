@@ -35,8 +35,10 @@ func readMetadata(h http.Header) (api.Metadata, error) {
 	size := len(md.ContentType) + len(md.CacheControl) + len(md.ContentDisposition) + len(md.ContentEncoding) +
 		len(md.ContentLanguage) + len(md.Expires)
 	if size > systemMetadataMax {
-		return md, s3err.Newf(s3err.RequestHeaderSectionTooLarge, "Your request header section exceeds the maximum allowed size.").
+		e := s3err.Newf(s3err.RequestHeaderSectionTooLarge, "Your request header section exceeds the maximum allowed size.").
 			With("MaxSizeAllowed", itoa(systemMetadataMax))
+		e.Status = http.StatusBadRequest
+		return md, e
 	}
 	if err := checkRedirect(md.WebsiteRedirect); err != nil {
 		return md, err

@@ -111,12 +111,8 @@ func (c *call) selectBytes(info *api.ObjectInfo, part int) (selection, error) {
 		return whole, nil
 	}
 	s, ok, err := parseRange(header, info.Size)
-	if err != nil {
-		c.w.Header()["Content-Range"] = []string{"bytes */" + itoa(info.Size)}
+	if err != nil || !ok {
 		return whole, err
-	}
-	if !ok {
-		return whole, nil
 	}
 	return selection{span: s, partial: true}, nil
 }
