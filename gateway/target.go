@@ -137,7 +137,10 @@ func decode(s string) (string, bool) {
 		b = append(b, high<<4|low)
 		i += 2
 	}
-	return string(b), utf8.Valid(b)
+	if !utf8.Valid(b) {
+		return "", false
+	}
+	return string(b), true
 }
 
 // unhex gives the value of a hexadecimal digit, 255 for anything else.

@@ -95,11 +95,16 @@ func (r *Reader) Abandon(w http.ResponseWriter, req *http.Request) {
 	if r.ended {
 		return
 	}
+	patience := drainTimeout
 	rest := req.ContentLength - r.read
-	if req.ContentLength < 0 || rest > keepBytesMax || r.failed || r.waitsForLeave(req) {
+	switch {
+	case r.failed, r.waitsForLeave(req):
+		patience = 0 // nothing will come; net/http would still wait for it
+		fallthrough
+	case req.ContentLength < 0, rest > keepBytesMax:
 		w.Header().Set("Connection", "close")
 	}
-	r.control.SetReadDeadline(time.Now().Add(drainTimeout))
+	r.control.SetReadDeadline(time.Now().Add(patience))
 }
 
 // Drain is called after the answer to an abandoned request was written. A client that
