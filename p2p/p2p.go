@@ -99,6 +99,14 @@ type Peer struct {
 	Epoch uint64
 }
 
+// Epochs are the numbers by which a node's caches can be seen to be old. They are exchanged first
+// on every new connection and published by gossip; each only rises.
+type Epochs struct {
+	Members uint64 // the member table
+	Layout  uint64 // the placement layout
+	IAM     uint64 // users, policies and access keys
+}
+
 // Method names one kind of request. Bit 15 says which plane carries it.
 type Method uint16
 

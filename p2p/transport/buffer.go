@@ -1,0 +1,102 @@
+package transport
+
+import (
+	"math/bits"
+	"sync"
+
+	"shoal/p2p"
+)
+
+const (
+	bufferClassMin = 9  // 512 bytes
+	bufferClassMax = 23 // 8 MiB, the largest payload
+)
+
+// buffer is a piece of pooled memory. From 32 KiB up it starts on a page boundary, because the Go
+// allocator places large objects so.
+type buffer struct {
+	b     []byte
+	class int
+	free  func() // returns the buffer to its pool; made once, so that a release allocates nothing
+}
+
+var bufferPools [bufferClassMax + 1]sync.Pool
+
+// getBuffer returns a buffer whose b has size bytes of arbitrary content. size is at most
+// p2p.PayloadSizeMax.
+func getBuffer(size int) *buffer {
+	class := max(bufferClassMin, bits.Len(uint(max(size, 1)-1)))
+	if v := bufferPools[class].Get(); v != nil {
+		buf := v.(*buffer)
+		buf.b = buf.b[:size]
+		return buf
+	}
+	buf := &buffer{b: make([]byte, size, 1<<class), class: class}
+	buf.free = func() { bufferPools[buf.class].Put(buf) }
+	return buf
+}
+
+// put gives the buffer back. It must not be used afterwards.
+func (buf *buffer) put() { buf.free() }
+
+// body is where an arriving message is placed: one buffer for small ones, else one for the header
+// and one, on a page boundary, for the payload. A payload may also go into the caller's memory.
+type body struct {
+	header  []byte
+	payload []byte
+	a, b    *buffer
+}
+
+// bodyJoinMax is up to which size header and payload share a buffer, in bytes.
+const bodyJoinMax = 16 << 10
+
+func newBody(headerLen, payloadLen int, into []byte) body {
+	var d body
+	if payloadLen > 0 && payloadLen <= cap(into) {
+		d.payload = into[:payloadLen]
+		payloadLen = 0
+	}
+	switch {
+	case headerLen+payloadLen == 0:
+	case headerLen+payloadLen <= bodyJoinMax:
+		d.a = getBuffer(headerLen + payloadLen)
+		d.header = d.a.b[:headerLen:headerLen]
+		if payloadLen > 0 {
+			d.payload = d.a.b[headerLen:]
+		}
+	default:
+		if headerLen > 0 {
+			d.a = getBuffer(headerLen)
+			d.header = d.a.b
+		}
+		if payloadLen > 0 {
+			d.b = getBuffer(payloadLen)
+			d.payload = d.b.b
+		}
+	}
+	return d
+}
+
+// release gives the buffers back.
+func (d *body) release() {
+	if d.a != nil {
+		d.a.put()
+	}
+	if d.b != nil {
+		d.b.put()
+	}
+	d.a, d.b = nil, nil
+}
+
+// message makes the body a message that releases its buffers.
+func (d *body) message() *p2p.Message {
+	switch a, b := d.a, d.b; {
+	case a != nil && b != nil:
+		return p2p.NewMessage(d.header, d.payload, func() { a.put(); b.put() })
+	case a != nil:
+		return p2p.NewMessage(d.header, d.payload, a.free)
+	case b != nil:
+		return p2p.NewMessage(d.header, d.payload, b.free)
+	}
+	return p2p.NewMessage(d.header, d.payload, nil)
+}

@@ -1,0 +1,508 @@
+// Package transport is p2p.Transport over libp2p.
+//
+// There are three kinds of connection, never mixed: control (a libp2p swarm over TCP, TLS 1.3 and
+// yamux; it carries RPC, small notifications, and what the DHT and gossip need), bulk (plain TCP
+// and the same TLS, one request at a time, a few connections per peer) and join (one bounded
+// exchange with somebody who is not a member yet). On all but the last, both ends prove membership
+// inside the TLS handshake; a stranger's bytes reach no other code.
+//
+// Invariants: no stream handler runs before the peer's membership is proved and hellos have been
+// exchanged; a revocation closes every connection of the peer before Trust.Revoke returns; each
+// queue and buffer has a bound; Run returns when the last goroutine has ended.
+//
+// The package does not retry what may have been executed, and does not judge whether a peer lives.
+package transport
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/libp2p/go-libp2p/core/host"
+	"github.com/libp2p/go-libp2p/core/network"
+	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
+	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
+	"github.com/libp2p/go-libp2p/p2p/net/swarm"
+	ma "github.com/multiformats/go-multiaddr"
+	manet "github.com/multiformats/go-multiaddr/net"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
+
+	"shoal/p2p"
+	"shoal/p2p/member"
+)
+
+// Resolver finds the present addresses of a peer that could not be reached at the known ones.
+type Resolver interface {
+	FindPeer(ctx context.Context, id p2p.NodeID) ([]string, error)
+}
+
+// Config is what a Host is made of.
+type Config struct {
+	Identity   *Identity     // required
+	Trust      *member.Trust // required
+	Credential []byte        // required; SetCredential renews it
+
+	// Listen is the host:port of the control plane. Port 0 lets the system choose all three.
+	Listen string
+	// Bulk and Join are those of the other planes. Empty means the port after Listen's and the one
+	// after that, or any free one if that is taken.
+	Bulk string
+	Join string
+
+	// Announce lists multiaddrs to be told to peers instead of the ones listened on.
+	Announce []string
+
+	// Admit decides who may join. Nil: there is no join listener.
+	Admit AdmitFunc
+	// Resolver is asked when a peer cannot be dialled. May be nil, and may be set by SetResolver.
+	Resolver Resolver
+	// Epochs are told to each peer in the hello. May be nil.
+	Epochs func() p2p.Epochs
+	// OnHello is told what each peer said. It must not block. May be nil.
+	OnHello func(from p2p.Peer, epochs p2p.Epochs, addrs []string)
+
+	// Release is the software release, for the peers' logs; at most 64 bytes.
+	Release string
+	// ReceiveMax bounds the bytes of large requests held at once; default 256 MiB, at least 16 MiB.
+	ReceiveMax int64
+
+	Log        *slog.Logger          // default: discards
+	Registerer prometheus.Registerer // default: no metrics
+}
+
+const receiveMaxDefault = 256 << 20
+
+// Validate reports every problem at once.
+func (c *Config) Validate() error {
+	var errs []error
+	if c.Identity == nil {
+		errs = append(errs, errors.New("no identity"))
+	}
+	if c.Trust == nil {
+		errs = append(errs, errors.New("no trust"))
+	}
+	for _, a := range []string{c.Listen, c.Bulk, c.Join} {
+		if _, _, err := splitAddr(a); a != "" && err != nil {
+			errs = append(errs, err)
+		}
+	}
+	if c.Listen == "" {
+		errs = append(errs, errors.New("no address to listen on"))
+	}
+	for _, a := range c.Announce {
+		if _, err := ma.NewMultiaddr(a); err != nil {
+			errs = append(errs, fmt.Errorf("announce %q: %w", a, err))
+		}
+	}
+	if c.ReceiveMax != 0 && c.ReceiveMax < 2*p2p.PayloadSizeMax {
+		errs = append(errs, fmt.Errorf("receive bound of %d bytes is below %d", c.ReceiveMax, 2*p2p.PayloadSizeMax))
+	}
+	if len(c.Release) > 64 {
+		errs = append(errs, errors.New("release name is longer than 64 bytes"))
+	}
+	return errors.Join(errs...)
+}
+
+type handler struct {
+	allow  p2p.Role
+	call   p2p.Handler
+	stream p2p.StreamHandler
+}
+
+// Host is a p2p.Transport over libp2p. New makes one, Listen binds its ports, Run serves until its
+// context ends. Close may be called instead of, or before, Run returning.
+type Host struct {
+	cfg     Config
+	log     *slog.Logger
+	id      *Identity
+	trust   *member.Trust
+	sec     *security
+	self    p2p.Peer
+	metrics *metrics
+
+	sw     *swarm.Swarm
+	bh     *basichost.BasicHost
+	tasks  *tasks
+	events *events
+	budget *semaphore.Weighted // bytes of large requests
+
+	handshakes *semaphore.Weighted // strangers on the bulk and join listeners
+
+	handlers map[p2p.Method]handler // written before Listen only
+	started  bool
+
+	mu    sync.RWMutex
+	links map[p2p.NodeID]*link
+	pids  map[peer.ID]*link
+
+	bulkLn   net.Listener
+	bulkPort int
+	inbound  registry
+	joinLn   net.Listener
+	closing  sync.Once
+}
+
+var _ p2p.Transport = (*Host)(nil)
+
+// New makes a host that does not listen yet.
+func New(cfg Config) (*Host, error) {
+	if err := cfg.Validate(); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	if cfg.ReceiveMax == 0 {
+		cfg.ReceiveMax = receiveMaxDefault
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	cred, err := cfg.Trust.Check(cfg.Credential, cfg.Identity.self)
+	if err != nil {
+		return nil, fmt.Errorf("transport: own credential: %w", err)
+	}
+	sec, err := newSecurity(cfg.Identity, cfg.Trust, cfg.Credential)
+	if err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	h := &Host{
+		cfg: cfg, log: cfg.Log, id: cfg.Identity, trust: cfg.Trust, sec: sec, self: cred.Identity(),
+		metrics: newMetrics(cfg.Registerer),
+		tasks:   newTasks(),
+		budget:  semaphore.NewWeighted(cfg.ReceiveMax),
+
+		handshakes: semaphore.NewWeighted(handshakesMax),
+		handlers:   make(map[p2p.Method]handler),
+		links:      make(map[p2p.NodeID]*link),
+		pids:       make(map[peer.ID]*link),
+	}
+	h.events = &events{tasks: h.tasks}
+	h.inbound.conns = make(map[p2p.NodeID]map[*bulkConn]struct{})
+	if h.sw, h.bh, err = newSwarm(h); err != nil {
+		return nil, fmt.Errorf("transport: %w", err)
+	}
+	h.trust.OnRevoke(func(v member.Revocation) { h.revoked(v.Peer) })
+	h.sw.Notify(&network.NotifyBundle{
+		ConnectedF:    func(_ network.Network, c network.Conn) { h.linkOf(c.RemotePeer()).connected(c) },
+		DisconnectedF: func(_ network.Network, c network.Conn) { h.linkOf(c.RemotePeer()).disconnected(c) },
+	})
+	h.bh.SetStreamHandler(protoHello, h.serveHello)
+	h.bh.SetStreamHandler(protoRPC, h.serveRPC)
+	h.bh.SetStreamHandler(protoNotify, h.serveNotify)
+	return h, nil
+}
+
+// LibP2P is the host underneath, for the DHT and gossip. It is closed by Close.
+func (h *Host) LibP2P() host.Host { return h.bh }
+
+// Self is the node's ID.
+func (h *Host) Self() p2p.NodeID { return h.id.self }
+
+// SetResolver replaces Config.Resolver. It belongs before Listen.
+func (h *Host) SetResolver(r Resolver) { h.cfg.Resolver = r }
+
+// SetCredential shows another credential in handshakes from now on. Open connections keep the old
+// one until it expires.
+func (h *Host) SetCredential(raw []byte) error {
+	if _, err := h.trust.Check(raw, h.id.self); err != nil {
+		return fmt.Errorf("own credential: %w", err)
+	}
+	return h.sec.setCredential(raw)
+}
+
+// Handle registers h for m. See p2p.Transport.
+func (h *Host) Handle(m p2p.Method, allow p2p.Role, f p2p.Handler) {
+	h.register(m, handler{allow: allow, call: f})
+}
+
+// HandleStream registers f for streams of m. See p2p.Transport.
+func (h *Host) HandleStream(m p2p.Method, allow p2p.Role, f p2p.StreamHandler) {
+	h.register(m, handler{allow: allow, stream: f})
+}
+
+func (h *Host) register(m p2p.Method, hd handler) {
+	if h.started {
+		panic(fmt.Sprintf("transport: method %v registered after the start", m))
+	}
+	if _, taken := h.handlers[m]; taken {
+		panic(fmt.Sprintf("transport: method %v registered twice", m))
+	}
+	h.handlers[m] = hd
+}
+
+// OnPeer registers f for connections coming and going. See p2p.Transport.
+func (h *Host) OnPeer(f func(id p2p.NodeID, up bool)) { h.events.subscribe(f) }
+
+// AddPeer notes addresses (multiaddr text) at which a peer may be dialled. Bad ones are skipped.
+func (h *Host) AddPeer(id p2p.NodeID, addrs ...string) {
+	pid, err := peer.Decode(string(id))
+	if err != nil {
+		return
+	}
+	for _, a := range addrs {
+		if m, err := ma.NewMultiaddr(a); err == nil {
+			h.sw.Peerstore().AddAddr(pid, m, peerstore.PermanentAddrTTL)
+		}
+	}
+}
+
+// Addrs lists the announced addresses, or else those listened on.
+func (h *Host) Addrs() []string {
+	if len(h.cfg.Announce) > 0 {
+		return h.cfg.Announce
+	}
+	addrs, err := h.sw.InterfaceListenAddresses()
+	if err != nil {
+		return nil
+	}
+	return addrTexts(addrs)
+}
+
+// BulkAddr and JoinAddr are the host:port bound, empty if there is none.
+func (h *Host) BulkAddr() string { return listenerAddr(h.bulkLn) }
+
+// JoinAddr is the host:port of the join listener, empty if there is none.
+func (h *Host) JoinAddr() string { return listenerAddr(h.joinLn) }
+
+func listenerAddr(ln net.Listener) string {
+	if ln == nil {
+		return ""
+	}
+	return ln.Addr().String()
+}
+
+// Connected lists the peers that are connected and checked.
+func (h *Host) Connected() []p2p.NodeID {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	var out []p2p.NodeID
+	for id, l := range h.links {
+		if l.up() {
+			out = append(out, id)
+		}
+	}
+	return out
+}
+
+// Connect makes sure of a checked connection to id.
+func (h *Host) Connect(ctx context.Context, id p2p.NodeID) error {
+	l, err := h.link(id)
+	if err != nil {
+		return err
+	}
+	return l.connect(ctx)
+}
+
+// Disconnect closes all connections to id. Calls reconnect.
+func (h *Host) Disconnect(id p2p.NodeID) {
+	if l, err := h.link(id); err == nil {
+		h.sw.ClosePeer(l.pid)
+		l.bulk.closeAll()
+	}
+}
+
+// link returns the record of a peer, made on first use.
+func (h *Host) link(id p2p.NodeID) (*link, error) {
+	h.mu.RLock()
+	l := h.links[id]
+	h.mu.RUnlock()
+	if l != nil {
+		return l, nil
+	}
+	pid, err := peer.Decode(string(id))
+	if err != nil {
+		return nil, fmt.Errorf("%w: %q is no peer ID", p2p.ErrUnreachable, id)
+	}
+	return h.linkOf(pid), nil
+}
+
+func (h *Host) linkOf(pid peer.ID) *link {
+	h.mu.RLock()
+	l := h.pids[pid]
+	h.mu.RUnlock()
+	if l != nil {
+		return l
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if l = h.pids[pid]; l == nil {
+		l = newLink(h, p2p.NodeID(pid.String()), pid)
+		h.pids[pid], h.links[l.id] = l, l
+	}
+	return l
+}
+
+// revoked cuts everything to a peer at once.
+func (h *Host) revoked(id p2p.NodeID) {
+	h.mu.RLock()
+	l := h.links[id]
+	h.mu.RUnlock()
+	h.inbound.closePeer(id)
+	if l != nil {
+		l.cut()
+	}
+	h.log.Info("peer revoked", "node_id", id)
+}
+
+// Listen binds the ports. It is called by Run unless it was before.
+func (h *Host) Listen() error {
+	if h.started {
+		return nil
+	}
+	h.started = true
+	if err := h.listen(); err != nil {
+		h.Close()
+		return err
+	}
+	return nil
+}
+
+func (h *Host) listen() error {
+	host, port, _ := splitAddr(h.cfg.Listen)
+	addr, err := listenMultiaddr(host, port)
+	if err != nil {
+		return fmt.Errorf("listen for peers on %s: %w", h.cfg.Listen, err)
+	}
+	if err := h.sw.Listen(addr); err != nil {
+		return fmt.Errorf("listen for peers on %s: %w", h.cfg.Listen, err)
+	}
+	h.bh.Start()
+	if port == 0 {
+		port = listenPort(h.sw.ListenAddresses())
+	}
+	if h.bulkLn, err = listenNear(h.cfg.Bulk, host, port+1); err != nil {
+		return fmt.Errorf("listen for bulk transfers: %w", err)
+	}
+	h.bulkPort = h.bulkLn.Addr().(*net.TCPAddr).Port
+	h.tasks.start(h.acceptBulk)
+	if h.cfg.Admit != nil {
+		if h.joinLn, err = listenNear(h.cfg.Join, host, port+2); err != nil {
+			return fmt.Errorf("listen for joins: %w", err)
+		}
+		h.tasks.start(h.acceptJoins)
+	}
+	h.tasks.start(h.sweep)
+	return nil
+}
+
+// Run serves until ctx ends, then closes. It returns after the last goroutine has ended.
+func (h *Host) Run(ctx context.Context) error {
+	if err := h.Listen(); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-h.tasks.ctx.Done():
+	}
+	return h.Close()
+}
+
+// Close ends all connections and goroutines. Calls under way fail. It may be called twice.
+func (h *Host) Close() error {
+	h.closing.Do(func() {
+		h.tasks.stop()
+		if h.bulkLn != nil {
+			h.bulkLn.Close()
+		}
+		if h.joinLn != nil {
+			h.joinLn.Close()
+		}
+		h.inbound.closeAll()
+		h.mu.RLock()
+		links := make([]*link, 0, len(h.links))
+		for _, l := range h.links {
+			links = append(links, l)
+		}
+		h.mu.RUnlock()
+		for _, l := range links {
+			l.bulk.closeAll()
+		}
+		h.bh.Close()
+		closeSwarm(h.sw)
+	})
+	h.tasks.wait()
+	return nil
+}
+
+// sweepEvery is how often expired credentials are looked for.
+const sweepEvery = 30 * time.Second
+
+// sweep cuts peers whose credential has expired, and forgets what no longer matters.
+func (h *Host) sweep() {
+	t := time.NewTicker(sweepEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			h.expire()
+		case <-h.tasks.ctx.Done():
+			return
+		}
+	}
+}
+
+func (h *Host) expire() {
+	for _, id := range h.trust.Expire() {
+		if id == h.id.self {
+			continue
+		}
+		h.inbound.closePeer(id)
+		if l, err := h.link(id); err == nil {
+			h.log.Info("credential of peer has expired", "node_id", id)
+			h.sw.ClosePeer(l.pid)
+			l.bulk.closeAll()
+		}
+	}
+}
+
+func splitAddr(s string) (host string, port int, err error) {
+	host, text, err := net.SplitHostPort(s)
+	if err != nil {
+		return "", 0, fmt.Errorf("address %q: %w", s, err)
+	}
+	port, err = strconv.Atoi(text)
+	if err != nil || port < 0 || port > 65535 {
+		return "", 0, fmt.Errorf("address %q: port must be a number up to 65535", s)
+	}
+	return host, port, nil
+}
+
+// listenMultiaddr resolves a host name, or takes every IPv4 address for an empty one.
+func listenMultiaddr(host string, port int) (ma.Multiaddr, error) {
+	if host == "" {
+		host = "0.0.0.0"
+	}
+	tcp, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return nil, err
+	}
+	return manet.FromNetAddr(tcp)
+}
+
+func listenPort(addrs []ma.Multiaddr) int {
+	for _, a := range addrs {
+		if text, err := a.ValueForProtocol(ma.P_TCP); err == nil {
+			port, _ := strconv.Atoi(text)
+			return port
+		}
+	}
+	return 0
+}
+
+// listenNear binds the address asked for, or else port on host, or else any port on host.
+func listenNear(asked, host string, port int) (net.Listener, error) {
+	if asked != "" {
+		return net.Listen("tcp", asked)
+	}
+	if port <= 65535 {
+		if ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
+			return ln, nil
+		}
+	}
+	return net.Listen("tcp", net.JoinHostPort(host, "0"))
+}

@@ -1,0 +1,151 @@
+package transport
+
+import (
+	"bufio"
+	"net"
+	"sync"
+	"time"
+)
+
+const (
+	// readBufferControl and readBufferBulk are what one read call may fetch, in bytes.
+	readBufferControl = 64 << 10
+	readBufferBulk    = 256 << 10
+	// corkMax is how much a bulk socket collects before it writes.
+	corkMax = 256 << 10
+	// closePatience is how long closing waits for what is being written.
+	closePatience = 200 * time.Millisecond
+	// pendingMax is how much a control socket lets wait for its flusher before Write blocks.
+	pendingMax = 1 << 20
+)
+
+// socket sits between TLS and TCP. TLS hands over one record of at most 16 KiB at a time, which
+// would be a system call each. A socket collects them: a bulk socket until the Write of the layer
+// above is complete, a control socket for as long as an earlier write call is still under way, so
+// that many small messages share one.
+//
+// TLS records written outside of a cork (handshake, alerts) go out at once.
+type socket struct {
+	net.Conn
+	r *bufio.Reader
+
+	// deferred makes uncork leave the writing to a goroutine.
+	deferred bool
+
+	mu      sync.Mutex
+	corked  int
+	pending []byte
+	spare   []byte
+	writing bool       // a goroutine or caller is in conn.Write
+	room    *sync.Cond // signalled when pending shrinks, writing ends, or err is set
+	err     error
+}
+
+func newSocket(conn net.Conn, readBuffer int, deferred bool) *socket {
+	s := &socket{Conn: conn, r: bufio.NewReaderSize(conn, readBuffer), deferred: deferred}
+	s.room = sync.NewCond(&s.mu)
+	return s
+}
+
+func (s *socket) Read(b []byte) (int, error) { return s.r.Read(b) }
+
+// Write takes one TLS record or a flight of them.
+func (s *socket) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for s.deferred && s.corked > 0 && len(s.pending) > pendingMax && s.err == nil {
+		s.room.Wait()
+	}
+	if s.err != nil {
+		return 0, s.err
+	}
+	s.pending = append(s.pending, b...)
+	if s.corked > 0 && (s.deferred || len(s.pending) < corkMax) {
+		return len(b), nil
+	}
+	if err := s.flushLocked(); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// cork makes Write collect until uncork.
+func (s *socket) cork() {
+	s.mu.Lock()
+	s.corked++
+	s.mu.Unlock()
+}
+
+// uncork sends what was collected, or sees to it that it is sent.
+func (s *socket) uncork() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.corked--
+	if !s.deferred {
+		return s.flushLocked()
+	}
+	if len(s.pending) > 0 && !s.writing && s.err == nil {
+		s.writing = true
+		go s.flusher()
+	}
+	return s.err
+}
+
+// flusher writes until nothing is pending. It owns s.writing.
+func (s *socket) flusher() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for len(s.pending) > 0 && s.err == nil {
+		s.writeOnce()
+	}
+	s.writing = false
+	s.room.Broadcast()
+}
+
+// flushLocked writes everything pending in the caller's goroutine. The caller holds mu.
+func (s *socket) flushLocked() error {
+	for s.writing && s.err == nil {
+		s.room.Wait()
+	}
+	s.writing = true
+	for len(s.pending) > 0 && s.err == nil {
+		s.writeOnce()
+	}
+	s.writing = false
+	s.room.Broadcast()
+	return s.err
+}
+
+// writeOnce writes what is pending, without the lock meanwhile. The caller holds mu and writing.
+func (s *socket) writeOnce() {
+	out := s.pending
+	s.pending = s.spare[:0]
+	s.room.Broadcast()
+	s.mu.Unlock()
+	_, err := s.Conn.Write(out)
+	s.mu.Lock()
+	if cap(out) <= 2*pendingMax {
+		s.spare = out[:0]
+	} else {
+		s.spare = nil
+	}
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+}
+
+// Close gives a pending flush a moment, then closes.
+func (s *socket) Close() error {
+	s.Conn.SetWriteDeadline(time.Now().Add(closePatience))
+	s.mu.Lock()
+	for s.writing && s.err == nil {
+		s.room.Wait()
+	}
+	if s.err == nil {
+		s.err = net.ErrClosed
+	}
+	s.pending, s.spare = nil, nil
+	s.room.Broadcast()
+	s.mu.Unlock()
+	return s.Conn.Close()
+}
