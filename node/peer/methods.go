@@ -16,6 +16,9 @@ const (
 	methodStat    p2p.Method = 25
 	methodHeal    p2p.Method = 26
 
+	// MethodRenew asks a node for the caller's next credential; the answer's header is the credential.
+	MethodRenew p2p.Method = 27
+
 	methodPutShard  p2p.Method = 32 | p2p.MethodBulk
 	methodReadShard p2p.Method = 33 | p2p.MethodBulk
 )
