@@ -33,7 +33,7 @@ func (c *call) readCopy(ctx context.Context) (*copySource, *api.CopyObject, erro
 	if err := checkKey(c.Key); err != nil {
 		return nil, nil, err
 	}
-	if err := c.checkNoVersion(); err != nil {
+	if err := c.checkWholeWrite(); err != nil {
 		return nil, nil, err
 	}
 	if err := checkSettings(h); err != nil {

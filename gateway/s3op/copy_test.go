@@ -92,6 +92,7 @@ func TestCopyObject(t *testing.T) {
 		{name: "target there", line: "PUT /bkt/q%3Fv", head: from("/bkt/src", "If-None-Match", "*"), status: 412, code: "PreconditionFailed"},
 		{name: "target match", line: "PUT /bkt/q%3Fv", head: from("/bkt/src", "If-Match", etagOf("question")), status: 200},
 		{name: "target match other", line: "PUT /bkt/q%3Fv", head: from("/bkt/src", "If-Match", other), status: 412, code: "PreconditionFailed"},
+		{name: "half of a part", line: "PUT /bkt/dst?uploadId=1", head: from("/bkt/src"), status: 400, code: "InvalidArgument"},
 		{name: "version of target", line: "PUT /bkt/dst?versionId=null", head: from("/bkt/src"), status: 400, code: "InvalidArgument"},
 	})
 }

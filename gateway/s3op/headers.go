@@ -107,10 +107,16 @@ func checkKey(key string) error {
 	return nil
 }
 
-// checkNoVersion refuses versionId where a write has none to name.
-func (c *call) checkNoVersion() error {
+// checkWholeWrite refuses parameters that a write of a whole object cannot have: a
+// version, and half of what would name a part.
+func (c *call) checkWholeWrite() error {
 	if v, ok := c.Query.Lookup("versionId"); ok {
 		return errInvalidArgument("versionId", v, "This operation does not accept a version-id.")
+	}
+	for _, name := range [...]string{"uploadId", "partNumber"} {
+		if v, ok := c.Query.Lookup(name); ok {
+			return errInvalidArgument(name, v, "uploadId and partNumber must come together.")
+		}
 	}
 	return nil
 }

@@ -77,44 +77,46 @@ func Match(method, bucket, key string, q Query, h http.Header) *Operation {
 	if len(list) == 0 {
 		return notAllowed[scope]
 	}
-	if odd := oddOperation(method, list, q, h); odd != nil {
+	sub, odd := subresource(method, q)
+	if odd != nil {
 		return odd
 	}
 	for _, op := range list {
-		if op.selects(q, h) {
+		if (sub == "" || op.asksFor(sub)) && op.selects(q, h) {
 			return op
 		}
 	}
 	return notAllowed[scope]
 }
 
-// oddOperation finds what speaks against the request before an operation is chosen:
-// two sub-resources, one that this method does not have, or one that nobody knows.
-func oddOperation(method string, list []*Operation, q Query, h http.Header) *Operation {
-	var sub string
+// subresource finds the sub-resource that a request names, "" for none, and what
+// speaks against it: two sub-resources at once, or one that nobody knows.
+func subresource(method string, q Query) (sub string, odd *Operation) {
 	for i := range q {
 		name := q[i].Name
 		switch {
 		case subresources[name] && sub != "" && sub != name:
-			return &conflictingQuery
+			return "", &conflictingQuery
 		case subresources[name]:
 			sub = name
 		case parameters[name] || selectors[name] || strings.HasPrefix(name, "x-") || hasFoldPrefix(name, "x-amz-"):
 		case q[i].Value == "" || method != http.MethodGet && method != http.MethodHead:
 			// A key that is new to us may be a sub-resource of a later S3: taking a PUT
 			// of it for a PUT of the object would overwrite the object.
-			return &unknownQuery
+			return "", &unknownQuery
 		}
 	}
-	if sub == "" {
-		return nil
-	}
-	for _, op := range list {
-		if len(op.Query) > 0 && queryName(op.Query[0]) == sub && op.selects(q, h) {
-			return nil
+	return sub, nil
+}
+
+// asksFor says whether a sub-resource selects the operation.
+func (op *Operation) asksFor(sub string) bool {
+	for _, sel := range op.Query {
+		if queryName(sel) == sub {
+			return true
 		}
 	}
-	return notAllowed[list[0].Scope]
+	return false
 }
 
 func queryName(sel string) string {
@@ -175,4 +177,14 @@ func stringSet(words string) map[string]bool {
 		set[w] = true
 	}
 	return set
+}
+
+// Operations gives every row of the table to yield, in the order of their names.
+func Operations(yield func(*Operation) bool) {
+	for i := range table {
+		if !yield(&table[i]) {
+			return
+		}
+	}
+	yield(&writeGetObjectResponse)
 }

@@ -31,13 +31,8 @@ func (c *call) readPut() (*api.PutObject, error) {
 	if err := checkKey(c.Key); err != nil {
 		return nil, err
 	}
-	if err := c.checkNoVersion(); err != nil {
+	if err := c.checkWholeWrite(); err != nil {
 		return nil, err
-	}
-	for _, name := range [...]string{"uploadId", "partNumber"} {
-		if v, ok := c.Query.Lookup(name); ok {
-			return nil, errInvalidArgument(name, v, "uploadId and partNumber must come together.")
-		}
 	}
 	h := c.HTTP.Header
 	if err := checkSettings(h); err != nil {
