@@ -1,6 +1,7 @@
 package peer
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -208,4 +209,14 @@ func (r *Remote) Admin(ctx context.Context, what string, arg []byte) ([]byte, er
 	var a AdminAnswer
 	err := r.call(ctx, methodAdmin, 0, true, &AdminRequest{What: what, Arg: arg}, &a)
 	return a.Json, err
+}
+
+// RenewCredential asks a node for the caller's next credential.
+func RenewCredential(ctx context.Context, t p2p.Transport, id p2p.NodeID) ([]byte, error) {
+	resp, err := t.Call(ctx, id, MethodRenew, &p2p.Message{})
+	if err != nil {
+		return nil, fromWire(err, "peer.RenewCredential", 0, false)
+	}
+	defer resp.Release()
+	return bytes.Clone(resp.Header), nil
 }
