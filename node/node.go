@@ -208,7 +208,7 @@ func (n *Node) assemble() {
 	n.client = client.New(client.Config{Directory: n.net.dir, BufferBytes: n.cfg.BufferBytes, Logger: n.cfg.Logger})
 	n.repair = repair.New(repair.Config{
 		Client: n.client, Directory: n.net.dir, Layout: n.client.Layout, Drives: n.drives, Leads: n.leads, Drop: n.server.DropOwner,
-		OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(n.cfg.OrphanGrace, time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
+		OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
 	n.server.Connect(n.client, n.repair, &operator{n})

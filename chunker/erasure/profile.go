@@ -11,8 +11,10 @@ const (
 	// KMax and MMax bound a profile: at most 16 data and 8 parity shards.
 	KMax = 16
 	MMax = 8
-	// Align is what the length in bytes of a shard is a multiple of.
-	Align = 64
+	// Align is what the length in bytes of a shard is a multiple of: the page that drives write, so that
+	// shards cut from one aligned stripe are aligned too and reach the drive without a copy. On the
+	// drive it costs nothing: records are padded to it anyway.
+	Align = 4096
 )
 
 // ErrProfile is returned for a number of shards that shoal does not store.

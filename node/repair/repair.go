@@ -101,6 +101,9 @@ func (r *Repair) Scrub(ctx context.Context) (api.ScrubReport, error) {
 	return rep, err
 }
 
+// DropNow empties the lists of dead versions now, as far as nobody reads them.
+func (r *Repair) DropNow(ctx context.Context) error { return r.drop.cycle(ctx) }
+
 // Workers shows the workers.
 func (r *Repair) Workers() []api.Worker {
 	return []api.Worker{r.drop.worker.Show(), r.Healer.worker.Show(), r.scrub.worker.Show(), r.sweep.worker.Show()}
