@@ -2,141 +2,112 @@ package checksum
 
 import (
 	"crypto/md5"
+	"encoding"
+	"encoding/binary"
 	"hash"
 	"sync"
-	"sync/atomic"
-
-	md5simd "github.com/minio/md5-simd"
 )
 
-const (
-	// laneThreshold is from how many large streams at once, itself included, a stream that begins is
-	// hashed in vector lanes. MD5 is a chain of dependent steps, so one stream leaves a core mostly
-	// idle; lanes take as many steps side by side, but fewer than three filled lanes cost more than
-	// they save.
-	laneThreshold = 8
-	// laneMax bounds the streams in lanes at once, and so the memory of their hashers. Further
-	// streams are hashed each by itself.
-	laneMax = 128
-)
+// MD5 is a chain of steps each of which waits for the one before, so a stream by itself leaves most
+// of a core idle. Streams that are digested at the same time are therefore hashed in lanes, the steps
+// of all of them side by side in vector registers: four streams then cost a third of what they would
+// one by one. Nobody waits for lanes to fill: a stream that is alone is hashed by the standard
+// library, and lanes form and dissolve from one slice of the input to the next.
+//
+// No goroutine belongs to the lanes. The first stream to come leads: it hashes its own piece and
+// those that join it; when its own is done it hands the others to one of theirs.
 
-// largeStreams counts the streams that have had a large piece and have not ended.
-var largeStreams atomic.Int64
+// laneMin is the shortest piece in bytes that may share lanes: to wait for a leader costs some
+// microseconds, which a shorter piece would not win back.
+const laneMin = 8 << 10
 
-// md5Stream is an MD5 that is computed alone or in a lane, as decided by its first piece: the two
-// cannot take over each other's state. The zero value is an empty stream.
+// md5Stream is the MD5 of a stream. The zero value is an empty stream.
 type md5Stream struct {
-	alone hash.Hash
-	lane  md5simd.Hasher
-	large bool
+	h md5Hash
+}
 
-	// A lane takes whole blocks only; tail keeps what is left over of the pieces so far.
-	tail    [md5.BlockSize]byte
-	tailLen int
+// md5Hash is crypto/md5, whose state can be read and written.
+type md5Hash interface {
+	hash.Hash
+	encoding.BinaryAppender
+	encoding.BinaryUnmarshaler
 }
 
 func (m *md5Stream) write(p []byte) {
-	if !m.large && len(p) > inlineMax {
-		m.large = true
-		if largeStreams.Add(1) >= laneThreshold && m.alone == nil {
-			m.lane = lanes.take()
-		}
+	if m.h == nil {
+		m.h = md5.New().(md5Hash)
 	}
-	if m.lane != nil {
-		m.writeLane(p)
+	if len(p) < laneMin || !lanes.usable() {
+		m.h.Write(p)
 		return
 	}
-	if m.alone == nil {
-		m.alone = md5.New()
-	}
-	m.alone.Write(p)
-}
-
-// writeLane hands whole blocks to the lane. Its server keeps a bounded number of buffers for all
-// lanes, and it is woken only when a write leaves less than a block over: writes of whole blocks
-// always wake it, so no set of writers can hold all buffers and wait for each other.
-func (m *md5Stream) writeLane(p []byte) {
-	if m.tailLen > 0 {
-		n := copy(m.tail[m.tailLen:], p)
-		m.tailLen += n
-		p = p[n:]
-		if m.tailLen < md5.BlockSize {
-			return
-		}
-		m.lane.Write(m.tail[:])
-		m.tailLen = 0
+	var state md5State
+	if fill := state.read(m.h).partial(); fill > 0 {
+		m.h.Write(p[:md5.BlockSize-fill])
+		p = p[md5.BlockSize-fill:]
 	}
 	whole := len(p) &^ (md5.BlockSize - 1)
-	if whole > 0 {
-		m.lane.Write(p[:whole])
-	}
-	m.tailLen = copy(m.tail[:], p[whole:])
+	lanes.hash(m.h, p[:whole])
+	m.h.Write(p[whole:])
 }
 
-// sum returns the digest and ends the stream.
+// sum returns the digest.
 func (m *md5Stream) sum() (digest [md5.Size]byte) {
-	switch {
-	case m.lane != nil:
-		m.lane.Write(m.tail[:m.tailLen])
-		m.lane.Sum(digest[:0])
-	case m.alone != nil:
-		m.alone.Sum(digest[:0])
-	default:
-		digest = md5.Sum(nil)
+	if m.h == nil {
+		return md5.Sum(nil)
 	}
-	m.close()
+	m.h.Sum(digest[:0])
 	return digest
 }
 
-// close ends the stream; it may be called twice.
-func (m *md5Stream) close() {
-	if m.lane != nil {
-		lanes.give(m.lane)
-		m.lane = nil
+// md5State is the state of crypto/md5 as it marshals it: 4 bytes that name the format, four words
+// big-endian, a block of which the first length%64 bytes are input not yet hashed, and the length in
+// bytes.
+type md5State [4 + 16 + md5.BlockSize + 8]byte
+
+const md5Format = "md5\x01"
+
+// read takes the state of h and returns s.
+func (s *md5State) read(h md5Hash) *md5State {
+	b, err := h.AppendBinary(s[:0])
+	if err != nil || len(b) != len(s) {
+		panic("checksum: the state of crypto/md5 has changed its form") // lanes.usable has looked.
 	}
-	if m.large {
-		m.large = false
-		largeStreams.Add(-1)
+	return s
+}
+
+// write makes s the state of h.
+func (s *md5State) write(h md5Hash) {
+	if err := h.UnmarshalBinary(s[:]); err != nil {
+		panic("checksum: " + err.Error())
 	}
 }
 
-// laneServer lends the hashers of one md5simd server. The server, a goroutine and 1.5 MiB, begins with
-// the first stream that wants a lane and stays; it sleeps on a channel while it has nothing to hash.
-// It never forgets a hasher, so hashers are used again and never closed.
-type laneServer struct {
-	// mu guards what follows.
-	mu     sync.Mutex
-	server md5simd.Server
-	free   []md5simd.Hasher
-	made   int
+// partial returns the number of input bytes that are not yet hashed.
+func (s *md5State) partial() int {
+	return int(binary.BigEndian.Uint64(s[len(s)-8:]) % md5.BlockSize)
 }
 
-// lanes is the process's one server: streams can only share lanes within a server.
-var lanes laneServer
+func (s *md5State) word(i int) uint32 { return binary.BigEndian.Uint32(s[4+4*i:]) }
 
-// take returns an empty hasher, or nil when all are in use.
-func (l *laneServer) take() md5simd.Hasher {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if n := len(l.free); n > 0 {
-		h := l.free[n-1]
-		l.free = l.free[:n-1]
-		return h
-	}
-	if l.made == laneMax {
-		return nil
-	}
-	if l.server == nil {
-		l.server = md5simd.NewServer()
-	}
-	l.made++
-	return l.server.NewHash()
+func (s *md5State) setWord(i int, w uint32) { binary.BigEndian.PutUint32(s[4+4*i:], w) }
+
+// addLength counts n more bytes.
+func (s *md5State) addLength(n int) {
+	length := s[len(s)-8:]
+	binary.BigEndian.PutUint64(length, binary.BigEndian.Uint64(length)+uint64(n))
 }
 
-// give takes a hasher back.
-func (l *laneServer) give(h md5simd.Hasher) {
-	h.Reset()
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.free = append(l.free, h)
-}
+// knownState tells whether crypto/md5 marshals its state as md5State expects. A release of Go that
+// does otherwise costs speed, not correctness.
+var knownState = sync.OnceValue(func() bool {
+	h, ok := md5.New().(md5Hash)
+	if !ok {
+		return false
+	}
+	h.Write(make([]byte, 100))
+	b, err := h.AppendBinary(nil)
+	var s md5State
+	return err == nil && copy(s[:], b) == len(s) && len(b) == len(s) &&
+		string(s[:4]) == md5Format && s.partial() == 100%md5.BlockSize
+})

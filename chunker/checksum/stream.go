@@ -94,12 +94,10 @@ func (s *Stream) Sums() Sums {
 	return s.sums
 }
 
-// Close waits and ends the stream. It may follow Sums and may be called twice. A stream that neither
-// ends nor is closed holds on to a lane that others could use.
+// Close waits and ends the stream. It may follow Sums and may be called twice.
 func (s *Stream) Close() {
 	s.running.Wait()
 	s.done = true
-	s.md5.close()
 }
 
 func (s *Stream) writeSHA256(p []byte) {

@@ -3,6 +3,7 @@ package checksum
 import (
 	"crypto/md5"
 	"fmt"
+	"runtime"
 	"sync"
 	"syscall"
 	"testing"
@@ -66,7 +67,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// BenchmarkMD5Ways compares the two ways of computing MD5, to place laneThreshold.
+// BenchmarkMD5Ways compares the two ways of computing MD5, to show what lanes save.
 func BenchmarkMD5Ways(b *testing.B) {
 	for _, streams := range []int{1, 2, 3, 4, 8, 16} {
 		b.Run(fmt.Sprintf("alone/streams=%d", streams), func(b *testing.B) {
@@ -80,13 +81,35 @@ func BenchmarkMD5Ways(b *testing.B) {
 		})
 		b.Run(fmt.Sprintf("lanes/streams=%d", streams), func(b *testing.B) {
 			benchStreams(b, streams, func(p []byte) {
-				m := md5Stream{lane: lanes.take()}
+				var m md5Stream
 				for range benchPieces {
 					m.write(p)
 				}
 				m.sum()
 			})
 		})
+	}
+}
+
+// BenchmarkSmallStreams digests objects of one small piece each, as many clients at once send them.
+func BenchmarkSmallStreams(b *testing.B) {
+	for _, size := range []int{4 << 10, 16 << 10, 64 << 10} {
+		for _, streams := range []int{1, 4, 16} {
+			b.Run(fmt.Sprintf("size=%d/streams=%d", size, streams), func(b *testing.B) {
+				p := make([]byte, size)
+				b.SetBytes(int64(size))
+				before := cpuSeconds()
+				b.SetParallelism(max(streams/runtime.GOMAXPROCS(0), 1))
+				b.RunParallel(func(pb *testing.PB) {
+					for pb.Next() {
+						s := New(MD5 | SHA256 | CRC64NVME)
+						s.Start(p)
+						s.Sums()
+					}
+				})
+				b.ReportMetric((cpuSeconds()-before)/float64(b.N)*1e6, "cpu-us/op")
+			})
+		}
 	}
 }
 

@@ -65,9 +65,11 @@ func TestManyStreamsAtOnce(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := largeStreams.Load(); n != 0 {
-			t.Errorf("%d streams are still counted", n)
+		lanes.mu.Lock()
+		if lanes.leaders != 0 || len(lanes.queue) != 0 || lanes.waiting.Load() != 0 {
+			t.Errorf("left over: %d leaders, %d jobs", lanes.leaders, len(lanes.queue))
 		}
+		lanes.mu.Unlock()
 	}
 }
 

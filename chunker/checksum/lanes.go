@@ -1,0 +1,205 @@
+package checksum
+
+import (
+	"crypto/md5"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+)
+
+// sliceMax is how many bytes of each lane are hashed before others may join: about 20 to 40
+// microseconds' worth.
+const sliceMax = 16 << 10
+
+// lanes is the process's one set of lanes: streams can only share what they both know.
+var lanes laneHall
+
+// laneHall brings together the pieces that are hashed at the same time.
+type laneHall struct {
+	// waiting is len(queue), for leaders to look at without the lock.
+	waiting atomic.Int32
+
+	// mu guards what follows.
+	mu      sync.Mutex
+	queue   []*laneJob // pieces that no leader has taken yet, oldest first
+	leaders int
+}
+
+// laneJob is a piece of whole blocks that is being hashed, on behalf of the goroutine that waits for
+// it or leads.
+type laneJob struct {
+	h     md5Hash
+	rest  []byte
+	state md5State // holds the state instead of h while inLane
+	lane  bool     // whether state holds it
+	// wake receives nil when the piece is hashed, or else the lanes that the job's goroutine is to lead
+	// from now on, its own piece among them.
+	wake chan *laneSet
+}
+
+// laneSet is what one leader hashes.
+type laneSet struct {
+	jobs  []*laneJob // at most laneCount
+	words [4][laneCountMax]uint32
+	rows  [laneCountMax]*byte
+}
+
+var (
+	laneJobs = sync.Pool{New: func() any { return &laneJob{wake: make(chan *laneSet, 1)} }}
+	laneSets = sync.Pool{New: func() any { return new(laneSet) }}
+)
+
+var lanesHere = sync.OnceValue(func() int {
+	if !knownState() {
+		return 0
+	}
+	return laneCount()
+})
+
+// usable tells whether hash may be called.
+func (l *laneHall) usable() bool { return lanesHere() > 0 }
+
+// hash hashes whole blocks into h, which has hashed whole blocks so far, and returns when it is done.
+func (l *laneHall) hash(h md5Hash, p []byte) {
+	if len(p) == 0 {
+		return
+	}
+	job := laneJobs.Get().(*laneJob)
+	job.h, job.rest = h, p
+	if set := l.join(job); set != nil {
+		l.lead(set, job)
+	} else if set := <-job.wake; set != nil {
+		l.lead(set, job)
+	}
+	job.h, job.rest = nil, nil
+	laneJobs.Put(job)
+}
+
+// join returns a set to lead, or nil when another leader will take the job. Further leaders begin
+// when more jobs wait than one can take.
+func (l *laneHall) join(job *laneJob) *laneSet {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.leaders > 0 && (len(l.queue) < lanesHere() || l.leaders >= runtime.GOMAXPROCS(0)) {
+		l.queue = append(l.queue, job)
+		l.waiting.Store(int32(len(l.queue)))
+		return nil
+	}
+	l.leaders++
+	set := laneSets.Get().(*laneSet)
+	set.jobs = append(set.jobs[:0], job)
+	return set
+}
+
+// lead hashes a set until own, which is one of its jobs, is done. Then another leads what is left.
+func (l *laneHall) lead(set *laneSet, own *laneJob) {
+	for done := false; !done; {
+		if l.waiting.Load() > 0 && len(set.jobs) < lanesHere() {
+			l.mu.Lock()
+			l.take(set)
+			l.mu.Unlock()
+		}
+		set.hashSlice()
+		done = set.dismiss(own)
+	}
+	if len(set.jobs) == 0 && !l.next(set) {
+		return
+	}
+	set.jobs[0].wake <- set
+}
+
+// take moves waiting jobs to free lanes. The caller holds mu.
+func (l *laneHall) take(set *laneSet) {
+	n := min(lanesHere()-len(set.jobs), len(l.queue))
+	set.jobs = append(set.jobs, l.queue[:n]...)
+	rest := copy(l.queue, l.queue[n:])
+	clear(l.queue[rest:])
+	l.queue = l.queue[:rest]
+	l.waiting.Store(int32(rest))
+}
+
+// next fills an empty set with waiting jobs, or ends its leadership when there are none.
+func (l *laneHall) next(set *laneSet) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.take(set)
+	if len(set.jobs) > 0 {
+		return true
+	}
+	l.leaders--
+	laneSets.Put(set)
+	return false
+}
+
+// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has.
+func (set *laneSet) hashSlice() {
+	n := sliceMax
+	for _, job := range set.jobs {
+		n = min(n, len(job.rest))
+	}
+	if len(set.jobs) == 1 {
+		job := set.jobs[0]
+		job.leaveLane()
+		job.h.Write(job.rest[:n])
+		job.rest = job.rest[n:]
+		return
+	}
+	for lane := range set.rows {
+		if lane >= len(set.jobs) {
+			set.rows[lane] = set.rows[0] // Any readable memory will do.
+			continue
+		}
+		job := set.jobs[lane]
+		job.enterLane()
+		for i := range set.words {
+			set.words[i][lane] = job.state.word(i)
+		}
+		set.rows[lane] = unsafe.SliceData(job.rest)
+	}
+	hashLanes(len(set.jobs), &set.words, &set.rows, n/md5.BlockSize)
+	for lane, job := range set.jobs {
+		for i := range set.words {
+			job.state.setWord(i, set.words[i][lane])
+		}
+		job.state.addLength(n)
+		job.rest = job.rest[n:]
+	}
+	clear(set.rows[:])
+}
+
+// dismiss removes the jobs that are done, wakes who waits for them, and tells whether own was one.
+func (set *laneSet) dismiss(own *laneJob) (ownDone bool) {
+	left := set.jobs[:0]
+	for _, job := range set.jobs {
+		switch {
+		case len(job.rest) > 0:
+			left = append(left, job)
+		case job == own:
+			job.leaveLane()
+			ownDone = true
+		default:
+			job.leaveLane()
+			job.wake <- nil
+		}
+	}
+	clear(set.jobs[len(left):])
+	set.jobs = left
+	return ownDone
+}
+
+// enterLane takes the state from the hash.
+func (job *laneJob) enterLane() {
+	if !job.lane {
+		job.state.read(job.h)
+		job.lane = true
+	}
+}
+
+// leaveLane gives the state back to the hash.
+func (job *laneJob) leaveLane() {
+	if job.lane {
+		job.state.write(job.h)
+		job.lane = false
+	}
+}
