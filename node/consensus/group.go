@@ -188,6 +188,9 @@ func (g *group) onTicks(n int, out *outbox) {
 	if n == 0 {
 		return
 	}
+	if g.lead == 0 && g.tick%uint64(g.c.cfg.ElectionTicks) == 0 {
+		g.callOut(out)
+	}
 	g.expireReads()
 	g.proposals.expire(g)
 	g.expireTransfer()

@@ -76,3 +76,13 @@ func (g *group) onQuiesce(in *inbound, out *outbox) {
 	}
 	g.sendItem(in.from, in.node, itemWake, nil, out)
 }
+
+// callOut wakes the others when nobody leads as far as this replica knows. A learner that was restarted while its group rests would hear of
+// its leader in no other way: it does not campaign.
+func (g *group) callOut(out *outbox) {
+	for _, m := range g.conf.Members {
+		if m.Replica != g.self {
+			g.sendItem(m.Replica, m.Node, itemWake, nil, out)
+		}
+	}
+}

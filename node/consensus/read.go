@@ -42,10 +42,11 @@ func (q *readQueue) add(in *inbox, limit int) {
 }
 
 // canRead says whether Raft's core may be asked for a read index. A leader has to wait until an entry of its own term is applied: before,
-// it does not know how far the log is committed, and as the only voter it would answer nevertheless.
+// it does not know how far the log is committed, and as the only voter it would answer nevertheless. The core is asked what it is: it may have
+// become leader earlier in this very step.
 func (g *group) canRead() bool {
-	if g.state == raft.StateLeader {
-		return g.termStart > 0 && g.applied >= g.termStart
+	if g.rn.BasicStatus().RaftState == raft.StateLeader {
+		return g.state == raft.StateLeader && g.termStart > 0 && g.applied >= g.termStart
 	}
 	return g.lead != 0
 }
@@ -135,5 +136,5 @@ func (q *readQueue) failAll(err error) {
 
 // foreignReadTooEarly says that a question of another replica came before canRead; it is dropped and will be asked again.
 func (g *group) foreignReadTooEarly(m *raftpb.Message) bool {
-	return m.GetType() == raftpb.MsgReadIndex && g.state == raft.StateLeader && !g.canRead()
+	return m.GetType() == raftpb.MsgReadIndex && !g.canRead()
 }

@@ -72,7 +72,11 @@ func (r *recovered) take(kind byte, index uint64, v []byte) (err error) {
 		if r.count == 0 {
 			r.first = index
 		}
-		r.last, r.lastTerm = index, binary.LittleEndian.Uint64(v[2:])
+		term := binary.LittleEndian.Uint64(v[2:])
+		if term < r.lastTerm {
+			return fmt.Errorf("%w: entry %d has term %d after %d", ErrLogLost, index, term, r.lastTerm)
+		}
+		r.last, r.lastTerm = index, term
 		r.count++
 		r.bytes += uint64(len(v)) + entryOverhead
 	case logHardState:

@@ -115,6 +115,10 @@ func createSideFile(fs vfs.FS, dir string, r sideRecord) (*sideFile, error) {
 	if err == nil {
 		err = syncDir(fs, dir)
 	}
+	if err == nil {
+		// The directory may be new, too.
+		err = syncDir(fs, fs.PathDir(dir))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("write side file: %w", err)
 	}
