@@ -77,10 +77,10 @@ var keys = []key{
 		f.StringVar(&s.p2p, n, "", "`address` for peers, host:port; empty is :4001, or any free port for a gateway")
 	}},
 	{"p2p-bulk", storing, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.p2pBulk, n, "", "`address` for peers' shard transfers; empty is any free port on the host of --p2p")
+		f.StringVar(&s.p2pBulk, n, "", "`address` for peers' shard transfers; empty is the port after that of --p2p")
 	}},
 	{"p2p-join", storing, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.p2pJoin, n, "", "`address` at which peers join; empty is any free port on the host of --p2p")
+		f.StringVar(&s.p2pJoin, n, "", "`address` at which peers join; empty is the second port after that of --p2p")
 	}},
 	{"drive", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.drives), n, "`directory` that holds shards, one per disk; repeat for more; empty is DATA/drives/0")
@@ -97,7 +97,7 @@ var keys = []key{
 	{"site", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.StringVar(&s.site, n, "default", "`name` of the site this node stands in")
 	}},
-	{"join", partNode | partGateway, func(f *pflag.FlagSet, s *settings, n string) {
+	{"join", partGateway, func(f *pflag.FlagSet, s *settings, n string) {
 		f.StringVar(&s.join, n, "", "`token` from shoal admin invite; needed at the first start only")
 	}},
 	{"partitions", storing, func(f *pflag.FlagSet, s *settings, n string) {
@@ -119,10 +119,10 @@ var keys = []key{
 		f.BoolVar(&s.acceptLogLoss, n, false, "start although the metadata log lost acknowledged entries")
 	}},
 	{"orphan-grace", storing, func(f *pflag.FlagSet, s *settings, n string) {
-		f.DurationVar(&s.orphanGrace, n, time.Hour, "`time` before shards of an upload that never completed are dropped, from 1s")
+		f.DurationVar(&s.orphanGrace, n, 24*time.Hour, "`time` before shards of an upload that never completed are dropped, from 1s")
 	}},
 	{"scrub-period", storing, func(f *pflag.FlagSet, s *settings, n string) {
-		f.DurationVar(&s.scrubPeriod, n, 14*24*time.Hour, "`time` in which every shard is read and checked once, from 1m")
+		f.DurationVar(&s.scrubPeriod, n, 7*24*time.Hour, "`time` in which every shard is read and checked once, from 1m")
 	}},
 	{"buffer", running, func(f *pflag.FlagSet, s *settings, n string) {
 		s.buffer = 96 << 20

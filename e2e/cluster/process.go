@@ -36,7 +36,7 @@ type Process struct {
 	o      Options
 	s3     string
 	admin  string
-	p2p    string
+	p2p    [3]string // peers, shard transfers, joining
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
 	err    error         // of cmd, once ended is closed
@@ -48,7 +48,8 @@ type Process struct {
 // output is shown when the test failed.
 func New(t testing.TB, o Options) *Process {
 	t.Helper()
-	p := &Process{t: t, o: o, s3: FreeAddr(t), admin: FreeAddr(t), p2p: FreeAddr(t)}
+	p := &Process{t: t, o: o, s3: FreeAddr(t), admin: FreeAddr(t),
+		p2p: [3]string{FreeAddr(t), FreeAddr(t), FreeAddr(t)}}
 	if p.o.Part == "" {
 		p.o.Part = "server"
 	}
@@ -86,7 +87,7 @@ func (p *Process) Endpoint() string { return "http://" + p.s3 }
 func (p *Process) AdminAddr() string { return p.admin }
 
 // P2PAddr is the address for peers.
-func (p *Process) P2PAddr() string { return p.p2p }
+func (p *Process) P2PAddr() string { return p.p2p[0] }
 
 // SetArgs replaces the further arguments, from the next start on.
 func (p *Process) SetArgs(args ...string) { p.o.Args = args }
@@ -95,7 +96,10 @@ func (p *Process) SetArgs(args ...string) { p.o.Args = args }
 func (p *Process) SetEnv(vars ...string) { p.o.Env = vars }
 
 func (p *Process) args() []string {
-	args := []string{p.o.Part, "--data", p.o.Dir, "--admin", p.admin, "--p2p", p.p2p}
+	args := []string{p.o.Part, "--data", p.o.Dir, "--admin", p.admin, "--p2p", p.p2p[0]}
+	if p.o.Part != "gateway" {
+		args = append(args, "--p2p-bulk", p.p2p[1], "--p2p-join", p.p2p[2])
+	}
 	if p.o.Part != "node" {
 		args = append(args, "--s3", p.s3)
 	}

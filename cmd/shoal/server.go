@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"shoal/gateway"
+	"shoal/node"
+)
+
+// logDir is where the access log is written.
+func logDir(data string) string { return filepath.Join(data, "logs") }
+
+// runServer runs a node and a gateway over it.
+func runServer(ctx context.Context, p *process) error {
+	return p.runNodeWith(ctx, p.settings.s3)
+}
+
+// runNode runs a node whose gateways are elsewhere.
+func runNode(ctx context.Context, p *process) error {
+	return p.runNodeWith(ctx, "")
+}
+
+// runNodeWith runs a node, its management port and, where an address is given, the S3 API.
+func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
+	s := p.settings
+	if err := p.portsFree(ctx, map[string]string{"s3": s3Addr, "admin": s.admin, "p2p": s.p2p}); err != nil {
+		return err
+	}
+	n, err := node.Open(ctx, p.nodeConfig())
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(p.gatewayConfig(n.Store(), s3Addr))
+	if err != nil {
+		return errors.Join(err, closeNode(ctx, n))
+	}
+	if err := p.greet(n, g); err != nil {
+		return errors.Join(err, closeNode(ctx, n))
+	}
+	return p.supervise(ctx, g.Run, n.Run)
+}
+
+// closeNode gives back what Open took: a node that runs under an ended context ends.
+func closeNode(ctx context.Context, n *node.Node) error {
+	ended, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := n.Run(ended); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// supervise runs a gateway over what is below it. When ctx ends the gateway drains
+// first; then what is below stops. When either fails, both end. What has not ended
+// within the grace time is left behind with an error.
+func (p *process) supervise(ctx context.Context, gateway, below func(context.Context) error) error {
+	gctx, stopGateway := context.WithCancel(ctx)
+	defer stopGateway()
+	bctx, stopBelow := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBelow()
+	gatewayEnd, belowEnd := make(chan error, 1), make(chan error, 1)
+	go func() { gatewayEnd <- gateway(gctx) }()
+	go func() { belowEnd <- below(bctx) }()
+
+	// The grace time begins when either is told to end.
+	overdue := make(chan struct{})
+	context.AfterFunc(gctx, func() {
+		time.AfterFunc(p.settings.grace, func() { close(overdue) })
+	})
+	var errs []error
+	for range 2 {
+		select {
+		case err := <-gatewayEnd:
+			errs = append(errs, unlessCanceled(err))
+			stopBelow()
+		case err := <-belowEnd:
+			if bctx.Err() == nil && err == nil {
+				err = errors.New("the store ended by itself")
+			}
+			errs = append(errs, unlessCanceled(err))
+			stopGateway()
+		case <-overdue:
+			errs = append(errs, fmt.Errorf("not all ended within the grace time of %v; what was acknowledged is safe", p.settings.grace))
+			return errors.Join(errs...)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// unlessCanceled drops the error that says no more than that the end was asked for.
+func unlessCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
