@@ -201,8 +201,11 @@ func (l *Log) putBack(batch []byte) {
 	l.mu.Unlock()
 }
 
-// write writes whole lines only up to the rotation size.
+// write appends lines, in a new file when the old one is full.
 func (l *Log) write(batch []byte) (int, error) {
+	if len(batch) == 0 {
+		return 0, nil
+	}
 	if l.file.size+int64(len(batch)) > l.cfg.FileBytesMax && l.file.size > 0 {
 		if err := l.rotate(); err != nil {
 			return 0, err
