@@ -197,8 +197,8 @@ func (l *lister) record(key, _, val []byte) (bool, error) {
 	if l.full() {
 		return false, nil
 	}
-	if l.page.Entries == nil {
-		l.page.Entries = make([]ListEntry, 0, min(l.max, 64))
+	if n := len(l.page.Entries); n == cap(l.page.Entries) { // small first, then all that it may become
+		l.page.Entries = append(make([]ListEntry, 0, min(l.max, max(64, n*n))), l.page.Entries...)
 	}
 	l.page.Entries = append(l.page.Entries, ListEntry{
 		Key: l.keep(key), ETag: l.keep(l.h.etag), Size: l.h.size, Mtime: l.h.mtime, Version: l.h.version,

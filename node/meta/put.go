@@ -120,6 +120,9 @@ func (t *tx) admit(id versionID, streams []uint64) (*Result, error) {
 	if ok {
 		return invalid("The version ID is in use."), nil
 	}
+	if used, err := t.has(t.idKey(spaceManifest, id)); used || err != nil {
+		return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
+	}
 	if len(streams) == 0 {
 		streams = []uint64{0}
 	}

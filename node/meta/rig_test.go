@@ -31,7 +31,11 @@ type rig struct {
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
-	db, err := pebble.Open("", &pebble.Options{FS: vfs.NewMem(), Logger: quiet{}})
+	small := consensus.PebbleConfig{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20}
+	if _, bench := t.(*testing.B); bench {
+		small = consensus.PebbleConfig{FS: small.FS}
+	}
+	db, err := pebble.Open("", consensus.PebbleOptions(small))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,12 +46,6 @@ func newRig(t testing.TB, cfg Config) *rig {
 	})
 	return &rig{t: t, m: New(cfg), db: db, now: testEpoch}
 }
-
-type quiet struct{}
-
-func (quiet) Infof(string, ...any)           {}
-func (quiet) Errorf(string, ...any)          {}
-func (quiet) Fatalf(format string, _ ...any) { panic(format) }
 
 // apply commits encoded commands in one batch.
 func (r *rig) apply(g consensus.GroupID, cmds ...[]byte) []*Result {

@@ -58,8 +58,13 @@ func (t *tx) reopened(c *CreateUpload, id versionID) (*Result, error) {
 	var o OwnerRecord
 	ok, err := t.getMessage(t.idKey(spaceOwner, id), &o)
 	switch {
-	case err != nil || !ok:
+	case err != nil:
 		return nil, err
+	case !ok:
+		if used, err := t.has(t.idKey(spaceManifest, id)); used || err != nil {
+			return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
+		}
+		return nil, nil
 	case o.State == OwnerRecord_TOMBSTONE:
 		return refuse(api.UploadExpired, ""), nil
 	case o.State != OwnerRecord_UPLOADING || o.Bucket != c.Bucket || !bytes.Equal(o.Key, c.Key):
@@ -123,6 +128,9 @@ func (t *tx) putPart(c *PutPart) (*Result, error) {
 	}
 	if r, err := t.streamsOpen(id, []uint64{c.Stream}); r != nil || err != nil {
 		return r, err
+	}
+	if used, err := t.has(t.streamKey(spaceManifest, id, c.Stream)); used || err != nil {
+		return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
 	}
 	if r, err := t.sourceLives(c.Source); r != nil || err != nil {
 		return r, err

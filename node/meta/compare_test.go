@@ -1,0 +1,262 @@
+package meta
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"shoal/node/api"
+	"shoal/node/consensus"
+)
+
+// compare checks everything that can be asked against the model.
+func (w *walk) compare() {
+	w.t.Helper()
+	var total counters
+	for id := range w.buckets {
+		b := w.bucket(id)
+		c := w.model.counters(b)
+		total.objects += c.objects
+		total.bytes += c.bytes
+		total.versions += c.versions
+		total.uploads += c.uploads
+		a := w.query(testGroup, &Query_Counters{&CountersQuery{Bucket: id}})
+		if b.fenced {
+			w.expect("counters", a.Code, api.NoSuchBucket)
+			continue
+		}
+		w.sameCounters(a.GetCounters().Bucket, c)
+		w.compareKeys(id, b)
+		w.compareLists(id, b)
+		w.compareUploads(id, b)
+		w.compareVersions(id, b)
+	}
+	w.sameCounters(w.ask(&Query_Counters{&CountersQuery{}}).GetCounters().Group, total)
+	w.compareOwners()
+	w.compareGarbage()
+}
+
+func (w *walk) sameCounters(got *Counters, want counters) {
+	w.t.Helper()
+	if c := (counters{got.Objects, got.Bytes, got.Versions, got.Uploads}); c != want {
+		w.t.Fatalf("counters %+v, model %+v", c, want)
+	}
+}
+
+// compareKeys looks every version up.
+func (w *walk) compareKeys(id uint64, b *modelBucket) {
+	for _, key := range walkKeys {
+		vs := b.keys[key]
+		a, err := w.m.Lookup(w.db, testGroup, &LookupQuery{Bucket: id, Key: []byte(key), Body: true})
+		if len(vs) == 0 || vs[0].marker {
+			if api.KindOf(err) != api.NoSuchKey || (a != nil) != (len(vs) > 0) {
+				w.t.Fatalf("lookup %q: %v, %v", key, a, err)
+			}
+		} else {
+			w.sameVersion(a, err, vs[0])
+		}
+		for _, v := range vs {
+			q := &LookupQuery{Bucket: id, Key: []byte(key), Version: []byte(v.id), Body: true, Parts: true}
+			a, err := w.m.Lookup(w.db, testGroup, q)
+			w.sameVersion(a, err, v)
+			if v.null {
+				a, err := w.m.Lookup(w.db, testGroup, &LookupQuery{Bucket: id, Key: []byte(key), NullVersion: true, Body: true})
+				w.sameVersion(a, err, v)
+			}
+		}
+		if !slices.ContainsFunc(vs, func(v *modelVersion) bool { return v.null }) {
+			_, err := w.m.Lookup(w.db, testGroup, &LookupQuery{Bucket: id, Key: []byte(key), NullVersion: true})
+			if api.KindOf(err) != api.NoSuchVersion {
+				w.t.Fatalf("null version of %q: %v", key, err)
+			}
+		}
+	}
+}
+
+func (w *walk) sameVersion(a *LookupAnswer, err error, v *modelVersion) {
+	w.t.Helper()
+	if v.marker {
+		if api.KindOf(err) != api.DeleteMarker || !a.Head.DeleteMarker() {
+			w.t.Fatalf("delete marker: %v, %v", a, err)
+		}
+		return
+	}
+	if err != nil {
+		w.t.Fatalf("version %x: %v", v.id, err)
+	}
+	h := a.Head
+	body := a.Manifest
+	if v.inline {
+		body = a.Inline
+	}
+	if !sameBytes(h.Version, v.id) || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
+		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts {
+		w.t.Fatalf("lookup %v, model %+v", a, v)
+	}
+}
+
+func (w *walk) compareLists(id uint64, b *modelBucket) {
+	for range 4 {
+		q := &ListQuery{Bucket: id, Max: uint32(1 + w.rnd.IntN(5))}
+		if w.chance(50) {
+			q.Prefix = w.pick([]string{"a", "a/", "b", "\x00", "zz/", "q"})
+		}
+		if w.chance(70) {
+			q.Delimiter = w.pick([]string{"/", "b", "zz", "\x00"})
+		}
+		if w.chance(50) {
+			q.After = w.pick(append([]string{"a/", "b/", "zz/"}, walkKeys...))
+		}
+		w.compareList(b, q)
+	}
+}
+
+func (w *walk) compareList(b *modelBucket, q *ListQuery) {
+	w.t.Helper()
+	for page := 0; page < 50; page++ {
+		p, err := w.m.List(w.db, testGroup, q)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		entries, prefixes, truncated := w.model.list(b, q)
+		var keys []string
+		for _, e := range p.Entries {
+			keys = append(keys, string(e.Key))
+		}
+		var folded []string
+		for _, f := range p.Prefixes {
+			folded = append(folded, string(f))
+		}
+		if !slices.Equal(keys, entries) || !slices.Equal(folded, prefixes) || p.Truncated != truncated {
+			w.t.Fatalf("list %v: %q %q %v, want %q %q %v", q, keys, folded, p.Truncated, entries, prefixes, truncated)
+		}
+		if !p.Truncated {
+			return
+		}
+		q.After = p.Next
+	}
+	w.t.Fatalf("list %v does not end", q)
+}
+
+func (w *walk) compareUploads(id uint64, b *modelBucket) {
+	want := b.uploadNames()
+	var got []string
+	q := &UploadsQuery{Bucket: id, Max: uint32(1 + w.rnd.IntN(3))}
+	for len(got) <= len(want) {
+		a := w.ask(&Query_Uploads{q}).GetUploads()
+		for _, u := range a.Uploads {
+			got = append(got, fmt.Sprintf("%q %x", u.Key, u.Upload))
+		}
+		if !a.Truncated {
+			break
+		}
+		q.AfterKey, q.AfterUpload = a.NextKey, a.NextUpload
+	}
+	if !slices.Equal(got, want) {
+		w.t.Fatalf("uploads %v, want %v", got, want)
+	}
+	for _, u := range b.uploads {
+		ref := &UploadQuery{Bucket: id, Key: []byte(u.key), Upload: []byte(u.id)}
+		parts := w.ask(&Query_Parts{&PartsQuery{Upload: ref, Max: 1000}}).GetParts()
+		if len(parts.Parts) != len(u.parts) {
+			w.t.Fatalf("upload %x has parts %v, model %v", u.id, parts.Parts, u.parts)
+		}
+		for _, p := range parts.Parts {
+			m := w.ask(&Query_PartManifests{&PartManifestsQuery{Upload: ref, Numbers: []uint32{p.Number}}}).GetPartManifests()
+			if want := u.parts[p.Number]; want == nil || want.stream != p.Stream || !sameBytes(m.Parts[0].Manifest, want.body) {
+				w.t.Fatalf("part %v, model %v", p, want)
+			}
+		}
+	}
+}
+
+func (w *walk) compareVersions(id uint64, b *modelBucket) {
+	var want, got []string
+	for _, key := range slices.Sorted(maps.Keys(b.keys)) {
+		for i, v := range b.keys[key] {
+			want = append(want, fmt.Sprintf("%q %x %v %v", key, v.id, i == 0, v.marker))
+		}
+	}
+	q := &VersionsQuery{Bucket: id, Max: uint32(1 + w.rnd.IntN(4))}
+	for len(got) <= len(want) {
+		a := w.ask(&Query_Versions{q}).GetVersions()
+		for _, v := range a.Versions {
+			got = append(got, fmt.Sprintf("%q %x %v %v", v.Key, v.Head.Version, v.Latest, v.Head.DeleteMarker()))
+		}
+		if !a.Truncated {
+			break
+		}
+		q.AfterKey, q.AfterSeq = a.NextKey, a.NextSeq
+	}
+	if !slices.Equal(got, want) {
+		w.t.Fatalf("versions %v, want %v", got, want)
+	}
+}
+
+// compareOwners asks for every owner that ever was.
+func (w *walk) compareOwners() {
+	for id, streams := range w.tracked {
+		q := new(OwnersQuery)
+		for s := range streams {
+			q.Owners = append(q.Owners, &StreamOwner{Version: []byte(id), Stream: s})
+		}
+		for i, got := range w.ask(&Query_Owners{q}).GetOwners().States {
+			s := q.Owners[i].Stream
+			live, closed := w.live[id][s], w.closed[ownerName(id, s)]
+			if live != (got == OwnerState_OWNER_LIVE) || closed && got != OwnerState_OWNER_DEAD {
+				w.t.Fatalf("owner %x/%d is %v; live %v, closed %v", id, s, got, live, closed)
+			}
+		}
+	}
+}
+
+// compareGarbage checks that what died became garbage exactly once, and nothing else did.
+func (w *walk) compareGarbage() {
+	all := maps.Clone(w.done)
+	q := &GarbageQuery{Max: 7}
+	n := uint64(0)
+	for {
+		a := w.ask(&Query_Garbage{q}).GetGarbage()
+		for _, g := range a.Garbage {
+			w.noteGarbage(all, g)
+			q.After = g.Seq
+			n++
+		}
+		if !a.Truncated {
+			if a.Pending != n {
+				w.t.Fatalf("%d garbage entries pending, %d listed", a.Pending, n)
+			}
+			break
+		}
+	}
+	if !maps.Equal(all, w.garbage) {
+		for name := range w.garbage {
+			if all[name] != w.garbage[name] {
+				w.t.Errorf("garbage of %s: %d times, want %d", name, all[name], w.garbage[name])
+			}
+		}
+		w.t.Fatalf("garbage %v, model %v", all, w.garbage)
+	}
+}
+
+// replay applies the log of the walk again, cut into batches of other sizes, and compares states.
+func (w *walk) replay() {
+	want := w.stateHash(testGroup)
+	r := newRig(w.t, w.m.cfg)
+	for _, size := range []int{1, 7, 64, len(w.log)} {
+		for rest := w.log; len(rest) > 0; {
+			n := min(size, len(rest))
+			r.applyEntries(testGroup, rest[:n])
+			rest = rest[n:]
+		}
+		if r.stateHash(testGroup) != want {
+			w.t.Fatalf("the same log gives another state when cut into batches of %d", size)
+		}
+		lo, hi := consensus.StateSpan(testGroup)
+		if err := r.db.DeleteRange(lo, hi, pebble.NoSync); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
