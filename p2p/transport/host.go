@@ -215,6 +215,9 @@ func (h *Host) SetCredential(raw []byte) error {
 	return h.sec.setCredential(raw)
 }
 
+// Credential is the one shown at present.
+func (h *Host) Credential() []byte { return *h.sec.shown.Load() }
+
 // Handle registers h for m. See p2p.Transport.
 func (h *Host) Handle(m p2p.Method, allow p2p.Role, f p2p.Handler) {
 	h.register(m, handler{allow: allow, call: f})

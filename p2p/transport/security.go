@@ -49,6 +49,7 @@ type security struct {
 	id      *Identity
 	trust   *member.Trust
 	current atomic.Pointer[libp2ptls.Identity]
+	shown   atomic.Pointer[[]byte] // the credential in current
 }
 
 var _ sec.SecureTransport = (*security)(nil)
@@ -80,6 +81,7 @@ func (s *security) setCredential(credential []byte) error {
 		return fmt.Errorf("make certificate: %w", err)
 	}
 	s.current.Store(identity)
+	s.shown.Store(&credential)
 	return nil
 }
 

@@ -1,0 +1,172 @@
+package gossip
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"time"
+
+	"shoal/p2p"
+	"shoal/p2p/member"
+	"shoal/p2p/transport"
+)
+
+type testNode struct {
+	host   *transport.Host
+	trust  *member.Trust
+	gossip *Gossip
+	id     p2p.NodeID
+
+	mu     sync.Mutex
+	alerts []string
+}
+
+// startNodes runs n hosts on loopback in a chain: each is connected to the one before it only.
+func startNodes(t *testing.T, n int) ([]*testNode, *member.Issuer) {
+	key := member.NewClusterKey(member.NewClusterID(), nil)
+	issuer := key.NewIssuer(nil, 1, time.Now())
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	run := func(f func(context.Context) error) {
+		wg.Go(func() {
+			if err := f(ctx); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	nodes := make([]*testNode, n)
+	for i := range nodes {
+		id, err := transport.NewIdentity(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cred, err := issuer.Issue(member.Credential{Peer: id.NodeID(), Site: "a", Roles: p2p.RoleNode, Serial: 1}, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		nd := &testNode{trust: member.NewTrust(key.Cluster(), nil), id: id.NodeID()}
+		nd.host, err = transport.New(transport.Config{
+			Identity: id, Trust: nd.trust, Credential: cred, Listen: "127.0.0.1:0",
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes[i] = nd
+		nd.gossip, err = New(Config{
+			Host: nd.host.LibP2P(), Trust: nd.trust, Credential: nd.host.Credential,
+			Self: Record{Release: "test", Site: "a lie"},
+			OnAlert: func(_ p2p.NodeID, text string) {
+				nd.mu.Lock()
+				defer nd.mu.Unlock()
+				nd.alerts = append(nd.alerts, text)
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nd.host.OnPeer(func(_ p2p.NodeID, up bool) {
+			if up {
+				nd.gossip.Touch()
+			}
+		})
+		if err := nd.host.Listen(); err != nil {
+			t.Fatal(err)
+		}
+		run(nd.host.Run)
+		run(nd.gossip.Run)
+		if i > 0 {
+			nd.host.AddPeer(nodes[i-1].id, nodes[i-1].host.Addrs()...)
+			if err := nd.host.Connect(ctx, nodes[i-1].id); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return nodes, issuer
+}
+
+func eventually(t *testing.T, what string, f func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !f() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestFiveNodes(t *testing.T) {
+	nodes, issuer := startNodes(t, 5)
+	// Records reach nodes that never met their author, and carry what the credential says.
+	eventually(t, "all records everywhere", func() bool {
+		for _, n := range nodes {
+			if len(n.gossip.Records()) != len(nodes) {
+				nodes[0].gossip.Touch()
+				nodes[4].gossip.Touch()
+				return false
+			}
+		}
+		return true
+	})
+	r, ok := nodes[4].gossip.Get(nodes[0].id)
+	if !ok || r.Site != "a" || r.Release != "test" || !r.Roles.Has(p2p.RoleNode) {
+		t.Errorf("record of node 0 at node 4: %+v", r)
+	}
+	nodes[0].gossip.Update(func(r *Record) {
+		r.Drives = []Drive{{Capacity: 100, Used: 40}}
+		r.Epochs.IAM = 7
+	})
+	eventually(t, "an update", func() bool {
+		r, _ := nodes[4].gossip.Get(nodes[0].id)
+		return r.Epochs.IAM == 7 && r.Free() == 60
+	})
+	if err := nodes[2].gossip.Alert("drive 3 is gone"); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 4} {
+		eventually(t, "an alert", func() bool {
+			nodes[i].mu.Lock()
+			defer nodes[i].mu.Unlock()
+			return len(nodes[i].alerts) == 1
+		})
+	}
+	// A revocation reaches everybody, and cuts the victim's connections.
+	raw, err := issuer.Revoke(member.Revocation{Peer: nodes[4].id, Serial: 1}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].gossip.Revoke(raw); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the revocation", func() bool {
+		for _, n := range nodes[:4] {
+			if _, known := n.gossip.Get(nodes[4].id); known || !n.trust.Revoked(nodes[4].id) {
+				return false
+			}
+		}
+		return len(nodes[3].host.Connected()) == 1
+	})
+}
+
+func TestRevokeRefusesForgery(t *testing.T) {
+	nodes, _ := startNodes(t, 1)
+	other := member.NewClusterKey(member.NewClusterID(), nil).NewIssuer(nil, 1, time.Now())
+	raw, err := other.Revoke(member.Revocation{Peer: nodes[0].id, Serial: 1}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nodes[0].gossip.Revoke(raw); err == nil {
+		t.Error("a revocation of another cluster was taken")
+	}
+	e := envelope{kind: kindRevocation, body: raw}
+	if nodes[0].gossip.checkCritical("x", &e) {
+		t.Error("a revocation of another cluster was passed on")
+	}
+}
