@@ -21,7 +21,7 @@ type Config struct {
 	Cluster, Drive [16]byte
 
 	// SegmentBytes is the size in bytes at which a segment is closed and the next begun. Default
-	// 1 GiB, range 1 MiB to 64 GiB. A segment is the unit of unlinking and of compaction: 1 GiB makes
+	// 1 GiB, range 64 KiB to 64 GiB. A segment is the unit of unlinking and of compaction: 1 GiB makes
 	// 16,000 files of a 16 TiB drive, keeps the closing of one (three syncs) below a thousandth of
 	// the time of filling it, and bounds what one compaction moves to 128 MiB.
 	SegmentBytes int64
@@ -69,7 +69,7 @@ func (c *Config) Validate() error {
 	check(d.Dir != "", "Dir is empty")
 	check(d.Cluster != [16]byte{}, "Cluster is zero")
 	check(d.Drive != [16]byte{}, "Drive is zero")
-	check(d.SegmentBytes >= 1<<20 && d.SegmentBytes <= 64<<30, "SegmentBytes %d is not within 1 MiB and 64 GiB", d.SegmentBytes)
+	check(d.SegmentBytes >= 64<<10 && d.SegmentBytes <= 64<<30, "SegmentBytes %d is not within 64 KiB and 64 GiB", d.SegmentBytes)
 	check(d.ReserveBytes >= 0, "ReserveBytes %d is negative", d.ReserveBytes)
 	check(d.BatchBytes >= 64<<10 && d.BatchBytes <= 256<<20, "BatchBytes %d is not within 64 KiB and 256 MiB", d.BatchBytes)
 	check(d.QueueLen >= 1, "QueueLen %d is not positive", d.QueueLen)

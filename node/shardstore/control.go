@@ -11,7 +11,7 @@ import (
 // whole, in the order of the list, or not at all.
 const (
 	opAdd     = 1 // one owner more
-	opDrop    = 2 // one owner less; the last one ends the shard
+	opDrop    = 2 // one owner less; with flagLast the shard ends
 	opSet     = 3 // the list of owners and the flags are these, whatever was said before
 	opCorrupt = 4 // the record with this sequence number is damaged
 
@@ -19,13 +19,17 @@ const (
 	opFixedLen      = 48
 
 	flagCorrupt = 1
+	flagLast    = 2
 )
 
 // controlOp is one operation. Operations on a shard that does not exist mean nothing: its record
 // and its end have been given back already.
 type controlOp struct {
-	kind     uint8
-	flags    uint8 // of opSet: flagCorrupt
+	kind uint8
+	// flags is flagCorrupt of opSet, flagLast of opDrop. That a drop was the last one is said and not
+	// left to be counted: the record of an owner that came before it may have been given back, since
+	// a later opSet names it.
+	flags    uint8
 	id       ID
 	shardSeq uint64 // sequence number of the shard's record when the operation was written
 	owners   []Owner
@@ -90,8 +94,10 @@ func decodeControl(head []byte) ([]controlOp, error) {
 func (o *controlOp) check(owners int) error {
 	ok := false
 	switch o.kind {
-	case opAdd, opDrop:
+	case opAdd:
 		ok = owners == 1 && o.flags == 0
+	case opDrop:
+		ok = owners == 1 && o.flags&^flagLast == 0
 	case opSet:
 		ok = owners >= 1 && owners <= OwnersMax && o.flags&^flagCorrupt == 0
 	case opCorrupt:

@@ -24,6 +24,9 @@ func workload(d *simdisk.Disk, m *model, seed uint64, count int) error {
 	if err != nil {
 		return err
 	}
+	if m.churn {
+		count *= 3
+	}
 	for i := range count {
 		if err = m.step(ctx, s, r); err != nil {
 			break
@@ -42,13 +45,20 @@ func workload(d *simdisk.Disk, m *model, seed uint64, count int) error {
 
 const workloadLen = 45
 
+// modelFor returns the model of a seed: even ones churn.
+func modelFor(seed uint64) *model {
+	m := newModel()
+	m.churn = seed%2 == 0
+	return m
+}
+
 // changing picks the calls after which a crash leaves something else than before.
 func changing(c simdisk.Call) bool { return c.Op.Changes() }
 
 // countCalls returns how many calls of a kind the workload makes.
 func countCalls(t *testing.T, seed uint64, match func(simdisk.Call) bool) int {
 	t.Helper()
-	d, m := simdisk.New(seed), newModel()
+	d, m := simdisk.New(seed), modelFor(seed)
 	calls := make(chan struct{}, 1<<20)
 	d.Observe = func(c simdisk.Call) {
 		if match(c) {
@@ -89,14 +99,14 @@ func reopened(d *simdisk.Disk, m *model, seed uint64) error {
 // TestCrash crashes at every call that changes the disk, or at as many as SHOAL_CRASH_POINTS says,
 // and looks whether what was acknowledged is there and what was not is there wholly or not at all.
 func TestCrash(t *testing.T) {
-	const seeds = 3
+	const seeds = 4
 	points := envCount("SHOAL_CRASH_POINTS", 240)
 	for seed := uint64(1); seed <= seeds; seed++ {
 		total := countCalls(t, seed, changing)
 		step := max(1, total*seeds/points)
 		t.Logf("seed %d: %d calls, crash at every %d", seed, total, step)
 		for at := 1 + int(seed)%step; at <= total; at += step {
-			d, m := simdisk.New(seed), newModel()
+			d, m := simdisk.New(seed), modelFor(seed)
 			d.Inject(simdisk.Fault{Match: changing, After: at})
 			// No error means that the crash came after the last operation, when the index was closed.
 			_ = workload(d, m, seed, workloadLen)
@@ -105,6 +115,14 @@ func TestCrash(t *testing.T) {
 				if err := reopened(after, m.clone(), uint64(at)); err != nil {
 					t.Fatalf("seed %d, crash at call %d, keep %d: %v", seed, at, keep, err)
 				}
+				// The segments alone must say the same.
+				after = d.Crash(keep, seed+uint64(at))
+				if err := after.Shards().RemoveAll("drive/index"); err != nil {
+					t.Fatal(err)
+				}
+				if err := reopened(after, m.clone(), uint64(at)); err != nil {
+					t.Fatalf("seed %d, crash at call %d, keep %d, index lost: %v", seed, at, keep, err)
+				}
 			}
 		}
 	}
@@ -112,6 +130,7 @@ func TestCrash(t *testing.T) {
 
 func (m *model) clone() *model {
 	c := newModel()
+	c.churn = m.churn
 	c.order = append(c.order, m.order...)
 	for id, s := range m.now {
 		c.now[id] = s
@@ -128,8 +147,8 @@ func (m *model) clone() *model {
 // TestRebuildEqualsIndex compares the index that the workload made with one made from the segments.
 func TestRebuildEqualsIndex(t *testing.T) {
 	for seed := uint64(1); seed <= uint64(envCount("SHOAL_REBUILDS", 12)); seed++ {
-		d, m := simdisk.New(seed), newModel()
-		if err := workload(d, m, seed, 3*workloadLen); err != nil {
+		d, m := simdisk.New(seed), modelFor(seed)
+		if err := workload(d, m, seed, 4*workloadLen); err != nil {
 			t.Fatal(err)
 		}
 		s, err := start(simConfig(d))

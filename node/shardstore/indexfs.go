@@ -17,11 +17,12 @@ import (
 type latchFS struct {
 	vfs.FS
 
-	mu  sync.Mutex // guards err
-	err error
+	mu     sync.Mutex // guards what follows
+	err    error
+	listed map[string][]string // what List last returned of a directory
 }
 
-func newLatchFS(fs vfs.FS) *latchFS { return &latchFS{FS: fs} }
+func newLatchFS(fs vfs.FS) *latchFS { return &latchFS{FS: fs, listed: make(map[string][]string)} }
 
 // tripped returns the error that tripped the latch, or nil.
 func (l *latchFS) tripped() error {
@@ -102,6 +103,27 @@ func (l *latchFS) RemoveAll(name string) error {
 
 func (l *latchFS) MkdirAll(dir string, perm os.FileMode) error {
 	return l.do(func() error { return l.FS.MkdirAll(dir, perm) })
+}
+
+// List trips the latch as well when it fails for a directory that was listed before: Pebble lists
+// its directory a second time when compactions are running already, and an error would have it close
+// under their feet, which is a panic (2.1.7).
+func (l *latchFS) List(dir string) ([]string, error) {
+	names, err := l.FS.List(dir)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err == nil {
+		l.listed[dir] = names
+		return names, nil
+	}
+	before, ok := l.listed[dir]
+	if !ok {
+		return nil, err
+	}
+	if l.err == nil {
+		l.err = err
+	}
+	return before, nil
 }
 
 func (l *latchFS) Unwrap() vfs.FS { return l.FS }

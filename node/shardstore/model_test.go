@@ -39,7 +39,7 @@ var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 func simConfig(d *simdisk.Disk) shardstore.Config {
 	return shardstore.Config{
 		Dir: "drive", FS: d.Shards(), Cluster: testCluster, Drive: testDrive,
-		SegmentBytes: 1 << 20, BatchBytes: 1 << 20, LocationCache: 64, IndexMemTableBytes: 256 << 10,
+		SegmentBytes: 192 << 10, BatchBytes: 1 << 20, LocationCache: 64, IndexMemTableBytes: 256 << 10,
 		IndexCacheBytes: 1 << 20, ReclaimEvery: time.Hour, Logger: quiet, ReserveBytes: 1,
 	}
 }
@@ -115,6 +115,7 @@ func (s state) without(n int) state {
 // model says what the store must hold. doubt is the state that an operation whose outcome is
 // unknown would have led to.
 type model struct {
+	churn  bool // few shards that come and go, in place of many
 	shards map[shardstore.ID]*shardstore.Shard
 	now    map[shardstore.ID]state
 	doubt  map[shardstore.ID]state
@@ -128,69 +129,105 @@ func newModel() *model {
 	}
 }
 
-// step does one random operation. It returns the error of the store, after which the shard's state
-// is in doubt.
-func (m *model) step(ctx context.Context, s *running, r *rand.Rand) error {
-	var id shardstore.ID
-	if len(m.order) > 0 {
-		id = m.order[r.IntN(len(m.order))]
+// Kinds of operations, and how often step does each of them.
+const (
+	stepNew = iota
+	stepPut
+	stepAdd
+	stepDrop
+	stepMark
+	stepReclaim
+	stepScrub
+)
+
+var (
+	growing  = []int{8, 3, 2, 4, 1, 1, 1}
+	churning = []int{3, 6, 2, 14, 1, 4, 0}
+)
+
+func pick(r *rand.Rand, weights []int) int {
+	sum := 0
+	for _, w := range weights {
+		sum += w
 	}
-	was := m.now[id]
-	who := r.IntN(4)
-	var next state
-	var err error
-	switch k := r.IntN(20); {
-	case k < 8 || len(m.order) == 0:
+	n := r.IntN(sum)
+	for k, w := range weights {
+		if n -= w; n < 0 {
+			return k
+		}
+	}
+	panic("unreachable")
+}
+
+// step does one random operation. After an error of the store the shard's state is in doubt.
+func (m *model) step(ctx context.Context, s *running, r *rand.Rand) error {
+	weights, owners := growing, 4
+	if m.churn {
+		weights, owners = churning, 2
+	}
+	kind, who := pick(r, weights), r.IntN(owners)
+	if len(m.order) == 0 || (m.churn && kind == stepNew && len(m.order) < 16) {
+		kind = stepNew
+	} else if m.churn && kind == stepNew {
+		kind = stepPut
+	}
+	switch kind {
+	case stepReclaim:
+		return s.Reclaim(ctx)
+	case stepScrub:
+		return m.scrub(ctx, s)
+	case stepNew:
 		n := 1 + r.IntN(9000)
 		if r.IntN(4) == 0 {
-			n = 1 + r.IntN(300000)
+			n = 1 + r.IntN(100000)
 		}
 		sh := makeShard(r, n)
-		id, was = sh.ID, state{}
-		m.shards[id] = sh
-		m.order = append(m.order, id)
-		next, err = state{}.with(who), m.put(ctx, s, id, who)
-	case k < 11:
-		next, err = was.with(who), m.put(ctx, s, id, who)
-		next.corrupt = false
-	case k < 13:
-		next = was
-		if err = s.AddOwner(ctx, id, owner(who)); errors.Is(err, shardstore.ErrNotFound) && len(was.owners) == 0 {
-			return nil
-		}
-		next = was.with(who)
-	case k < 17:
-		next = was.without(who)
-		var left int
-		left, err = s.DropOwner(ctx, id, owner(who))
-		if errors.Is(err, shardstore.ErrNotFound) && len(was.owners) == 0 {
-			return nil
-		}
-		if err == nil && left != len(next.owners) {
-			return fmt.Errorf("model: %d owners left, want %d", left, len(next.owners))
-		}
-	case k < 18:
-		next = was
-		if err = s.MarkCorrupt(ctx, id); errors.Is(err, shardstore.ErrNotFound) && len(was.owners) == 0 {
-			return nil
-		}
-		next.corrupt = true
-	case k < 19:
-		return s.Reclaim(ctx)
-	default:
-		_, err = s.Scrub(ctx, shardstore.ScrubConfig{Report: func(bad shardstore.ID, e error) {
-			if !m.now[bad].corrupt {
-				err = fmt.Errorf("model: scrub says shard %v: %w", bad, e)
-			}
-		}})
-		return err
+		m.shards[sh.ID] = sh
+		m.order = append(m.order, sh.ID)
+		return m.settle(sh.ID, state{}.with(who), m.put(ctx, s, sh.ID, who))
 	}
-	if err != nil {
+	id := m.order[r.IntN(len(m.order))]
+	was := m.now[id]
+	switch kind {
+	case stepPut:
+		next := was.with(who)
+		next.corrupt = false
+		return m.settle(id, next, m.put(ctx, s, id, who))
+	case stepAdd:
+		return m.settle(id, was.with(who), s.AddOwner(ctx, id, owner(who)))
+	case stepDrop:
+		left, err := s.DropOwner(ctx, id, owner(who))
+		if err == nil && left != len(was.without(who).owners) {
+			return fmt.Errorf("model: %d owners left of %v, want %v", left, was, was.without(who))
+		}
+		return m.settle(id, was.without(who), err)
+	}
+	next := was
+	next.corrupt = true
+	return m.settle(id, next, s.MarkCorrupt(ctx, id))
+}
+
+// settle notes what an operation on a shard has led to.
+func (m *model) settle(id shardstore.ID, next state, err error) error {
+	switch {
+	case errors.Is(err, shardstore.ErrNotFound) && len(m.now[id].owners) == 0:
+		return nil
+	case err != nil:
 		m.doubt[id] = next
 		return err
 	}
 	m.now[id] = next
 	return nil
+}
+
+func (m *model) scrub(ctx context.Context, s *running) error {
+	var wrong error
+	_, err := s.Scrub(ctx, shardstore.ScrubConfig{Report: func(bad shardstore.ID, e error) {
+		if !m.now[bad].corrupt {
+			wrong = fmt.Errorf("model: scrub says shard %v: %w", bad, e)
+		}
+	}})
+	return errors.Join(err, wrong)
 }
 
 func (m *model) put(ctx context.Context, s *running, id shardstore.ID, who int) error {

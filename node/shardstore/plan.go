@@ -81,11 +81,14 @@ func (s *Store) planRecord(b *batch, o *op, found bool) (bool, error) {
 		if err != nil {
 			return true, err
 		}
+		if o.kind == moveOp && len(owners) == 0 {
+			return true, nil // Damage took its owners; it stays where it is until somebody drops it.
+		}
 		head.owners = owners
 		if o.kind == putOp {
 			head.owners = withOwner(owners, o.owner)
 		}
-		if len(head.owners) == 0 || len(head.owners) > OwnersMax {
+		if len(head.owners) > OwnersMax {
 			return true, fmt.Errorf("%w: %d", ErrTooManyOwners, len(head.owners))
 		}
 	}
@@ -123,11 +126,14 @@ func (s *Store) planControl(b *batch, o *op, e *entry) (bool, error) {
 	case dropOp:
 		has, err := s.idx.has(b.t.b, ownerKey(o.id, o.owner))
 		o.remaining = int(e.owners)
-		if err != nil || !has {
+		if err != nil || (!has && e.owners > 0) {
 			return true, err
 		}
-		o.remaining--
-		return s.addControlOp(b, controlOp{kind: opDrop, id: o.id, shardSeq: e.seq, owners: []Owner{o.owner}})
+		c := controlOp{kind: opDrop, id: o.id, shardSeq: e.seq, owners: []Owner{o.owner}}
+		if o.remaining = max(o.remaining-1, 0); o.remaining == 0 {
+			c.flags = flagLast
+		}
+		return s.addControlOp(b, c)
 	case corruptOp:
 		if e.corrupt() || (o.seq != 0 && o.seq != e.seq) {
 			return true, nil
@@ -139,7 +145,7 @@ func (s *Store) planControl(b *batch, o *op, e *entry) (bool, error) {
 			return true, nil
 		}
 		owners, err := s.idx.owners(b.t.b, o.id)
-		if err != nil {
+		if err != nil || len(owners) == 0 {
 			return true, err
 		}
 		return s.addControlOp(b, controlOp{kind: opSet, id: o.id, flags: e.flags, shardSeq: e.seq, owners: owners})

@@ -87,7 +87,8 @@ func (s *Store) AddOwner(ctx context.Context, id ID, owner Owner) error {
 
 // DropOwner takes an owner from a shard, durably, and returns how many are left. With the last one
 // the shard is gone, and its blocks are given back soon after. Dropping an owner that the shard does
-// not have changes nothing; a shard that is not there is ErrNotFound.
+// not have changes nothing, unless it has none at all, which damage can do: then the shard goes. One
+// that is not there is ErrNotFound.
 func (s *Store) DropOwner(ctx context.Context, id ID, owner Owner) (remaining int, err error) {
 	if err := s.writable(false); err != nil {
 		return 0, err

@@ -131,8 +131,13 @@ func (t *txn) control(seg uint32, o *controlOp) error {
 	if err := t.set(controlKey(seg, o.id), nil); err != nil {
 		return err
 	}
-	if e.owners > 0 {
+	if o.kind != opDrop || o.flags&flagLast == 0 {
 		return t.putEntry(o.id, &e)
+	}
+	if e.owners > 0 { // Drops of these were lost to damage.
+		if err := t.dropOwners(o.id); err != nil {
+			return err
+		}
 	}
 	if err := t.kill(o.id, &e); err != nil {
 		return err
