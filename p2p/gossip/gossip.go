@@ -28,10 +28,12 @@ const (
 
 	// A record is published when it changes, at most once per publishGap, and every publishEvery,
 	// which a large cluster stretches to publishEveryLarge.
-	publishGap        = 200 * time.Millisecond
+	publishGap        = time.Second
 	publishEvery      = 10 * time.Second
 	publishEveryLarge = 30 * time.Second
 	largeCluster      = 500
+	// meshDelay is when a new neighbour surely has links of its own: after the next heartbeat.
+	meshDelay = 1500 * time.Millisecond
 )
 
 // Config is what a Gossip is made of.
@@ -62,6 +64,7 @@ type Gossip struct {
 	mu      sync.RWMutex
 	own     Record
 	records map[p2p.NodeID]Record
+	again   *time.Timer // calls Touch after meshDelay
 }
 
 // recordsMax bounds the records kept: one for each member.
@@ -216,7 +219,12 @@ func (g *Gossip) Run(ctx context.Context) error {
 	if err != nil {
 		return unlessEnded(ctx, err)
 	}
+	events, err := state.topic.EventHandler()
+	if err != nil {
+		return unlessEnded(ctx, err)
+	}
 	var wg sync.WaitGroup
+	wg.Go(func() { g.greet(ctx, events) })
 	wg.Go(func() { g.read(ctx, state.sub, g.onRecord) })
 	wg.Go(func() { g.read(ctx, crit.sub, g.onCritical) })
 	g.publish(ctx, state.topic, crit.topic)
@@ -300,12 +308,9 @@ func (g *Gossip) publish(ctx context.Context, state, crit *pubsub.Topic) {
 			g.cfg.Log.Debug("not published", "topic", t.String(), "err", err)
 		}
 	}
-	regular := time.NewTimer(0)
-	defer regular.Stop()
-	gap := time.NewTimer(time.Hour)
-	gap.Stop()
-	defer gap.Stop()
-	waiting := false
+	next := time.NewTimer(0)
+	defer next.Stop()
+	var last time.Time
 	for {
 		select {
 		case <-ctx.Done():
@@ -314,15 +319,12 @@ func (g *Gossip) publish(ctx context.Context, state, crit *pubsub.Topic) {
 			send(crit, b)
 			continue
 		case <-g.dirty:
-			if !waiting {
-				waiting = true
-				gap.Reset(publishGap)
-			}
+			// At once if the last time is long enough ago.
+			next.Reset(time.Until(last.Add(publishGap)))
 			continue
-		case <-gap.C:
-			waiting = false
-		case <-regular.C:
+		case <-next.C:
 		}
+		last = time.Now()
 		own := g.Own()
 		e := envelope{kind: kindRecord, body: own.Encode(), credential: g.cfg.Credential()}
 		send(state, e.encode())
@@ -330,6 +332,29 @@ func (g *Gossip) publish(ctx context.Context, state, crit *pubsub.Topic) {
 		if len(g.cfg.Host.Network().Peers()) > largeCluster {
 			every = publishEveryLarge
 		}
-		regular.Reset(every*9/10 + rand.N(every/5))
+		next.Reset(every*9/10 + rand.N(every/5))
+	}
+}
+
+// greet publishes the own record for each peer that comes to the topic, and once more when it has
+// become part of the mesh.
+func (g *Gossip) greet(ctx context.Context, events *pubsub.TopicEventHandler) {
+	defer events.Cancel()
+	for {
+		ev, err := events.NextPeerEvent(ctx)
+		if err != nil {
+			return
+		}
+		if ev.Type != pubsub.PeerJoin {
+			continue
+		}
+		g.Touch()
+		g.mu.Lock()
+		if g.again == nil {
+			g.again = time.AfterFunc(meshDelay, g.Touch)
+		} else {
+			g.again.Reset(meshDelay)
+		}
+		g.mu.Unlock()
 	}
 }

@@ -29,18 +29,18 @@ const slackShare = 200
 // pull moves shards to a drive until it holds its quota: at first from drives above theirs, then by
 // way of drives that are even, which get another shard in return.
 func (b *builder) pull(to int) {
-	groups := b.groupsFor(to)
-	stuck := make([]bool, len(b.quota)) // drives that could not pull another shard in return
-	for _, direct := range []bool{true, false} {
-		for _, r := range groups {
-			if b.count[to] >= b.quota[to] || b.movesLeft <= 0 {
-				return
-			}
-			if direct {
-				b.pullDirect(to, r.index)
-			} else {
-				b.pullVia(to, r.index, stuck)
-			}
+	for _, r := range b.groupsFor(to) {
+		if b.count[to] >= b.quota[to] || b.movesLeft <= 0 {
+			return
+		}
+		b.pullDirect(to, r.index)
+	}
+	for b.count[to] < b.quota[to] {
+		chain := b.chain(to)
+		if chain == nil || !b.shift(chain) {
+			return
+		}
+		for b.count[to] < b.quota[to] && b.count[chain[0]] > b.quota[chain[0]] && b.shift(chain) {
 		}
 	}
 }
@@ -79,8 +79,8 @@ func (b *builder) move(group, index, to int) {
 }
 
 // pullDirect moves a shard of the group to the drive from the drive that is furthest above its quota,
-// and tells whether there was one.
-func (b *builder) pullDirect(to, group int) bool {
+// if there is one.
+func (b *builder) pullDirect(to, group int) {
 	best, excess := -1, 0
 	for index, drive := range b.table.Targets(uint16(group)) {
 		if e := b.count[drive] - b.quota[drive]; e > excess && b.fits(group, index, to) {
@@ -90,26 +90,70 @@ func (b *builder) pullDirect(to, group int) bool {
 	if best >= 0 {
 		b.move(group, best, to)
 	}
-	return best >= 0
 }
 
-// pullVia moves a shard of the group from a drive that is even, if that drive can pull another one
-// from a drive above its quota. It marks in stuck those that cannot.
-func (b *builder) pullVia(to, group int, stuck []bool) bool {
-	targets := b.table.Targets(uint16(group))
-	for index, via := range targets {
-		if via == to || stuck[via] || !b.fits(group, index, to) {
-			continue
-		}
-		b.move(group, index, to)
-		for other := range GroupCount {
-			if b.pullDirect(via, other) {
-				return true
-			}
-		}
-		stuck[via] = true
-		b.set(group, index, via)
-		b.movesLeft++
+// chain returns the shortest row of drives, from one above its quota to the given one, in which each
+// has a shard that the next could have in its place; nil when there is none. If shards can be moved
+// so that the given drive gains one, there is such a row.
+func (b *builder) chain(to int) []int {
+	next := make([]int, len(b.count)) // the drive that each would give a shard to
+	for i := range next {
+		next[i] = vacant
 	}
-	return false
+	next[to] = to
+	for queue := []int{to}; len(queue) > 0; queue = queue[1:] {
+		taker := queue[0]
+		for slot, giver := range b.table.slots {
+			if next[giver] != vacant || !b.fits(slot/b.table.width, slot%b.table.width, taker) {
+				continue
+			}
+			next[giver] = taker
+			if b.count[giver] > b.quota[giver] {
+				return follow(next, giver)
+			}
+			queue = append(queue, giver)
+		}
+	}
+	return nil
+}
+
+// follow returns the row of drives from one to the one that is next to itself.
+func follow(next []int, from int) []int {
+	row := []int{from}
+	for next[from] != from {
+		from = next[from]
+		row = append(row, from)
+	}
+	return row
+}
+
+// shift moves one shard along each link of a chain, or none, and tells which.
+func (b *builder) shift(chain []int) bool {
+	if b.movesLeft < len(chain)-1 {
+		return false
+	}
+	moved := make([]int, 0, len(chain))
+	for i := len(chain) - 1; i > 0; i-- {
+		slot := b.slotFor(chain[i-1], chain[i])
+		if slot == vacant { // A move before this one took the last place.
+			for j, slot := range slices.Backward(moved) {
+				b.set(slot/b.table.width, slot%b.table.width, chain[len(chain)-2-j])
+			}
+			return false
+		}
+		b.set(slot/b.table.width, slot%b.table.width, chain[i])
+		moved = append(moved, slot)
+	}
+	b.movesLeft -= len(moved)
+	return true
+}
+
+// slotFor returns a shard of one drive that another could have in its place.
+func (b *builder) slotFor(from, to int) int {
+	for slot, drive := range b.table.slots {
+		if drive == from && b.fits(slot/b.table.width, slot%b.table.width, to) {
+			return slot
+		}
+	}
+	return vacant
 }

@@ -26,9 +26,9 @@ func randomLayout(r *rand.Rand) []Drive {
 func TestRandomLayouts(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 9))
 	uneven, moves := 0.0, 0.0
-	rounds := 60
+	rounds := 20
 	if testing.Short() {
-		rounds = 15
+		rounds = 5
 	}
 	for range rounds {
 		drives := randomLayout(r)
