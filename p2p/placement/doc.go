@@ -11,7 +11,8 @@
 //   - Each group has as many different drives as the table is wide.
 //   - No site holds more of a group's shards than it must: the bound is the least at which all sites
 //     together can hold them. Within that, no node does.
-//   - Each drive holds shards in proportion to its weight, as far as the bounds allow that.
+//   - Each drive holds shards in proportion to its weight, as far as the bounds allow that: a table
+//     built from nothing to the shard, one built after another to half a percent.
 //   - From one epoch to the next a shard stays where it is, at its index, unless its drive has left,
 //     the bounds have become tighter, or its drive holds more than its share and another less.
 //
