@@ -7,6 +7,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 )
 
@@ -40,6 +41,20 @@ func mustBuild(t testing.TB, epoch uint64, drives []Drive, width int, prev *Tabl
 		t.Fatal(err)
 	}
 	checkTable(t, table)
+	return table
+}
+
+// tables caches the tables of the layouts, which most tests start from.
+var tables sync.Map
+
+// tableOf returns the table of a layout in epoch 1, built from nothing.
+func tableOf(t testing.TB, name string, drives []Drive, width int) *Table {
+	t.Helper()
+	if table, ok := tables.Load(name); ok {
+		return table.(*Table)
+	}
+	table := mustBuild(t, 1, drives, width, nil)
+	tables.Store(name, table)
 	return table
 }
 
@@ -103,7 +118,7 @@ var layouts = []struct {
 func TestBuildSpreadsEvenly(t *testing.T) {
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
-			table := mustBuild(t, 1, l.drives, l.width, nil)
+			table := tableOf(t, l.name, l.drives, l.width)
 			worst := worstDeviation(table)
 			t.Logf("worst deviation from the share: %.3f %%", 100*worst)
 			if worst > 0.01 {
@@ -181,7 +196,7 @@ func TestJoinAndLeaveMoveLittle(t *testing.T) {
 			continue
 		}
 		t.Run(l.name, func(t *testing.T) {
-			all := mustBuild(t, 1, l.drives, l.width, nil)
+			all := tableOf(t, l.name, l.drives, l.width)
 			fewer := l.drives[:len(l.drives)-1]
 			if caps := domainsOf(mustSort(t, fewer)); capsFor(&caps, l.width) != capsFor(&all.domains, l.width) {
 				t.Skip("the bounds change with the number of domains")
@@ -234,7 +249,7 @@ func TestStatelessBuildStaysClose(t *testing.T) {
 func TestSameDrivesMoveNothing(t *testing.T) {
 	for _, l := range layouts {
 		t.Run(l.name, func(t *testing.T) {
-			first := mustBuild(t, 1, l.drives, l.width, nil)
+			first := tableOf(t, l.name, l.drives, l.width)
 			shuffled := slices.Clone(l.drives)
 			rand.New(rand.NewPCG(1, 2)).Shuffle(len(shuffled), func(i, j int) {
 				shuffled[i], shuffled[j] = shuffled[j], shuffled[i]
