@@ -263,7 +263,7 @@ func (n *Node) Run(ctx context.Context) error {
 			return errors.New("metadata or drives have stopped")
 		}
 	})
-	above.Go(func() error { return n.net.run(actx) })
+	above.Go(func() error { return n.net.run(actx, n.drives) })
 	above.Go(func() error { return n.client.Run(actx) })
 	above.Go(func() error { return n.serve(actx) })
 	err := above.Wait()
