@@ -86,7 +86,8 @@ func (c *call) copiedMetadata(replace bool, source *copySource, newChecksum bool
 	if err := checkRedirect(h.Get("X-Amz-Website-Redirect-Location")); err != nil {
 		return nil, err
 	}
-	onto := source.ref.Bucket == c.Bucket && source.ref.Key == c.Key && source.ref.VersionID == ""
+	onto := source.ref.Bucket == c.Bucket && source.ref.Key == c.Key &&
+		(source.ref.VersionID == "" || source.ref.VersionID == nullVersion)
 	changes := newChecksum || h.Get("X-Amz-Website-Redirect-Location") != "" ||
 		h.Get("X-Amz-Storage-Class") != "" || h.Get("X-Amz-Server-Side-Encryption") != ""
 	if onto && !changes {

@@ -11,6 +11,9 @@ import (
 
 const sourceForm = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
 
+// nullVersion names the version that was made without versioning.
+const nullVersion = "null"
+
 // copySource is where a copy comes from.
 type copySource struct {
 	ref   api.ObjectRef
@@ -46,7 +49,7 @@ func (c *call) readCopySource(ctx context.Context) (*copySource, error) {
 		}
 	}
 	return &copySource{
-		ref:   api.ObjectRef{Bucket: bucket, Key: key, VersionID: versionOf(version)},
+		ref:   api.ObjectRef{Bucket: bucket, Key: key, VersionID: version},
 		conds: readConditions(h, "X-Amz-Copy-Source-"),
 	}, nil
 }
@@ -80,5 +83,7 @@ func checkCopySize(n int64) error {
 
 // writeSourceVersion tells the version that was copied.
 func (s *copySource) writeSourceVersion(h http.Header) {
-	set(h, "X-Amz-Copy-Source-Version-Id", s.ref.VersionID)
+	if s.ref.VersionID != nullVersion {
+		set(h, "X-Amz-Copy-Source-Version-Id", s.ref.VersionID)
+	}
 }

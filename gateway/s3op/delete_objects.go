@@ -41,7 +41,6 @@ func (c *call) deleteKeys(ctx context.Context, items []api.DeleteItem) ([]s3xml.
 			results[i].Code, results[i].Message = failure(err)
 			continue
 		}
-		item.VersionID = versionOf(item.VersionID)
 		wanted, at = append(wanted, item), append(at, i)
 	}
 	done, err := c.Objects.DeleteMany(ctx, c.Bucket, wanted)

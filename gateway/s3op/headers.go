@@ -121,20 +121,12 @@ func (c *call) checkWholeWrite() error {
 	return nil
 }
 
-// versionID reads versionId. An empty one is an error, as in AWS.
+// versionID reads versionId. An empty one is an error, as in AWS; "null" names the
+// version that a bucket without versioning has.
 func (c *call) versionID() (string, error) {
 	v, ok := c.Query.Lookup("versionId")
 	if ok && v == "" {
 		return "", errInvalidArgument("versionId", "", "Version id cannot be the empty string")
 	}
-	return versionOf(v), nil
-}
-
-// versionOf gives the store's name of a version. "null" is the version that a bucket
-// without versioning has; here every current version is one.
-func versionOf(id string) string {
-	if id == "null" {
-		return ""
-	}
-	return id
+	return v, nil
 }

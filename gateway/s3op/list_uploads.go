@@ -68,6 +68,9 @@ func listMultipartUploads(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	if !doc.Page.Truncated {
+		doc.Page.NextKey, doc.Page.NextUpload = "", ""
+	}
 	if doc.Owner, err = c.bucketOwner(ctx); err != nil {
 		return err
 	}

@@ -11,6 +11,9 @@ import (
 	"shoal/node/api"
 )
 
+// nullVersion is the version ID of every version here.
+const nullVersion = "null"
+
 // object is one stored version: its description and its bytes in runs that copies share.
 type object struct {
 	info  api.ObjectInfo
@@ -125,7 +128,7 @@ func (m *Memory) find(ctx context.Context, ref *api.ObjectRef) (*object, error) 
 	if err != nil {
 		return nil, err
 	}
-	if ref.VersionID != "" {
+	if ref.VersionID != "" && ref.VersionID != nullVersion {
 		return nil, &api.Error{Kind: api.NoSuchVersion, Op: "apitest.find", Bucket: ref.Bucket, Key: ref.Key, Version: ref.VersionID}
 	}
 	o := b.objects[ref.Key]
@@ -224,9 +227,10 @@ func (m *Memory) DeleteMany(ctx context.Context, bucketName string, items []api.
 	return out, nil
 }
 
-// delete removes one key. A version ID names nothing here, so that deletion succeeds.
+// delete removes one key. A version ID other than null names nothing here, so that its
+// deletion succeeds.
 func (b *bucket) delete(item *api.DeleteItem) api.Deleted {
-	if item.VersionID != "" {
+	if item.VersionID != "" && item.VersionID != nullVersion {
 		return api.Deleted{VersionID: item.VersionID}
 	}
 	o := b.objects[item.Key]
@@ -234,14 +238,14 @@ func (b *bucket) delete(item *api.DeleteItem) api.Deleted {
 		return api.Deleted{Err: err}
 	}
 	if o == nil {
-		return api.Deleted{}
+		return api.Deleted{VersionID: item.VersionID}
 	}
 	if item.IfSize != nil && *item.IfSize != o.info.Size ||
 		item.IfModified != nil && !item.IfModified.Truncate(time.Second).Equal(o.info.LastModified.Truncate(time.Second)) {
 		return api.Deleted{Err: &api.Error{Kind: api.PreconditionFailed, Op: "apitest.delete", Bucket: b.info.Name, Key: item.Key}}
 	}
 	b.remove(item.Key)
-	return api.Deleted{}
+	return api.Deleted{VersionID: item.VersionID}
 }
 
 // Copy makes an object that shares the source's bytes.
@@ -261,29 +265,41 @@ func (m *Memory) Copy(ctx context.Context, req *api.CopyObject) (api.Written, er
 			return api.Written{}, err
 		}
 	}
-	o := &object{info: source.info, parts: source.parts, data: source.data}
-	o.info.Key = req.Key
-	if req.Replace != nil {
-		o.info.Metadata = cloneMetadata(*req.Replace)
-	}
-	have := source.info.Checksum
-	if req.Store != 0 && (have.Algorithm != req.Store || have.Type != api.FullObject) {
-		o.info.Checksum = api.Checksum{Algorithm: req.Store, Value: sumOf(req.Store, source.data)}
-	}
+	o := source.copy(req)
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.commit(ctx, req.Bucket, o, req.If)
 }
 
-func sumOf(a checksum.Set, data [][]byte) string {
-	s := checksum.New(a)
+// copy makes the version that a copy of o is: one whole object. It keeps o's ETag unless
+// the bytes must be read for a checksum; a composite checksum is then one of all bytes.
+func (o *object) copy(req *api.CopyObject) *object {
+	c := &object{info: o.info, data: o.data}
+	c.info.Key, c.info.PartsCount = req.Key, 0
+	if req.Replace != nil {
+		c.info.Metadata = cloneMetadata(*req.Replace)
+	}
+	have, want := o.info.Checksum, req.Store
+	if want == 0 && have.Type == api.Composite {
+		want = have.Algorithm
+	}
+	if want != 0 && (have.Algorithm != want || have.Type != api.FullObject) {
+		sums := digest(want|checksum.MD5, o.data)
+		c.info.ETag = sums.ETag()
+		c.info.Checksum = api.Checksum{Algorithm: want, Value: sums.Base64(want)}
+	}
+	return c
+}
+
+// digest computes the digests of data.
+func digest(set checksum.Set, data [][]byte) checksum.Sums {
+	s := checksum.New(set)
 	defer s.Close()
 	for _, run := range data {
 		s.Start(run)
 		s.Wait()
 	}
-	sums := s.Sums()
-	return sums.Base64(a)
+	return s.Sums()
 }
 
 func cloneMetadata(md api.Metadata) api.Metadata {
