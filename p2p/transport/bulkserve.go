@@ -18,6 +18,8 @@ const (
 	handshakesMax = 128
 	// bulkInboundMax is how many bulk connections one peer may have open to us.
 	bulkInboundMax = 64
+	// greetPatience is how long a bulk connection may be ahead of its control connection's hello.
+	greetPatience = 2 * time.Second
 	// bulkServeIdleMax is when the server closes an unused connection; longer than bulkIdleMax, so
 	// that it is the client who does.
 	bulkServeIdleMax = 3 * bulkIdleMax
@@ -152,7 +154,7 @@ func (h *Host) waitGreeted(id p2p.NodeID) bool {
 	if err != nil {
 		return false
 	}
-	ctx, cancel := context.WithTimeout(h.tasks.ctx, helloTimeout/2)
+	ctx, cancel := context.WithTimeout(h.tasks.ctx, greetPatience)
 	defer cancel()
 	return l.awaitUp(ctx)
 }

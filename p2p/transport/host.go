@@ -304,10 +304,15 @@ func (h *Host) Connect(ctx context.Context, id p2p.NodeID) error {
 // Disconnect closes all connections to id. Calls reconnect.
 func (h *Host) Disconnect(id p2p.NodeID) {
 	if l, err := h.link(id); err == nil {
+		if s := l.session.Load(); s != nil {
+			s.close(errDisconnected)
+		}
 		h.sw.ClosePeer(l.pid)
 		l.bulk.closeAll()
 	}
 }
+
+var errDisconnected = errors.New("transport: disconnected")
 
 // link returns the record of a peer, made on first use.
 func (h *Host) link(id p2p.NodeID) (*link, error) {

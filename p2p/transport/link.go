@@ -118,6 +118,9 @@ func (l *link) disconnected(c network.Conn) {
 	if cs != nil {
 		cs.finish()
 	}
+	if s := l.session.Load(); s != nil && s.conn == c {
+		s.close(errDisconnected)
+	}
 	if down {
 		// What is idle now was opened to a process that may be gone.
 		l.bulk.closeIdle()

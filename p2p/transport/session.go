@@ -29,9 +29,10 @@ const (
 // session is the caller's side of one RPC stream. A host opens one to each peer it calls; calls in
 // the other direction have a stream of their own.
 type session struct {
-	l *link
-	s *stream
-	w frameWriter
+	l    *link
+	conn network.Conn
+	s    *stream
+	w    frameWriter
 
 	credit chan struct{} // holds one token per call that may still be sent
 	closed chan struct{}
@@ -66,7 +67,7 @@ func openSession(ctx context.Context, l *link, c network.Conn) (*session, error)
 	}
 	st.SetDeadline(time.Time{})
 	s := &session{
-		l: l, s: st,
+		l: l, conn: c, s: st,
 		credit:  make(chan struct{}, creditMax),
 		closed:  make(chan struct{}),
 		pending: make(map[uint64]*call),
