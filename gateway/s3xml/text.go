@@ -30,8 +30,28 @@ var escapes = func() (table [256]string) {
 	return table
 }()
 
+// plainInText says which bytes are written as they are.
+var plainInText = func() (table [256]bool) {
+	for c := range utf8.RuneSelf {
+		table[c] = escapes[c] == ""
+	}
+	return table
+}()
+
 // appendText appends s as XML text. Bytes that are not UTF-8 become U+FFFD.
 func appendText(b []byte, s string) []byte {
+	n := 0
+	for n < len(s) && plainInText[s[n]] {
+		n++
+	}
+	if n == len(s) {
+		return append(b, s...)
+	}
+	return appendOddText(append(b, s[:n]...), s[n:])
+}
+
+// appendOddText is appendText for what has something to escape.
+func appendOddText(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
