@@ -207,7 +207,7 @@ func (n *Node) assemble() {
 	n.net.dir.local = n.server
 	n.client = client.New(client.Config{Directory: n.net.dir, BufferBytes: n.cfg.BufferBytes, Logger: n.cfg.Logger})
 	n.repair = repair.New(repair.Config{
-		Client: n.client, Directory: n.net.dir, Layout: n.client.Layout, Drives: n.drives, Leads: n.leads, Drop: n.server.DropOwner,
+		Client: n.client, Directory: n.net.dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, Leads: n.leads, Drop: n.server.DropOwner,
 		OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cockroachdb/pebble/v2"
+
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
@@ -46,7 +48,7 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 }
 
 func (o *operator) space(ctx context.Context) (*api.Space, error) {
-	s := &api.Space{MetaBytes: int64(o.n.db.Metrics().DiskSpaceUsage()), Drives: []api.DriveSpace{}}
+	s := &api.Space{MetaBytes: metaBytes(o.n.db.Metrics()), Drives: []api.DriveSpace{}}
 	for _, g := range o.n.groups()[1:] {
 		c, err := o.n.client.Counters(ctx, g)
 		if err != nil {
@@ -68,6 +70,12 @@ func (o *operator) space(ctx context.Context) (*api.Space, error) {
 		s.Drives = append(s.Drives, ds)
 	}
 	return s, nil
+}
+
+// metaBytes is what metadata takes on disk, without the few log files that the database keeps, or
+// lays out ahead, to write into.
+func metaBytes(m *pebble.Metrics) int64 {
+	return int64(m.DiskSpaceUsage()) - int64(m.WAL.PhysicalSize) - int64(m.WAL.ObsoletePhysicalSize) + int64(m.WAL.Size)
 }
 
 func (o *operator) groups() ([]api.Group, error) {

@@ -53,7 +53,7 @@ type Space struct {
 	ObjectBytes  int64        `json:"object_bytes"`  // plaintext of live versions
 	Uploads      int64        `json:"uploads"`       // open multipart uploads
 	PendingDrops int64        `json:"pending_drops"` // deleted versions whose shards are not yet dropped
-	MetaBytes    int64        `json:"meta_bytes"`    // metadata on disk
+	MetaBytes    int64        `json:"meta_bytes"`    // metadata on disk, without log files kept to be written again
 	Drives       []DriveSpace `json:"drives"`
 }
 

@@ -115,8 +115,14 @@ func (w *walk) compareLists(id uint64, b *modelBucket) {
 
 func (w *walk) compareList(b *modelBucket, q *ListQuery) {
 	w.t.Helper()
-	for page := 0; page < 50; page++ {
-		p, err := w.m.List(w.db, testGroup, q)
+	w.compareListOf(w.db, b, q)
+}
+
+// compareListOf reads a whole listing page by page.
+func (w *walk) compareListOf(r pebble.Reader, b *modelBucket, q *ListQuery) {
+	w.t.Helper()
+	for page := 0; page < 60; page++ {
+		p, err := w.m.List(r, testGroup, q)
 		if err != nil {
 			w.t.Fatal(err)
 		}

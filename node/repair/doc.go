@@ -4,6 +4,7 @@
 //   - drop takes dead versions off their shards, for the metadata groups that this node leads.
 //   - sweep finds shards whose owners never came to life, as a crashed upload leaves them.
 //   - scrub reads everything again in a stated period, and heals what it finds.
+//   - compact gives back what deleted metadata takes on disk.
 //
 // What holds: no worker drops a shard by its own judgement; it asks the node that has the shard,
 // which asks the owner's group. All workers show a name, a state, progress and their last error.

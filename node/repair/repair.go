@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shoal/node/api"
@@ -21,6 +22,7 @@ type Config struct {
 	Directory client.Directory
 	Layout    func(context.Context) (*peer.Layout, error)
 	Drives    map[peer.DriveID]*shardstore.Store // of this node
+	DB        *pebble.DB                         // of this node's metadata
 	// Leads gives the groups that this node leads.
 	Leads func() []consensus.GroupID
 	// Drop takes an owner off shards of this node; it asks the owner's group.
@@ -48,6 +50,7 @@ type Repair struct {
 	drop  dropper
 	sweep sweeper
 	scrub scrubber
+	pack  compactor
 }
 
 // New makes the workers. Run starts them.
@@ -74,6 +77,7 @@ func New(cfg Config) *Repair {
 		scrub: scrubber{
 			dir: cfg.Directory, layout: cfg.Layout, drives: cfg.Drives, heal: h, rate: cfg.ScrubRate, log: cfg.Logger, worker: newWorker("scrub"),
 		},
+		pack: compactor{db: cfg.DB, worker: newWorker("compact")},
 	}
 }
 
@@ -90,6 +94,7 @@ func (r *Repair) Run(ctx context.Context) error {
 	wg.Go(func() { r.drop.worker.every(ctx, dropEvery, log, r.drop.cycle) })
 	wg.Go(func() { r.sweep.worker.every(ctx, r.cfg.SweepEvery, log, r.sweep.cycle) })
 	wg.Go(func() { r.scrub.worker.after(ctx, r.cfg.ScrubEvery, log, r.scrub.cycle) })
+	wg.Go(func() { r.pack.worker.after(ctx, compactEvery, log, r.pack.cycle) })
 	wg.Wait()
 	return nil
 }
@@ -106,5 +111,9 @@ func (r *Repair) DropNow(ctx context.Context) error { return r.drop.cycle(ctx) }
 
 // Workers shows the workers.
 func (r *Repair) Workers() []api.Worker {
-	return []api.Worker{r.drop.worker.Show(), r.Healer.worker.Show(), r.scrub.worker.Show(), r.sweep.worker.Show()}
+	out := make([]api.Worker, 0, 5)
+	for _, w := range []*Worker{r.pack.worker, r.drop.worker, r.Healer.worker, r.scrub.worker, r.sweep.worker} {
+		out = append(out, w.Show())
+	}
+	return out
 }
