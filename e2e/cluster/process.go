@@ -18,6 +18,7 @@ const (
 	readyWithin = 60 * time.Second
 	stopWithin  = 60 * time.Second
 	pollEvery   = 5 * time.Millisecond
+	probeWithin = time.Second
 )
 
 // Options describe a process.
@@ -181,6 +182,8 @@ func (p *Process) Ready() error {
 }
 
 func (p *Process) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/health/ready", nil)
 	if err != nil {
 		return err
