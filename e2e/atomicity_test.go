@@ -58,9 +58,7 @@ func TestAtomicity(t *testing.T) {
 				key := fmt.Sprintf("new-%d-%d", size, round)
 				content := func(i int) pattern { return pattern{seed: uint64(1000*round + i), size: size} }
 				n, winner := winners(t, race(racers, func(i int) error {
-					_, err := c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key,
-						Body: content(i).reader(), IfNoneMatch: aws.String("*")})
-					return err
+					return sdk.create(t.Context(), bucket, key, content(i))
 				}))
 				if n != 1 {
 					t.Fatalf("%d of %d creations succeeded", n, racers)

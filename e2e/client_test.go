@@ -53,6 +53,12 @@ func (s sdkClient) put(ctx context.Context, bucket, key string, p pattern) error
 	return err
 }
 
+// create writes a key that must not exist.
+func (s sdkClient) create(ctx context.Context, bucket, key string, p pattern) error {
+	_, err := s.c.PutObject(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: p.reader(), IfNoneMatch: aws.String("*")})
+	return err
+}
+
 func (s sdkClient) putParts(ctx context.Context, bucket, key string, p pattern) error {
 	up := manager.NewUploader(s.c, func(u *manager.Uploader) { u.PartSize = partSizeBytes })
 	_, err := up.Upload(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: p.reader()})

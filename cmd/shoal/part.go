@@ -30,6 +30,7 @@ func newPartCommands(env environment) []*cobra.Command {
 	return []*cobra.Command{
 		partCommand(env, partServer, "server", "Run a node and a gateway in one process: a store of its own", runServer),
 		partCommand(env, partNode, "node", "Run a node alone", runNode),
+		partCommand(env, partGateway, "gateway", "Run a gateway alone, over the peers of a cluster", runGateway),
 	}
 }
 

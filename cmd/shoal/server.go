@@ -36,22 +36,20 @@ func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	}
 	g, err := gateway.New(p.gatewayConfig(n.Store(), s3Addr))
 	if err != nil {
-		return errors.Join(err, closeNode(ctx, n))
+		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}
 	if err := p.greet(n, g); err != nil {
-		return errors.Join(err, closeNode(ctx, n))
+		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}
 	return p.supervise(ctx, g.Run, n.Run)
 }
 
-// closeNode gives back what Open took: a node that runs under an ended context ends.
-func closeNode(ctx context.Context, n *node.Node) error {
+// closeByRunning gives back what an Open took: a part that runs under an ended context
+// closes what it holds.
+func closeByRunning(ctx context.Context, run func(context.Context) error) error {
 	ended, cancel := context.WithCancel(ctx)
 	cancel()
-	if err := n.Run(ended); err != nil && !errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
+	return unlessCanceled(run(ended))
 }
 
 // supervise runs a gateway over what is below it. When ctx ends the gateway drains

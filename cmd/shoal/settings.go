@@ -74,7 +74,7 @@ var keys = []key{
 		f.StringVar(&s.admin, n, "127.0.0.1:9001", "`address` of management: admin API, metrics, health")
 	}},
 	{"p2p", running, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.p2p, n, "", "`address` for peers, host:port; empty is :4001, or any free port for a gateway")
+		f.StringVar(&s.p2p, n, "", "`address` for peers, host:port; empty is :4001, or any free port of loopback for a gateway")
 	}},
 	{"p2p-bulk", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.StringVar(&s.p2pBulk, n, "", "`address` for peers' shard transfers; empty is the port after that of --p2p")
