@@ -65,6 +65,12 @@ func (c *Client) proposeComplete(ctx context.Context, b bucketRef, cmd *meta.Com
 // completeAgain gives the first answer to a completion that is repeated, or NoSuchUpload.
 func (c *Client) completeAgain(ctx context.Context, req *api.CompleteUpload, cmd *meta.CompleteUpload) (api.Written, error) {
 	var w api.Written
+	cmd.Manifest = new(chunker.Manifest).Append(nil) // no upload is open that it could be for
+	md5s := make([][16]byte, len(cmd.Parts))
+	for i, p := range cmd.Parts {
+		md5s[i] = [16]byte(p.Etag)
+	}
+	cmd.Etag = []byte(checksum.MultipartETag(md5s))
 	err := c.inBucket(ctx, req.Bucket, func(b bucketRef) (err error) {
 		w, err = c.proposeComplete(ctx, b, cmd)
 		return err

@@ -103,7 +103,7 @@ func (s *Server) DropOwner(ctx context.Context, d peer.DriveID, ids []shardstore
 		return err
 	}
 	if len(states) != 1 || states[0] != meta.OwnerState_OWNER_DEAD {
-		return &api.Error{Kind: api.Unavailable, Op: "server.DropOwner", Detail: "The owner's group does not say that it is dead."}
+		return &api.Error{Kind: api.Unavailable, Op: "server.DropOwner", Detail: "The owner's group does not say that it is dead.", Err: fmt.Errorf("owner %+v is %v", o, states)}
 	}
 	return shardError("server.DropOwner", together(ids, func(id shardstore.ID) error {
 		_, err := st.DropOwner(ctx, id, o)
