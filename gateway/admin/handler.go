@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"path"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -87,8 +88,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.mux.ServeHTTP(w, r)
 }
 
-// unknown says that no route takes the request: errors of net/http are no JSON.
+// unknown says that no route takes the request: errors and redirects of net/http are no JSON.
 func (h *Handler) unknown(r *http.Request) bool {
+	if path.Clean(r.URL.Path) != r.URL.Path {
+		return true
+	}
 	_, pattern := h.mux.Handler(r)
 	return pattern == ""
 }

@@ -1,0 +1,266 @@
+package edge_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/gateway/edge"
+)
+
+// serve runs a server on a loopback address until the test ends.
+func serve(t *testing.T, limits edge.Limits, secure *tls.Config, handle func(*edge.Server, http.ResponseWriter, *http.Request)) (*edge.Server, string) {
+	t.Helper()
+	l, err := edge.Listen(edge.Endpoint{Address: "127.0.0.1:0", Flag: "--x"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s *edge.Server
+	s = edge.NewServer(edge.Config{
+		Listener: l, TLS: secure, Limits: limits, Logger: slog.New(slog.DiscardHandler),
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(s, w, r) }),
+		Busy:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }),
+	})
+	done := make(chan error, 1)
+	go func() { done <- s.Serve(context.WithoutCancel(t.Context())) }()
+	t.Cleanup(func() {
+		ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+		cancel()
+		s.Shutdown(ctx)
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("server ended with %v", err)
+		}
+	})
+	return s, s.Addr().String()
+}
+
+func dial(t *testing.T, addr string) (net.Conn, *bufio.Reader) {
+	t.Helper()
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn, bufio.NewReader(conn)
+}
+
+// closed waits until the other side closes.
+func closed(t *testing.T, r io.Reader) string {
+	t.Helper()
+	text, _ := io.ReadAll(r) // a reset is an end, too
+	return string(text)
+}
+
+func hello(_ *edge.Server, w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "hello") }
+
+func TestLongHead(t *testing.T) {
+	_, addr := serve(t, edge.Limits{}, nil, hello)
+	for size, want := range map[int]string{30 << 10: "200 OK", 40 << 10: "431"} {
+		conn, r := dial(t, addr)
+		text := "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-A: " + strings.Repeat("a", size) + "\r\n\r\n"
+		if _, err := io.WriteString(conn, text); err != nil {
+			t.Fatal(err)
+		}
+		if line, _ := r.ReadString('\n'); !strings.Contains(line, want) {
+			t.Errorf("head of %d bytes: %q", size, line)
+		}
+	}
+}
+
+// When all connections are taken, the one idle longest gives way; busy ones stay.
+func TestConnectionLimit(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	s, addr := serve(t, edge.Limits{ConnectionsMax: 2}, nil, func(_ *edge.Server, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			entered <- struct{}{}
+			<-release
+		}
+		io.WriteString(w, "hello")
+	})
+	busy, busyReader := dial(t, addr)
+	if _, err := io.WriteString(busy, "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	_, idle := dial(t, addr)
+	fresh, freshReader := dial(t, addr)
+	if got := closed(t, idle); got != "" {
+		t.Errorf("idle connection got %q", got)
+	}
+	if _, err := io.WriteString(fresh, "GET /wait HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	if open, refused := s.Connections(); open != 2 || refused != 0 || s.InFlight() != 2 {
+		t.Errorf("%d open, %d refused, %d in flight", open, refused, s.InFlight())
+	}
+	_, third := dial(t, addr) // both are busy: nobody gives way
+	if got := closed(t, third); got != "" {
+		t.Errorf("third connection got %q", got)
+	}
+	if _, refused := s.Connections(); refused != 1 {
+		t.Errorf("%d refused", refused)
+	}
+	close(release)
+	for _, r := range []io.Reader{busyReader, freshReader} {
+		if got := closed(t, r); !strings.HasSuffix(got, "hello") {
+			t.Errorf("busy connection got %q", got)
+		}
+	}
+}
+
+func TestRequestLimit(t *testing.T) {
+	entered, release := make(chan struct{}), make(chan struct{})
+	_, addr := serve(t, edge.Limits{RequestsMax: 1}, nil, func(_ *edge.Server, w http.ResponseWriter, r *http.Request) {
+		entered <- struct{}{}
+		<-release
+	})
+	const text = "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+	first, firstReader := dial(t, addr)
+	if _, err := io.WriteString(first, text); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	second, secondReader := dial(t, addr)
+	if _, err := io.WriteString(second, text); err != nil {
+		t.Fatal(err)
+	}
+	if got := closed(t, secondReader); !strings.Contains(got, "503") {
+		t.Errorf("second request got %q", got)
+	}
+	close(release)
+	if got := closed(t, firstReader); !strings.Contains(got, "200 OK") {
+		t.Errorf("first request got %q", got)
+	}
+}
+
+// certificate writes a certificate and key for 127.0.0.1.
+func certificate(t *testing.T, mode os.FileMode) (certFile, keyFile string, pool *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
+	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), mode); err != nil {
+		t.Fatal(err)
+	}
+	pool = x509.NewCertPool()
+	pool.AppendCertsFromPEM(certPEM)
+	return certFile, keyFile, pool
+}
+
+func TestTLS(t *testing.T) {
+	certFile, keyFile, pool := certificate(t, 0o600)
+	secure, err := edge.LoadTLS(certFile, keyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, addr := serve(t, edge.Limits{}, secure, hello)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	resp, err := client.Get("https://" + addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || string(text) != "hello" || resp.ProtoMajor != 1 || resp.TLS.Version != tls.VersionTLS13 {
+		t.Errorf("%q over %s, TLS %x: %v", text, resp.Proto, resp.TLS.Version, err)
+	}
+	resp.Body.Close()
+	if open, _ := s.Connections(); open != 1 {
+		t.Errorf("%d connections", open)
+	}
+	client.CloseIdleConnections()
+	if conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}); err == nil {
+		conn.Close()
+		t.Error("TLS 1.1 was accepted")
+	}
+}
+
+func TestLoadTLSRefuses(t *testing.T) {
+	certFile, keyFile, _ := certificate(t, 0o644)
+	other, otherKey, _ := certificate(t, 0o600)
+	tests := []struct{ name, cert, key, want string }{
+		{"loose key", certFile, keyFile, "chmod 600"},
+		{"no key", certFile, "", "--tls-key"},
+		{"no certificate", "", otherKey, "--tls-cert"},
+		{"key of another certificate", certFile, otherKey, certFile},
+		{"missing key", other, filepath.Join(t.TempDir(), "none"), "none"},
+		{"key for a certificate", otherKey, otherKey, "certificate"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := edge.LoadTLS(tt.cert, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+}
+
+func TestListen(t *testing.T) {
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	tests := []struct {
+		name string
+		edge.Endpoint
+		want string // part of the error, "" for success
+	}{
+		{"loopback", edge.Endpoint{Address: "127.0.0.1:0"}, ""},
+		{"localhost", edge.Endpoint{Address: "localhost:0"}, ""},
+		{"taken", edge.Endpoint{Address: taken.Addr().String()}, "is taken by another process"},
+		{"all addresses, plain", edge.Endpoint{Address: ":0"}, "--insecure-http"},
+		{"all addresses, said aloud", edge.Endpoint{Address: ":0", InsecureHTTP: true}, ""},
+		{"all addresses, TLS", edge.Endpoint{Address: ":0", TLS: &tls.Config{}}, ""},
+		{"no port", edge.Endpoint{Address: "127.0.0.1"}, "--flag"},
+		{"not ours", edge.Endpoint{Address: "192.0.2.1:0"}, "--flag"},
+		{"no number", edge.Endpoint{Address: "127.0.0.1:port"}, "--flag"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			tt.Flag = "--flag"
+			l, err := edge.Listen(tt.Endpoint)
+			if err == nil {
+				l.Close()
+			}
+			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "\n") {
+				t.Errorf("error of several lines: %q", err)
+			}
+		})
+	}
+}
