@@ -14,6 +14,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	golog "github.com/ipfs/go-log/v2"
 	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
@@ -77,6 +78,7 @@ func New(cfg Config) (*DHT, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	quiet()
 	cluster := cfg.Trust.Cluster().ID.String()
 	d := &DHT{cfg: cfg, key: "shoal/" + cluster}
 	mode := dht.ModeServer
@@ -233,6 +235,10 @@ func (d *DHT) FindMembers(ctx context.Context, max int) (map[p2p.NodeID][]string
 
 // Size is the number of entries in the routing table.
 func (d *DHT) Size() int { return d.dht.RoutingTable().Size() }
+
+// quiet keeps the DHT library, which logs by itself to standard error, from doing so. Setting it
+// again does no harm.
+func quiet() { golog.SetLogLevelRegex("^dht", "fatal") }
 
 func texts(addrs []ma.Multiaddr) []string {
 	out := make([]string, len(addrs))

@@ -108,13 +108,14 @@ func TestFiveNodes(t *testing.T) {
 		eventually(t, "a routing table", func() bool { return n.dht.Size() >= 1 })
 	}
 	// Nobody told node 4 where node 3 is: the call finds it through the DHT.
-	if _, err := nodes[4].host.Call(ctx, nodes[3].id, 1, nil); err != nil {
-		t.Fatalf("call to a peer whose address only the DHT knows: %v", err)
-	}
-	addrs, err := nodes[2].dht.FindPeer(ctx, nodes[1].id)
-	if err != nil || !slices.Contains(addrs, nodes[1].host.Addrs()[0]) {
-		t.Errorf("find peer: %v, %v", addrs, err)
-	}
+	eventually(t, "a call to a peer whose address only the DHT knows", func() bool {
+		_, err := nodes[4].host.Call(ctx, nodes[3].id, 1, nil)
+		return err == nil
+	})
+	eventually(t, "an address", func() bool {
+		addrs, err := nodes[2].dht.FindPeer(ctx, nodes[1].id)
+		return err == nil && slices.Contains(addrs, nodes[1].host.Addrs()[0])
+	})
 	// The rendezvous key leads to members.
 	for _, n := range nodes {
 		n.dht.advertise(ctx)

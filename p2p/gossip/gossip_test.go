@@ -22,7 +22,7 @@ type testNode struct {
 }
 
 // startNodes runs n hosts on loopback in a chain: each is connected to the one before it only.
-func startNodes(t *testing.T, n int) ([]*testNode, *member.Issuer) {
+func startNodes(t testing.TB, n int) ([]*testNode, *member.Issuer) {
 	key := member.NewClusterKey(member.NewClusterID(), nil)
 	issuer := key.NewIssuer(nil, 1, time.Now())
 	ctx, cancel := context.WithCancel(context.Background())

@@ -279,12 +279,14 @@ func (b *bulkServer) request(ctx context.Context, f *wire.Frame) (func(context.C
 	if err != nil {
 		return nil, err
 	}
-	method, id := f.Method, f.ID
+	method, id, open := f.Method, f.ID, ctx
 	return func(ctx context.Context) {
 		req := d.message()
 		resp, err := hd.call(ctx, b.from, req)
 		out, header, payload := answer(method, id, resp, err)
-		if b.answer(&out, header, payload) != nil {
+		// A handler that was ended because the connection is gone, or we close, says nothing about
+		// the outcome.
+		if open.Err() != nil || b.answer(&out, header, payload) != nil {
 			b.c.Close()
 		}
 		resp.Release()

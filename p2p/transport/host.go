@@ -162,6 +162,7 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	takeLibraryLog(cfg.Log)
 	cred, err := cfg.Trust.Check(cfg.Credential, cfg.Identity.self)
 	if err != nil {
 		return nil, fmt.Errorf("transport: own credential: %w", err)

@@ -263,11 +263,13 @@ func (l *link) dial(ctx context.Context) (network.Conn, error) {
 	l.h.sw.Backoff().Clear(l.pid) // we have a backoff of our own, of milliseconds
 	c, err := l.h.sw.DialPeer(ctx, l.pid)
 	if err != nil && l.h.cfg.Resolver != nil {
-		if found, rerr := l.h.cfg.Resolver.FindPeer(ctx, l.id); rerr == nil && len(found) > 0 {
-			l.h.AddPeer(l.id, found...)
-			l.h.sw.Backoff().Clear(l.pid)
-			c, err = l.h.sw.DialPeer(ctx, l.pid)
+		found, rerr := l.h.cfg.Resolver.FindPeer(ctx, l.id)
+		if rerr != nil {
+			return nil, errors.Join(err, rerr)
 		}
+		l.h.AddPeer(l.id, found...)
+		l.h.sw.Backoff().Clear(l.pid)
+		c, err = l.h.sw.DialPeer(ctx, l.pid)
 	}
 	if err != nil {
 		return nil, err

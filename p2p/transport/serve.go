@@ -174,7 +174,10 @@ func (r *responder) handle(ctx context.Context, cancel context.CancelFunc, call 
 	delete(r.running, id)
 	r.mu.Unlock()
 	cancel()
-	r.w.write(r.ctx.Done(), true, &f, header, payload)
+	if r.ctx.Err() == nil {
+		// A handler that was ended because we close says nothing about the outcome.
+		r.w.write(r.ctx.Done(), true, &f, header, payload)
+	}
 	r.mu.Lock()
 	r.unsent--
 	r.mu.Unlock()
