@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -30,6 +31,17 @@ type state struct {
 type slot struct {
 	key      string
 	possible []state
+	past     []string // the last writes, for the report of a failure
+}
+
+// note remembers a write and how it ended.
+func (s *slot) note(what string, next state, err error) {
+	outcome := "acknowledged"
+	if err != nil {
+		outcome = "unanswered"
+	}
+	s.past = append(s.past[max(0, len(s.past)-5):], fmt.Sprintf("%s %s %s of %+v",
+		time.Now().UTC().Format("15:04:05.000"), what, outcome, next))
 }
 
 // is says whether a GET that gave err (absent or none) fits one of the possible states,
@@ -52,7 +64,7 @@ func (s *slot) is(ctx context.Context, c sdkClient, bucket string) error {
 		}
 		tried = append(tried, err)
 	}
-	return fmt.Errorf("key %q holds none of %+v: %w", s.key, s.possible, errors.Join(tried...))
+	return fmt.Errorf("key %q holds none of %+v: %w\nits last writes:\n  %s", s.key, s.possible, errors.Join(tried...), strings.Join(s.past, "\n  "))
 }
 
 // writer writes its own keys until the process is gone.
@@ -69,7 +81,10 @@ func (w *writer) run(ctx context.Context, c *s3.Client) error {
 	for !w.killed.Load() {
 		s := w.slots[w.r.IntN(len(w.slots))]
 		before := s.possible
-		next, err := w.write(ctx, c, s)
+		what, next, err := w.write(ctx, c, s)
+		if what != "read" {
+			s.note(what, next, err)
+		}
 		switch {
 		case err == nil:
 			s.possible = []state{next}
@@ -83,31 +98,31 @@ func (w *writer) run(ctx context.Context, c *s3.Client) error {
 	return nil
 }
 
-// write changes one key and gives the state that the key has if the change happened.
-func (w *writer) write(ctx context.Context, c *s3.Client, s *slot) (state, error) {
+// write changes one key, or reads it, and gives the state that the key has if that happened.
+func (w *writer) write(ctx context.Context, c *s3.Client, s *slot) (what string, next state, err error) {
 	w.seed++
 	sizes := []int64{0, int64(w.r.IntN(500)), 16*kib - 1 + int64(w.r.IntN(3)), int64(20*kib + w.r.IntN(300*kib)), int64(20*kib + w.r.IntN(100*kib))}
-	next := state{present: true, content: pattern{seed: w.seed, size: sizes[w.r.IntN(len(sizes))]}}
+	next = state{present: true, content: pattern{seed: w.seed, size: sizes[w.r.IntN(len(sizes))]}}
 	sdk := sdkClient{c}
 	switch n := w.r.IntN(100); {
 	case n < 2:
 		next.content.size = 4*mib + int64(w.r.IntN(mib))
-		return next, sdk.put(ctx, w.bucket, s.key, next.content)
+		return "put", next, sdk.put(ctx, w.bucket, s.key, next.content)
 	case n < 20:
-		return state{}, sdk.remove(ctx, w.bucket, s.key)
+		return "remove", state{}, sdk.remove(ctx, w.bucket, s.key)
 	case n < 28:
 		next.content.size = 5*mib + int64(w.r.IntN(100*kib))
-		return next, w.multipart(ctx, c, s.key, next.content)
+		return "multipart", next, w.multipart(ctx, c, s.key, next.content)
 	case n < 36:
 		from := w.slots[w.r.IntN(len(w.slots))]
 		if len(from.possible) == 1 && from.possible[0].present && from != s {
 			_, err := c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: &w.bucket, Key: &s.key, CopySource: aws.String(w.bucket + "/" + from.key)})
-			return from.possible[0], err
+			return "copy of " + from.key, from.possible[0], err
 		}
 	case n < 50:
-		return s.possible[0], s.is(ctx, sdk, w.bucket)
+		return "read", s.possible[0], s.is(ctx, sdk, w.bucket)
 	}
-	return next, sdk.put(ctx, w.bucket, s.key, next.content)
+	return "put", next, sdk.put(ctx, w.bucket, s.key, next.content)
 }
 
 // multipart writes a key in two parts.

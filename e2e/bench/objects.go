@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	bucket     = "bench"
+	rangeBytes = 64 * kib
+	pageKeys   = 1000
+	// teamConnections is how many parts of one large object are on their way at once, at most.
+	teamConnections = 16
+)
+
+// objects are those of one size in the bucket: where they are, how many were written, and the operations on them.
+type objects struct {
+	content  *content
+	unsigned bool
+	size     int64
+	written  atomic.Int64 // objects 0 to written-1 exist; only put loads write
+	deleted  atomic.Int64 // objects 0 to deleted-1 are gone again
+	lists    listing
+}
+
+// listing is where the next page of a listing begins.
+type listing struct {
+	mu    sync.Mutex // guards after
+	after string
+}
+
+// key is the name of the object of that number.
+func (o *objects) key(number int64) string { return fmt.Sprintf("%s/%09d", sizeName(o.size), number) }
+
+func (o *objects) path(number int64) string { return "/" + bucket + "/" + o.key(number) }
+
+func (o *objects) parts() int { return int((o.size + partBytes - 1) / partBytes) }
+
+// warm computes the digests that requests carry.
+func (o *objects) warm() {
+	if !o.unsigned {
+		o.content.warm(int(min(o.size, partBytes)), o.parts())
+	}
+}
+
+func (o *objects) payload(p piece) string {
+	if o.unsigned {
+		return unsigned
+	}
+	return o.content.digest(p)
+}
+
+// put writes a new object with one request, or in parts over all connections.
+func (o *objects) put(ctx context.Context, cs []*client, number int64) (int64, error) {
+	if o.size > partBytes {
+		return o.size, o.putParts(ctx, cs, number)
+	}
+	p := place(number, 0, int(o.size))
+	a, err := cs[0].do(ctx, &request{method: "PUT", path: o.path(number), body: o.content.bytes(p), payload: o.payload(p)}, nil)
+	if err == nil && a.etag == "" {
+		err = errors.New("PUT without an ETag")
+	}
+	return o.size, err
+}
+
+// putParts uploads the parts side by side.
+func (o *objects) putParts(ctx context.Context, cs []*client, number int64) error {
+	a, err := cs[0].do(ctx, &request{method: "POST", path: o.path(number), query: "uploads="}, nil)
+	if err != nil {
+		return err
+	}
+	var begun struct{ UploadId string }
+	if err := xml.Unmarshal(a.body, &begun); err != nil || begun.UploadId == "" {
+		return fmt.Errorf("answer to a new upload: %q: %v", a.body, err)
+	}
+	id := escape(begun.UploadId, false)
+	etags := make([]string, o.parts())
+	err = each(cs, len(etags), func(c *client, part int) error {
+		p := place(number, part, partBytes)
+		query := "partNumber=" + strconv.Itoa(part+1) + "&uploadId=" + id
+		a, err := c.do(ctx, &request{method: "PUT", path: o.path(number), query: query, body: o.content.bytes(p), payload: o.payload(p)}, nil)
+		etags[part] = a.etag
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	var list bytes.Buffer
+	list.WriteString("<CompleteMultipartUpload>")
+	for part, etag := range etags {
+		fmt.Fprintf(&list, "<Part><PartNumber>%d</PartNumber><ETag>%s</ETag></Part>", part+1, etag)
+	}
+	list.WriteString("</CompleteMultipartUpload>")
+	a, err = cs[0].do(ctx, &request{method: "POST", path: o.path(number), query: "uploadId=" + id, body: list.Bytes(), payload: unsigned}, nil)
+	if err == nil && bytes.Contains(a.body, []byte("<Error>")) {
+		err = fmt.Errorf("complete an upload: %s", a.body)
+	}
+	return err
+}
+
+// each calls do for 0 to n-1, side by side on the connections, and returns the first error of each.
+func each(cs []*client, n int, do func(c *client, i int) error) error {
+	errs := make([]error, len(cs))
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for w, c := range cs {
+		wg.Go(func() {
+			for errs[w] == nil {
+				i := int(next.Add(1) - 1)
+				if i >= n {
+					return
+				}
+				errs[w] = do(c, i)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// get reads an object that was written, whole, and compares it. A large one is read in
+// ranges over all connections.
+func (o *objects) get(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	number := o.any()
+	if o.size <= partBytes {
+		return o.size, o.read(ctx, cs[0], number, place(number, 0, int(o.size)), 0, 0, o.size)
+	}
+	return o.size, each(cs, o.parts(), func(c *client, part int) error {
+		return o.read(ctx, c, number, place(number, part, partBytes), int64(part)*partBytes, 0, partBytes)
+	})
+}
+
+// getRange reads a short range at any place of an object and compares it.
+func (o *objects) getRange(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	number := o.any()
+	from := rand.Int64N(o.size - rangeBytes)
+	return rangeBytes, o.read(ctx, cs[0], number, place(number, 0, int(o.size)), 0, from, rangeBytes)
+}
+
+// any is the number of an object that exists.
+func (o *objects) any() int64 {
+	first := o.deleted.Load()
+	return first + rand.Int64N(o.written.Load()-first)
+}
+
+// read reads length bytes of a piece that stands at base in the object, from an offset of the piece on.
+func (o *objects) read(ctx context.Context, c *client, number int64, p piece, base, from, length int64) error {
+	r := request{method: "GET", path: o.path(number)}
+	if length != o.size {
+		r.headers = []header{{"range", fmt.Sprintf("bytes=%d-%d", base+from, base+from+length-1)}}
+	}
+	var done int64
+	_, err := c.do(ctx, &r, func(offset int64, got []byte) error {
+		done += int64(len(got))
+		return o.content.check(p, from+offset, got)
+	})
+	if err == nil && done != length {
+		err = fmt.Errorf("GET gave %d of %d bytes", done, length)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.path, err)
+	}
+	return nil
+}
+
+// head asks for an object's size.
+func (o *objects) head(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	a, err := cs[0].do(ctx, &request{method: "HEAD", path: o.path(o.any())}, nil)
+	if err == nil && a.length != o.size {
+		err = fmt.Errorf("HEAD says %d of %d bytes", a.length, o.size)
+	}
+	return 0, err
+}
+
+// delete removes the oldest object that is left.
+func (o *objects) delete(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	number := o.deleted.Add(1) - 1
+	if number >= o.written.Load() {
+		return 0, exhausted
+	}
+	_, err := cs[0].do(ctx, &request{method: "DELETE", path: o.path(number)}, nil)
+	return 0, err
+}
+
+// page is what a listing answers, as far as it is checked.
+type page struct {
+	KeyCount    int
+	IsTruncated bool
+	Contents    []struct {
+		Key  string
+		Size int64
+	}
+}
+
+// list reads the page of 1,000 keys after the one read last, by this or another client, and checks it.
+func (o *objects) list(ctx context.Context, cs []*client, number int64) (int64, error) {
+	o.lists.mu.Lock()
+	after := o.lists.after
+	o.lists.mu.Unlock()
+	prefix := sizeName(o.size) + "/"
+	query := "list-type=2&max-keys=" + strconv.Itoa(pageKeys) + "&prefix=" + escape(prefix, false)
+	if after != "" {
+		query += "&start-after=" + escape(after, false)
+	}
+	a, err := cs[0].do(ctx, &request{method: "GET", path: "/" + bucket, query: query}, nil)
+	if err != nil {
+		return 0, err
+	}
+	// The count is cheap to take; a page in eight is read and checked key by key.
+	if n := bytes.Count(a.body, []byte("<Contents>")); n != pageKeys && !bytes.Contains(a.body, []byte("<IsTruncated>false<")) {
+		return 0, fmt.Errorf("a page has %d keys", n)
+	}
+	var p page
+	if number%8 == 0 || after != "" {
+		if err := xml.Unmarshal(a.body, &p); err != nil {
+			return 0, fmt.Errorf("a page: %w", err)
+		}
+	}
+	return int64(len(a.body)), o.checkPage(after, &p)
+}
