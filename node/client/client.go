@@ -32,8 +32,8 @@ type Config struct {
 	Directory Directory
 	// BufferBytes is the usual budget for uploads in memory. Default 96 MiB.
 	BufferBytes int64
-	// ReserveBytes is given beyond it to uploads that have waited for long, so that slow senders do
-	// not keep others out. Default 1 GiB.
+	// ReserveBytes is given beyond it while uploads wait and none ends, so that slow senders do not
+	// keep others out. Default 1 GiB.
 	ReserveBytes int64
 	// Logger takes what an operator should know. Default: slog.Default.
 	Logger *slog.Logger
@@ -45,7 +45,9 @@ type Client struct {
 	router  *router
 	pool    *chunker.Pool
 	reserve *chunker.Pool
-	logger  *slog.Logger
+	// released is when an upload last gave memory back, in Unix nanoseconds.
+	released atomic.Int64
+	logger   *slog.Logger
 
 	layout  atomic.Pointer[peer.Layout]
 	buckets bucketCache

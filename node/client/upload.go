@@ -95,21 +95,27 @@ func (u *upload) allocate(ctx context.Context, size int64) error {
 	return nil
 }
 
-// bufferPatience is how long a stream waits for memory of the usual budget before it is given some
-// of the reserve: clients that send slowly must not keep all others out.
-const bufferPatience = 5 * time.Second
+// bufferPatience is for how long nobody must have given memory back before a stream that waits is
+// given some of the reserve: then those who hold it are slow senders, who must not keep all others
+// out. While memory goes round, everybody waits for his turn, and the budget holds.
+const bufferPatience = 3 * time.Second
 
 func (c *Client) buffers(ctx context.Context, sizes []int) ([]*chunker.Buffer, error) {
-	wait, cancel := context.WithTimeout(ctx, bufferPatience)
-	defer cancel()
-	bufs, err := c.pool.GetMany(wait, sizes...)
-	if err != nil && ctx.Err() == nil {
-		bufs, err = c.reserve.GetMany(ctx, sizes...)
+	for {
+		wait, cancel := context.WithTimeout(ctx, bufferPatience)
+		bufs, err := c.pool.GetMany(wait, sizes...)
+		cancel()
+		stuck := time.Since(time.Unix(0, c.released.Load())) >= bufferPatience
+		if err != nil && ctx.Err() == nil && (stuck || errors.Is(err, chunker.ErrBudget)) {
+			bufs, err = c.reserve.GetMany(ctx, sizes...)
+		} else if err != nil && ctx.Err() == nil {
+			continue
+		}
+		if err != nil {
+			return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
+		}
+		return bufs, nil
 	}
-	if err != nil {
-		return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
-	}
-	return bufs, nil
 }
 
 func (u *upload) release() {
@@ -123,6 +129,7 @@ func (u *upload) release() {
 		s.buf.Release()
 	}
 	u.pieces, u.stripes = [2]*chunker.Buffer{}, nil
+	u.c.released.Store(time.Now().UnixNano())
 }
 
 // write reads body to its end and stores it. The digests are complete when it returns nil.
