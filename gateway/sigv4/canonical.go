@@ -32,8 +32,7 @@ type span struct{ name, value, end int }
 var scratchPool = sync.Pool{New: func() any { return &scratch{b: make([]byte, 0, 2048)} }}
 
 // canonical puts the canonical request together; the result lives until the next call.
-// With asSent set, path and query parameters keep the escapes in which they came
-// (parameters are still sorted).
+// With asSent set, path and query string stand in it as they came.
 func (s *scratch) canonical(c *claim, r *http.Request, asSent bool) []byte {
 	if cap(s.b) > scratchBytesMax || cap(s.query) > scratchBytesMax {
 		*s = scratch{}
@@ -55,7 +54,13 @@ func (s *scratch) canonical(c *claim, r *http.Request, asSent bool) []byte {
 		b = append(b, '/')
 	}
 	b = append(b, '\n')
-	b = s.appendQuery(b, c, query, asSent)
+	from = len(b)
+	if asSent {
+		b = appendSentQuery(b, c, query)
+	} else {
+		b = s.appendQuery(b, c, query)
+		s.sameAsSent = s.sameAsSent && string(b[from:]) == query
+	}
 	b = append(b, '\n')
 	for rest := c.signedHeaders; rest != ""; {
 		var name string
@@ -142,10 +147,7 @@ func unhex(ch byte) byte {
 
 // appendQuery appends the parameters sorted by encoded name, then value. The signature
 // of a presigned URL is left out.
-func (s *scratch) appendQuery(b []byte, c *claim, raw string, asSent bool) []byte {
-	if raw == "" {
-		return b
-	}
+func (s *scratch) appendQuery(b []byte, c *claim, raw string) []byte {
 	s.query, s.pairs = s.query[:0], s.pairs[:0]
 	for rest := raw; rest != ""; {
 		var pair string
@@ -155,13 +157,10 @@ func (s *scratch) appendQuery(b []byte, c *claim, raw string, asSent bool) []byt
 			continue
 		}
 		p := span{name: len(s.query)}
-		s.query = appendParameter(s.query, name, asSent)
+		s.query = appendEncoded(s.query, name, false, true)
 		p.value = len(s.query)
-		s.query = appendParameter(s.query, value, asSent)
+		s.query = appendEncoded(s.query, value, false, true)
 		p.end = len(s.query)
-		if string(s.query[p.name:p.value]) != name || string(s.query[p.value:]) != value {
-			s.sameAsSent = false
-		}
 		s.pairs = append(s.pairs, p)
 	}
 	s.sortPairs()
@@ -176,11 +175,22 @@ func (s *scratch) appendQuery(b []byte, c *claim, raw string, asSent bool) []byt
 	return b
 }
 
-func appendParameter(b []byte, text string, asSent bool) []byte {
-	if asSent {
-		return append(b, text...)
+// appendSentQuery appends the query string as it came, but for the signature.
+func appendSentQuery(b []byte, c *claim, raw string) []byte {
+	first := true
+	for rest := raw; rest != ""; {
+		var pair string
+		pair, rest, _ = strings.Cut(rest, "&")
+		if name, _, _ := strings.Cut(pair, "="); c.presigned && name == "X-Amz-Signature" {
+			continue
+		}
+		if !first {
+			b = append(b, '&')
+		}
+		first = false
+		b = append(b, pair...)
 	}
-	return appendEncoded(b, text, false, true)
+	return b
 }
 
 func (s *scratch) sortPairs() {

@@ -220,8 +220,8 @@ func verify(c *claim, key *signingKey, r *http.Request) error {
 		return nil
 	}
 	if !buf.sameAsSent {
-		// The client signed path and query as it sent them rather than in canonical
-		// form. Both texts stand for the same decoded request.
+		// Some clients (curl before 8.3) sign path and query as they send them rather than
+		// in canonical form. Both texts stand for the same decoded request.
 		if match(c, key, buf.canonical(c, r, true)) {
 			return nil
 		}

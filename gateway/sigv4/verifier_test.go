@@ -2,6 +2,8 @@ package sigv4_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"strings"
@@ -418,5 +420,34 @@ func TestErrorsHoldNoSecret(t *testing.T) {
 		if !strings.Contains(doc, part) {
 			t.Errorf("error lacks %q", part)
 		}
+	}
+}
+
+// A request that is signed as it is sent, without canonical form, is no less proven
+// (curl before 8.3 signs query strings that way).
+func TestAcceptsAsSent(t *testing.T) {
+	const scope = "20260301/" + testRegion + "/s3/aws4_request"
+	tests := []struct{ name, uri string }{
+		{"sub-resource without equals sign", "/bucket?location"},
+		{"unsorted", "/bucket?prefix=a&delimiter=/"},
+		{"needless escapes", "/bucket/%61%2f?prefix=%61"},
+		{"raw characters", "/bucket/a(b)$c?prefix=(x)"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path, query, _ := strings.Cut(tt.uri, "?")
+			r := request{}.sign(t)
+			r.RequestURI, r.URL.RawQuery = tt.uri, query
+			const signed = "host;x-amz-content-sha256;x-amz-date"
+			sum := sha256.Sum256([]byte("GET\n" + path + "\n" + query + "\nhost:" + r.Host + "\nx-amz-content-sha256:" + emptySum +
+				"\nx-amz-date:20260301T123000Z\n\n" + signed + "\n" + emptySum))
+			signature := newChunkSigner(r).sign("AWS4-HMAC-SHA256\n20260301T123000Z\n" + scope + "\n" + hex.EncodeToString(sum[:]))
+			r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential="+testID+"/"+scope+", SignedHeaders="+signed+", Signature="+signature)
+			if _, err := testVerifier().Authenticate(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			r.RequestURI, r.URL.RawQuery = tt.uri+"&x=y", query+"&x=y"
+			wantCode(t, r, s3err.SignatureDoesNotMatch)
+		})
 	}
 }
