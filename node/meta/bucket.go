@@ -83,18 +83,31 @@ func configNameOK(name string) bool {
 	return len(name) > 0 && len(name) <= nameMax
 }
 
-// fenceBucket closes a bucket that is empty at this instant. Its other records go.
+// fenceBucket closes a bucket that is empty at this instant. Its configuration stays, for the
+// deletion may still be cancelled, until it is told to forget it.
 func (t *tx) fenceBucket(c *FenceBucket) (*Result, error) {
 	s, r, err := t.bucket(c.Bucket)
 	if s == nil || err != nil {
 		return r, err
 	}
-	if s.fenced != 0 && s.fenceEpoch == c.Epoch {
-		return &Result{}, nil
-	}
-	if s.fenced != 0 || c.Epoch <= s.fenceEpoch {
+	if c.Epoch < s.fenceEpoch || c.Epoch == s.fenceEpoch && s.fenced == 0 {
 		return refuse(api.OperationAborted, "Another deletion of the bucket is newer."), nil
 	}
+	if s.fenced == 0 {
+		if r, err := t.vacant(s); r != nil || err != nil {
+			return r, err
+		}
+	}
+	s.fenced, s.fenceEpoch, s.dirty = 1, c.Epoch, true
+	if !c.Forget {
+		return &Result{}, nil
+	}
+	*s = bucketState{id: s.id, fenced: 1, fenceEpoch: c.Epoch, dirty: true}
+	return &Result{}, t.deletePrefix(t.uintKey(spaceConfig, s.id))
+}
+
+// vacant refuses for a bucket that holds anything.
+func (t *tx) vacant(s *bucketState) (*Result, error) {
 	for _, space := range []byte{spaceCurrent, spaceVersion, spaceUpload} {
 		empty, err := t.empty(t.uintKey(space, s.id))
 		if err != nil {
@@ -107,11 +120,7 @@ func (t *tx) fenceBucket(c *FenceBucket) (*Result, error) {
 	if s.counters != (counters{}) {
 		return nil, broken("empty bucket %d counts %+v", s.id, s.counters)
 	}
-	if err := t.deletePrefix(t.uintKey(spaceConfig, s.id)); err != nil {
-		return nil, err
-	}
-	*s = bucketState{id: s.id, fenced: 1, fenceEpoch: c.Epoch, dirty: true}
-	return &Result{}, nil
+	return nil, nil
 }
 
 // unfenceBucket opens a bucket again whose deletion was cancelled. A fence of the same or an

@@ -31,6 +31,11 @@ func TestFence(t *testing.T) {
 			r.must(r.do(c.clear))
 			r.must(r.do(fence(1)))
 			r.must(r.do(fence(1))) // a repeat
+			r.must(r.do(unfence(1)))
+			if a := r.ask(&Query_BucketConfig{&BucketConfigQuery{Bucket: 7}}).GetBucketConfig(); len(a.Configs) != 1 {
+				t.Fatalf("a cancelled deletion lost the configuration: %v", a)
+			}
+			r.must(r.do(fence(2)))
 			for _, op := range []isCommand_Op{
 				object("k", 5), deletion(&DeleteItem{Key: []byte("k")}), upload, partOf(1, 1, 1, 1), completionOf(), versioning(7, "enabled"),
 				&Command_AbortUpload{&AbortUpload{Bucket: 7, Key: []byte("k"), Upload: vid(1)}},
@@ -46,6 +51,8 @@ func TestFence(t *testing.T) {
 			} {
 				r.refused(asResult(r.query(testGroup, q)), api.NoSuchBucket)
 			}
+			r.must(r.do(&Command_FenceBucket{&FenceBucket{Bucket: 7, Epoch: 2, Forget: true}}))
+			r.refused(r.do(object("k", 6)), api.NoSuchBucket)
 			if empty, err := (&view{r: r.db, g: testGroup}).empty((&view{g: testGroup}).uintKey(spaceConfig, 7)); !empty || err != nil {
 				t.Fatalf("configuration is left: %v", err)
 			}
@@ -63,10 +70,11 @@ func TestFenceEpochs(t *testing.T) {
 	r.refused(r.do(fence(0)), api.OperationAborted)
 	r.must(r.do(fence(3)))
 	r.refused(r.do(fence(2)), api.OperationAborted)
-	r.refused(r.do(fence(4)), api.OperationAborted) // fenced already, by another
-	r.refused(r.do(unfence(2)), api.OperationAborted)
-	r.must(r.do(unfence(3)))
-	r.refused(r.do(fence(3)), api.OperationAborted) // late: its deletion was cancelled
+	r.must(r.do(fence(4))) // takes the deletion over
+	r.refused(r.do(fence(3)), api.OperationAborted)
+	r.refused(r.do(unfence(3)), api.OperationAborted)
+	r.must(r.do(unfence(4)))
+	r.refused(r.do(fence(4)), api.OperationAborted) // late: its deletion was cancelled
 	r.must(r.do(object("k", 1)))
 	r.must(r.do(unfence(9))) // of a deletion that never came to fence
 	r.refused(r.do(fence(9)), api.OperationAborted)

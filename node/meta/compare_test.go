@@ -227,6 +227,11 @@ func (w *walk) compareGarbage() {
 		a := w.ask(&Query_Garbage{q}).GetGarbage()
 		for _, g := range a.Garbage {
 			w.noteGarbage(all, g)
+			for i, state := range w.owners(g.Version, g.Streams...) {
+				if state != OwnerState_OWNER_DEAD {
+					w.t.Fatalf("stream %d of garbage %v is %v", g.Streams[i], g, state)
+				}
+			}
 			q.After = g.Seq
 			n++
 		}

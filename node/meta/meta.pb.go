@@ -3509,11 +3509,13 @@ func (x *SetBucketConfig) GetIfEpoch() uint64 {
 	return 0
 }
 
-// FenceBucket closes an empty bucket for good, unless it is lifted.
+// FenceBucket closes an empty bucket until the fence is lifted.
 type FenceBucket struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // deletion epoch
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Epoch  uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // deletion epoch
+	// forget also removes the bucket's configuration, for good: the directory has forgotten its name.
+	Forget        bool `protobuf:"varint,3,opt,name=forget,proto3" json:"forget,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3560,6 +3562,13 @@ func (x *FenceBucket) GetEpoch() uint64 {
 		return x.Epoch
 	}
 	return 0
+}
+
+func (x *FenceBucket) GetForget() bool {
+	if x != nil {
+		return x.Forget
+	}
+	return false
 }
 
 // UnfenceBucket lifts the fence of a deletion epoch and refuses a late one of it.
@@ -8878,10 +8887,11 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\fR\x05value\x12\x16\n" +
 	"\x06remove\x18\x04 \x01(\bR\x06remove\x12\x1e\n" +
 	"\bif_epoch\x18\x05 \x01(\x04H\x00R\aifEpoch\x88\x01\x01B\v\n" +
-	"\t_if_epoch\";\n" +
+	"\t_if_epoch\"S\n" +
 	"\vFenceBucket\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x14\n" +
-	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"=\n" +
+	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06forget\x18\x03 \x01(\bR\x06forget\"=\n" +
 	"\rUnfenceBucket\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"?\n" +

@@ -385,14 +385,15 @@ func (m *model) unguarded(item *DeleteItem, v *modelVersion) bool {
 
 func (m *model) fence(b *modelBucket, epoch uint64) api.Kind {
 	switch {
-	case b.fenced && epoch == b.epoch:
-		return ok
-	case b.fenced, epoch <= b.epoch:
+	case epoch < b.epoch, epoch == b.epoch && !b.fenced:
 		return api.OperationAborted
+	case b.fenced:
+		b.epoch = epoch
+		return ok
 	case len(b.keys) > 0 || len(b.uploads) > 0:
 		return api.BucketNotEmpty
 	}
-	*b = modelBucket{keys: b.keys, fenced: true, epoch: epoch}
+	b.fenced, b.epoch = true, epoch
 	return ok
 }
 

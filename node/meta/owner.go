@@ -73,12 +73,24 @@ func (v *view) ownerState(id versionID, stream uint64) (OwnerState, error) {
 	var s StreamRecord
 	ok, err := v.getMessage(v.streamKey(spaceStream, id, stream), &s)
 	switch {
-	case err != nil || !ok:
-		return OwnerState_OWNER_UNKNOWN, err
+	case err != nil:
+		return 0, err
 	case s.Part != 0:
 		return OwnerState_OWNER_LIVE, nil
+	case ok:
+		return OwnerState_OWNER_DEAD, nil
 	}
-	return OwnerState_OWNER_DEAD, nil
+	// Tombstones of what was retired expire, but garbage may wait longer for a node to come back:
+	// while its manifest is kept its owner stays dead.
+	for _, key := range [...]func() []byte{
+		func() []byte { return v.streamKey(spaceManifest, id, stream) },
+		func() []byte { return v.idKey(spaceManifest, id) },
+	} {
+		if kept, err := v.has(key()); kept || err != nil {
+			return OwnerState_OWNER_DEAD, err
+		}
+	}
+	return OwnerState_OWNER_UNKNOWN, nil
 }
 
 // condemn says of each owner whether it lives, and sees to it that one which does not never will.

@@ -177,12 +177,19 @@ func TestLateRepeat(t *testing.T) {
 	r.must(r.do(deletion(&DeleteItem{Key: []byte("k")})))
 	r.now += int64(2 * retiredTTL)
 	r.must(r.do(object("other", 2)))
-	if s := r.owners(vid(1), 1)[0]; s != OwnerState_OWNER_UNKNOWN {
-		t.Fatalf("the tombstone is still there: %v", s)
+	v := &view{r: r.db, g: testGroup}
+	if kept, err := v.has(v.idKey(spaceOwner, versionID(vid(1)))); kept || err != nil {
+		t.Fatalf("the tombstone is still there: %v", err)
+	}
+	if s := r.owners(vid(1), 1)[0]; s != dead {
+		t.Fatalf("owner of garbage: %v", s)
 	}
 	r.refused(r.do(object("k", 1, sharded(1))), api.UploadExpired)
 	r.refused(r.do(&Command_CreateUpload{&CreateUpload{Bucket: 7, Key: []byte("k"), Upload: vid(1)}}), api.UploadExpired)
 	r.must(r.do(&Command_GarbageDone{&GarbageDone{Seqs: []uint64{1}}}))
+	if s := r.owners(vid(1), 1)[0]; s != unknown {
+		t.Fatalf("owner of nothing: %v", s)
+	}
 	r.must(r.do(object("k", 1, sharded(1))))
 }
 

@@ -374,8 +374,8 @@ func (w *walk) version() {
 func (w *walk) closeBucket() {
 	id := w.bucketID()
 	b := w.bucket(id)
-	epoch := b.epoch + uint64(w.rnd.IntN(2))
-	if b.fenced || w.chance(40) {
+	epoch := b.epoch + uint64(w.rnd.IntN(3)) - min(b.epoch, 1)
+	if b.fenced && w.chance(70) || w.chance(30) {
 		w.run(&Command_UnfenceBucket{&UnfenceBucket{Bucket: id, Epoch: epoch}}, w.unfence(b, epoch))
 		return
 	}
