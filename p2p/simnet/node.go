@@ -323,6 +323,9 @@ func (d *Node) travel(ctx context.Context, c *conn, other *Node, m p2p.Method, r
 		cancel()
 		return nil, errBroken
 	}
+	if other.ctx.Err() != nil {
+		return nil, errBroken // the handler was ended by its node's stop
+	}
 	if err := d.wait(c, ctx); err != nil {
 		return nil, err
 	}
