@@ -116,7 +116,7 @@ type object struct {
 	layout   *peer.Layout
 	info     *api.ObjectInfo
 	manifest *chunker.Manifest // nil for inline content
-	renew    *time.Timer
+	unpin    func()            // ends the renewal of the pin; nil for inline content
 	closed   atomic.Bool
 }
 
@@ -146,18 +146,33 @@ func (c *Client) open(ctx context.Context, req *api.ObjectRef) (*object, error) 
 	return o, nil
 }
 
-// keepPinned renews the pin until Close, however slowly the content is taken.
+// keepPinned renews the pin until Close, however slowly the content is taken. Most objects are
+// closed before anything happens here.
 func (o *object) keepPinned(ctx context.Context) {
-	o.renew = time.AfterFunc(peer.PinTTL/3, func() {
+	ctx, o.unpin = context.WithCancel(ctx)
+	stop := time.AfterFunc(peer.PinTTL/3, func() { o.renewPins(ctx) })
+	cancel := o.unpin
+	o.unpin = func() {
+		stop.Stop()
+		cancel()
+	}
+}
+
+func (o *object) renewPins(ctx context.Context) {
+	t := time.NewTicker(peer.PinTTL / 3)
+	defer t.Stop()
+	for {
 		rctx, cancel := context.WithTimeout(ctx, peer.PinTTL/3)
-		defer cancel()
-		if err := o.f.node.Pin(rctx, o.f.b.group, o.f.version()); err != nil {
-			o.c.logger.Debug("renew a pin", "err", err)
+		if err := o.f.node.Pin(rctx, o.f.b.group, o.f.version()); err != nil && ctx.Err() == nil {
+			o.c.logger.Warn("renew the pin of a version that is being read", "err", err)
 		}
-		if !o.closed.Load() {
-			o.renew.Reset(peer.PinTTL / 3)
+		cancel()
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
 		}
-	})
+	}
 }
 
 // Info implements api.Object.
@@ -199,8 +214,8 @@ func (o *object) Close() {
 	if o.closed.Swap(true) {
 		return
 	}
-	if o.renew != nil {
-		o.renew.Stop()
+	if o.unpin != nil {
+		o.unpin()
 	}
 	o.f.close()
 }

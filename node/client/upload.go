@@ -101,21 +101,32 @@ func (u *upload) allocate(ctx context.Context, size int64) error {
 const bufferPatience = 3 * time.Second
 
 func (c *Client) buffers(ctx context.Context, sizes []int) ([]*chunker.Buffer, error) {
-	for {
-		wait, cancel := context.WithTimeout(ctx, bufferPatience)
-		bufs, err := c.pool.GetMany(wait, sizes...)
-		cancel()
-		stuck := time.Since(time.Unix(0, c.released.Load())) >= bufferPatience
-		if err != nil && ctx.Err() == nil && (stuck || errors.Is(err, chunker.ErrBudget)) {
-			bufs, err = c.reserve.GetMany(ctx, sizes...)
-		} else if err != nil && ctx.Err() == nil {
-			continue
-		}
-		if err != nil {
-			return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
-		}
-		return bufs, nil
+	wait, stuck := context.WithCancel(ctx)
+	defer stuck()
+	watch := time.AfterFunc(bufferPatience, func() { c.watchBuffers(wait, stuck) })
+	defer watch.Stop()
+	bufs, err := c.pool.GetMany(wait, sizes...)
+	if err != nil && ctx.Err() == nil {
+		bufs, err = c.reserve.GetMany(ctx, sizes...)
 	}
+	if err != nil {
+		return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
+	}
+	return bufs, nil
+}
+
+// watchBuffers calls stuck once no upload has given memory back for a while, unless ctx ends first.
+func (c *Client) watchBuffers(ctx context.Context, stuck func()) {
+	t := time.NewTicker(bufferPatience)
+	defer t.Stop()
+	for time.Since(time.Unix(0, c.released.Load())) < bufferPatience {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+	stuck()
 }
 
 func (u *upload) release() {
