@@ -96,3 +96,6 @@ func (f *crashFile) SyncTo(n int64) (full bool, err error) {
 	err = f.fs.sync(func() (err error) { full, err = f.File.SyncTo(n); return err })
 	return full, err
 }
+
+// rngOf returns randomness for one power loss.
+func rngOf(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 3)) }

@@ -73,11 +73,17 @@ func (w *simWorld) writes(n int) {
 		lead := w.mustLead(0)
 		p := newProposal(fmt.Appendf(nil, "av%d", w.unique()))
 		lead.in.props = append(lead.in.props, p)
-		w.rest()
+		for i := 0; len(p.ch) == 0; i++ {
+			if i == 20000 {
+				w.failf("write without outcome: %s", w.describe())
+			}
+			w.step()
+		}
 		if o := <-p.ch; o.err != nil {
 			w.failf("write: %v", o.err)
 		}
 	}
+	w.rest()
 }
 
 func (w *simWorld) follower() *simGroup {
@@ -106,7 +112,7 @@ func TestTrapDamagedLogIsNotOpened(t *testing.T) {
 	}
 	refused := 0
 	for at := int64(1); at < 10; at++ {
-		clone := mem.CrashClone(vfs.CrashCloneCfg{})
+		clone := mem.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: 100, RNG: rngOf(uint64(at))})
 		zeroLog(t, clone, "data/meta", at)
 		db, err := pebble.Open("data/meta", PebbleOptions(PebbleConfig{FS: clone}))
 		if err != nil {
