@@ -93,7 +93,7 @@ func TestDependenciesAreDecided(t *testing.T) {
 		if len(fields) != 2 || !strings.HasPrefix(fields[1], "v") {
 			continue
 		}
-		if !strings.Contains(records.String(), fields[0]) {
+		if !strings.Contains(records.String(), "`"+fields[0]+"`") {
 			t.Errorf("no decision record names %s", fields[0])
 		}
 	}
