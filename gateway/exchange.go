@@ -42,13 +42,10 @@ type exchange struct {
 func (x *exchange) serve(ctx context.Context) {
 	defer x.record()
 	defer x.rescue()
-	err := x.run(ctx)
-	if err != nil {
+	if err := x.run(ctx); err != nil {
 		x.fail(err)
 	}
-	if x.body.Unread() {
-		x.body.Drain(x.r)
-	}
+	x.body.Drain(x.r)
 }
 
 // run is the order of a request.
@@ -94,6 +91,11 @@ func (x *exchange) fail(err error) {
 	if x.failure.Code == s3err.RequestTimeout {
 		x.w.Header().Set("Connection", "close")
 	}
+	for _, f := range x.failure.Fields {
+		if f.Name == "Region" { // HEAD has no document to tell it
+			x.w.Header()["X-Amz-Bucket-Region"] = []string{f.Value}
+		}
+	}
 	s3err.WriteXML(x.w, x.failure, s3err.Request{
 		Method: x.r.Method, Resource: x.target.path, RequestID: x.id, HostID: x.hostID,
 	})
@@ -131,6 +133,7 @@ func (x *exchange) rescue() {
 		panic(http.ErrAbortHandler)
 	}
 	x.failure = s3err.New(s3err.InternalError)
+	x.body.Abandon(x.w, x.r)
 	x.w.Header().Set("Connection", "close")
 	s3err.WriteXML(x.w, x.failure, s3err.Request{
 		Method: x.r.Method, Resource: x.target.path, RequestID: x.id, HostID: x.hostID,

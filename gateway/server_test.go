@@ -4,14 +4,10 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
@@ -113,6 +109,17 @@ func TestDenied(t *testing.T) {
 	g.want(call{target: "/bucket/key"}, 404, "NoSuchKey") // nothing of it was stored
 }
 
+// Who signed for another region is told the right one, with HEAD too: SDKs try again with it.
+func TestRegionIsTold(t *testing.T) {
+	g := start(t, func(c *gateway.Config) { c.Region = "eu-central-7" })
+	a := g.want(call{method: "HEAD", target: "/bucket"}, 400, "")
+	if a.header.Get("X-Amz-Bucket-Region") != "eu-central-7" {
+		t.Errorf("headers %v", a.header)
+	}
+	g.want(call{target: "/bucket"}, 400, "AuthorizationHeaderMalformed")
+	g.want(call{target: "/bucket?location="}, 404, "NoSuchBucket") // asked for with us-east-1
+}
+
 // A header x-amz-copy-source added to a presigned PUT must not be believed.
 func TestPresignedPutIsNoCopy(t *testing.T) {
 	g := start(t, nil)
@@ -179,103 +186,6 @@ func TestSDK(t *testing.T) {
 	}
 	if _, err := c.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String("bucket"), Key: aws.String("none")}); err == nil {
 		t.Error("head of nothing succeeded")
-	}
-}
-
-// The client that waits for leave to send is refused without being asked for the body.
-func TestExpectContinue(t *testing.T) {
-	g := start(t, nil)
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	tests := []struct {
-		name string
-		call
-		first string
-	}{
-		{"accepted", call{}, "HTTP/1.1 100 Continue"},
-		{"wrong secret", call{secret: "x"}, "HTTP/1.1 403 Forbidden"},
-		{"anonymous", call{id: "-"}, "HTTP/1.1 403 Forbidden"},
-		{"no such bucket", call{target: "/nowhere/key"}, "HTTP/1.1 404 Not Found"},
-		{"bad digest header", call{header: http.Header{"Content-Md5": {"!"}}}, "HTTP/1.1 400 Bad Request"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			c := tt.call
-			c.method, c.body = "PUT", strings.Repeat("x", 1<<20)
-			if c.target == "" {
-				c.target = "/bucket/key"
-			}
-			if c.header == nil {
-				c.header = http.Header{}
-			}
-			c.header.Set("Expect", "100-continue")
-			text := c.bytes(t, g.s3)
-			head := text[:len(text)-len(c.body)]
-			conn := g.dial(g.s3)
-			defer conn.Close()
-			if _, err := conn.Write(head); err != nil {
-				t.Fatal(err)
-			}
-			r := bufio.NewReader(conn)
-			line, err := r.ReadString('\n')
-			if err != nil || strings.TrimSpace(line) != tt.first {
-				t.Fatalf("first line %q, %v; want %q", line, err, tt.first)
-			}
-			if !strings.Contains(tt.first, "100") {
-				rest, err := io.ReadAll(r)
-				if err != nil || !strings.Contains(string(rest), "Connection: close") {
-					t.Errorf("connection is kept: %s, %v", rest, err)
-				}
-				return
-			}
-			if line, _ = r.ReadString('\n'); strings.TrimSpace(line) != "" {
-				t.Fatalf("behind the leave to send: %q", line)
-			}
-			if _, err := conn.Write(text[len(head):]); err != nil {
-				t.Fatal(err)
-			}
-			if a := readAnswer(t, r, "PUT"); a.status != 200 {
-				t.Errorf("got %d %s", a.status, a.body)
-			}
-		})
-	}
-}
-
-// A client that sends a large body without asking still gets to read why it was refused.
-func TestRefusedWhileSending(t *testing.T) {
-	g := start(t, nil)
-	for _, size := range []int{100 << 10, 20 << 20} {
-		a := g.want(call{method: "PUT", target: "/bucket/key", secret: "x", body: strings.Repeat("x", size)}, 403, "SignatureDoesNotMatch")
-		if a.close != (size > 1<<20) {
-			t.Errorf("%d bytes: connection closed: %v", size, a.close)
-		}
-	}
-}
-
-// One connection serves request after request, errors among them.
-func TestConnectionIsKept(t *testing.T) {
-	g := start(t, nil)
-	conn := g.dial(g.s3)
-	defer conn.Close()
-	r := bufio.NewReader(conn)
-	steps := []struct {
-		call
-		status int
-	}{
-		{call{method: "PUT", target: "/bucket"}, 200},
-		{call{method: "PUT", target: "/bucket/key", body: "x"}, 200},
-		{call{target: "/bucket/none"}, 404},
-		{call{method: "PUT", target: "/bucket/key", secret: "x", body: "refused, and short"}, 403},
-		{call{target: "/bucket/key", id: "-"}, 403},
-		{call{target: "/bucket/key"}, 200},
-		{call{method: "DELETE", target: "/bucket/key"}, 204},
-	}
-	for _, s := range steps {
-		if _, err := conn.Write(s.call.bytes(t, g.s3)); err != nil {
-			t.Fatal(err)
-		}
-		if a := readAnswer(t, r, s.method); a.status != s.status {
-			t.Errorf("%s %s: %d %s", s.method, s.target, a.status, a.body)
-		}
 	}
 }
 
@@ -363,220 +273,4 @@ func TestTooManyRequests(t *testing.T) {
 		t.Errorf("first request: %d", a.status)
 	}
 	g.want(call{target: "/bucket"}, 200, "")
-}
-
-// A body that stops coming is given up; the object before it stays.
-func TestStalledBody(t *testing.T) {
-	g := start(t, func(c *gateway.Config) { c.Limits = edge.Limits{StallTimeout: 100 * time.Millisecond} })
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	g.want(call{method: "PUT", target: "/bucket/key", body: "first"}, 200, "")
-	text := call{method: "PUT", target: "/bucket/key", body: strings.Repeat("x", 1<<20)}.bytes(t, g.s3)
-	conn := g.dial(g.s3)
-	defer conn.Close()
-	if _, err := conn.Write(text[:len(text)-1000]); err != nil {
-		t.Fatal(err)
-	}
-	r := bufio.NewReader(conn)
-	if a := readAnswer(t, r, "PUT"); a.status != 400 || !strings.Contains(a.body, "RequestTimeout") {
-		t.Errorf("got %d %s", a.status, a.body)
-	}
-	if _, err := r.ReadByte(); err != io.EOF {
-		t.Errorf("connection is kept: %v", err)
-	}
-	if a := g.want(call{target: "/bucket/key"}, 200, ""); a.body != "first" {
-		t.Errorf("read %q", a.body[:10])
-	}
-}
-
-func TestCutBody(t *testing.T) {
-	g := start(t, nil)
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	text := call{method: "PUT", target: "/bucket/key", body: strings.Repeat("x", 1<<20)}.bytes(t, g.s3)
-	conn := g.dial(g.s3).(*net.TCPConn)
-	defer conn.Close()
-	if _, err := conn.Write(text[:len(text)-1000]); err != nil {
-		t.Fatal(err)
-	}
-	if err := conn.CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if a := readAnswer(t, bufio.NewReader(conn), "PUT"); a.status != 400 || !strings.Contains(a.body, "IncompleteBody") {
-		t.Errorf("got %d %s", a.status, a.body)
-	}
-	g.want(call{target: "/bucket/key"}, 404, "NoSuchKey")
-}
-
-// Run lets a request in flight finish, and then ends.
-func TestDrain(t *testing.T) {
-	entered, release := make(chan struct{}), make(chan struct{})
-	g := start(t, func(c *gateway.Config) {
-		c.Objects = failing{c.Objects.(*apitest.Memory), func() error { close(entered); <-release; return nil }}
-	})
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	g.want(call{method: "PUT", target: "/bucket/key", body: "x"}, 200, "")
-	conn := g.dial(g.s3)
-	defer conn.Close()
-	if _, err := conn.Write(call{target: "/bucket/key"}.bytes(t, g.s3)); err != nil {
-		t.Fatal(err)
-	}
-	<-entered
-	g.stop()
-	for { // new connections are refused once the drain has begun
-		c, err := net.Dial("tcp", g.s3)
-		if err != nil {
-			break
-		}
-		c.Close()
-	}
-	if a := g.do(call{target: "/health/ready", id: "-", admin: true}); a.status != 503 || !strings.Contains(a.body, "draining") {
-		t.Errorf("ready while draining: %d %s", a.status, a.body)
-	}
-	close(release)
-	if a := readAnswer(t, bufio.NewReader(conn), "GET"); a.status != 200 || a.body != "x" {
-		t.Errorf("request in flight: %d %s", a.status, a.body)
-	}
-	if recs := g.records(); recs[len(recs)-1]["operation"] != "GetObject" {
-		t.Errorf("last record %v", recs[len(recs)-1])
-	}
-}
-
-// The drain ends in time although a request does not.
-func TestDrainEnds(t *testing.T) {
-	entered := make(chan struct{})
-	g := start(t, func(c *gateway.Config) {
-		c.DrainTimeout = 10 * time.Millisecond
-		c.Objects = blocking{c.Objects.(*apitest.Memory), entered}
-	})
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	conn := g.dial(g.s3)
-	defer conn.Close()
-	if _, err := conn.Write(call{target: "/bucket/key"}.bytes(t, g.s3)); err != nil {
-		t.Fatal(err)
-	}
-	<-entered
-	g.end()
-}
-
-// blocking is a store whose reads wait for their contexts.
-type blocking struct {
-	*apitest.Memory
-	entered chan struct{}
-}
-
-func (b blocking) Open(ctx context.Context, _ *api.ObjectRef) (api.Object, error) {
-	close(b.entered)
-	<-ctx.Done()
-	return nil, ctx.Err()
-}
-
-func TestNewRefuses(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taken.Close()
-	m := apitest.NewMemory()
-	good := gateway.Config{S3Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Buckets: m, Objects: m, Uploads: m,
-		Credentials: keyStore{}, Health: new(health), Admin: new(operator)}
-	tests := []struct {
-		name   string
-		change func(*gateway.Config)
-		want   []string
-	}{
-		{"port taken", func(c *gateway.Config) { c.S3Addr = taken.Addr().String() }, []string{taken.Addr().String(), "taken", "--s3"}},
-		{"admin port taken", func(c *gateway.Config) { c.AdminAddr = taken.Addr().String() }, []string{"taken", "--admin"}},
-		{"no port", func(c *gateway.Config) { c.S3Addr = "localhost" }, []string{"--s3", "port"}},
-		{"plain HTTP for all", func(c *gateway.Config) { c.S3Addr = ":0" }, []string{"--tls-cert", "--insecure-http"}},
-		{"plain management for all", func(c *gateway.Config) { c.AdminAddr = "0.0.0.0:0" }, []string{"--admin", "--insecure-http"}},
-		{"certificate without key", func(c *gateway.Config) { c.TLSCert = "x" }, []string{"--tls-key"}},
-		{"certificate that is not there", func(c *gateway.Config) { c.TLSCert, c.TLSKey = "/nowhere/c", "/nowhere/k" }, []string{"/nowhere/k"}},
-		{"no store, no credentials", func(c *gateway.Config) { *c = gateway.Config{S3Addr: "x", DrainTimeout: -1} }, []string{"store", "credentials", "drain"}},
-		{"nothing to serve", func(c *gateway.Config) { c.S3Addr, c.AdminAddr = "", "" }, []string{"address"}},
-		{"domain with port", func(c *gateway.Config) { c.Domains = []string{"a:80"} }, []string{`"a:80"`}},
-		{"negative limit", func(c *gateway.Config) { c.Limits.RequestsMax = -1 }, []string{"requests"}},
-		{"access log in a file", func(c *gateway.Config) { c.AccessLogDir = "server_test.go" }, []string{"access log"}},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			cfg := good
-			tt.change(&cfg)
-			s, err := gateway.New(cfg)
-			if s != nil || err == nil {
-				t.Fatal("accepted")
-			}
-			for _, part := range tt.want {
-				if !strings.Contains(err.Error(), part) {
-					t.Errorf("error %q lacks %q", err, part)
-				}
-			}
-		})
-	}
-	good.S3Addr, good.InsecureHTTP = ":0", true
-	if s, err := gateway.New(good); err != nil {
-		t.Errorf("insecure said aloud: %v", err)
-	} else {
-		ctx, cancel := context.WithCancel(t.Context())
-		cancel()
-		if err := s.Run(ctx); err != nil {
-			t.Errorf("run with an ended context: %v", err)
-		}
-	}
-}
-
-func TestAccessLog(t *testing.T) {
-	g := start(t, nil)
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	g.want(call{method: "PUT", target: "/bucket/k%22%0A", body: "hello", header: http.Header{"User-Agent": {"test/1"}}}, 200, "")
-	g.want(call{target: "/bucket?X-Amz-Signature=SIGNATURE&X-Amz-Credential=c", id: "-"}, 400, "")
-	g.want(call{target: "/bucket/none", id: guestID}, 403, "AccessDenied")
-	g.want(call{target: "/%FF", id: "-"}, 400, "InvalidURI")
-	recs := g.records()
-	want := []string{
-		"PUT bucket  CreateBucket root 200 0 ",
-		"PUT bucket k\"\n PutObject root 200 5 ",
-		"GET bucket  ListObjects  400 0 AuthorizationQueryParametersError",
-		"GET bucket none GetObject guest 403 0 AccessDenied",
-		"GET   Unrouted  400 0 InvalidURI",
-	}
-	if len(recs) != len(want) {
-		t.Fatalf("%d records: %v", len(recs), recs)
-	}
-	for i, r := range recs {
-		got := fmt.Sprint(r["method"], " ", r["bucket"], " ", r["key"], " ", r["operation"], " ", r["user"], " ", r["status"], " ", r["bytes_received"], " ", r["error_code"])
-		if got != want[i] {
-			t.Errorf("record %d: %s, want %s", i, got, want[i])
-		}
-		if len(r["request_id"].(string)) != 16 || r["duration_ms"].(float64) < 0 || r["remote_addr"] == "" {
-			t.Errorf("record %d: %v", i, r)
-		}
-	}
-	text, _ := os.ReadFile(g.logDir + "/access.log")
-	if both := string(text) + g.log.String(); strings.Contains(both, "SIGNATURE") || strings.Contains(both, testSecret) {
-		t.Error("a log holds a signature or a secret")
-	}
-	if info, _ := os.Stat(g.logDir + "/access.log"); info.Mode().Perm() != 0o600 {
-		t.Errorf("access log has mode %v", info.Mode())
-	}
-}
-
-func TestMetrics(t *testing.T) {
-	g := start(t, nil)
-	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
-	g.want(call{method: "PUT", target: "/bucket/key", body: "hello"}, 200, "")
-	g.want(call{target: "/bucket/none"}, 404, "")
-	a := g.do(call{target: "/metrics", id: "-", admin: true})
-	for _, line := range []string{
-		`shoal_gateway_requests_total{operation="GetObject",status="404"} 1`,
-		`shoal_gateway_requests_total{operation="PutObject",status="200"} 1`,
-		`shoal_gateway_request_seconds_count{operation="PutObject"} 1`,
-		"shoal_gateway_received_bytes_total 5",
-		"shoal_gateway_in_flight_requests 0",
-	} {
-		if !strings.Contains(a.body, line+"\n") {
-			t.Errorf("metrics lack %s", line)
-		}
-	}
-	if a.status != 200 || strings.Contains(a.body, "bucket=") || strings.Contains(a.body, testID) {
-		t.Errorf("status %d, or a name in the metrics", a.status)
-	}
 }

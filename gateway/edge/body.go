@@ -95,26 +95,35 @@ func (r *Reader) Abandon(w http.ResponseWriter, req *http.Request) {
 	if r.ended {
 		return
 	}
-	patience := drainTimeout
-	rest := req.ContentLength - r.read
-	switch {
-	case r.failed, r.waitsForLeave(req):
-		patience = 0 // nothing will come; net/http would still wait for it
-		fallthrough
-	case req.ContentLength < 0, rest > keepBytesMax:
+	if r.failed || r.waitsForLeave(req) || !r.restIsShort(req) {
 		w.Header().Set("Connection", "close")
+	}
+	r.limitRest(req)
+}
+
+// limitRest bounds how long net/http may wait for the rest of the body behind the answer.
+func (r *Reader) limitRest(req *http.Request) {
+	patience := drainTimeout
+	if r.failed || r.waitsForLeave(req) {
+		patience = 0 // nothing will come
 	}
 	r.control.SetReadDeadline(time.Now().Add(patience))
 }
 
-// Drain is called after the answer to an abandoned request was written. A client that
-// is still sending would be cut off by the closing connection before it reads the
-// answer, so some of the rest is read, for a moment.
+// restIsShort says that the connection is worth keeping.
+func (r *Reader) restIsShort(req *http.Request) bool {
+	return req.ContentLength >= 0 && req.ContentLength-r.read <= keepBytesMax
+}
+
+// Drain is called after an answer was written. When the body was not read to its end,
+// a client that is still sending would be cut off by the closing connection before it
+// reads the answer, so some of the rest is read, for a moment.
 func (r *Reader) Drain(req *http.Request) {
-	if r.ended || r.failed || r.waitsForLeave(req) {
+	if r.ended {
 		return
 	}
-	if rest := req.ContentLength - r.read; req.ContentLength >= 0 && rest <= keepBytesMax {
+	r.limitRest(req)
+	if r.failed || r.waitsForLeave(req) || r.restIsShort(req) {
 		return
 	}
 	if r.control.Flush() == nil {
