@@ -63,8 +63,8 @@ e2e-crash: ## KILLS (200) times kill -9 under load, then everything is checked
 e2e-damage: ## FLIPS (500) bit flips and cuts in the files of a stopped store
 	FLIPS=$(FLIPS) go test -count=1 -timeout 50m -v -run 'TestDamage' ./e2e
 
-bench: ## one table of speed, latency, processor time and memory, beside this machine's floors
-	go run ./e2e/bench
+bench: build ## one table of speed, latency, processor time and memory, beside this machine's floors; BENCH='-quick'
+	go run ./e2e/bench $(BENCH)
 
 generate: ## rewrite what is made from the code; the tree must be clean afterwards
 	go generate ./...

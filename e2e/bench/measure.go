@@ -151,14 +151,17 @@ type observation struct {
 	peak                    int64
 }
 
-// observe reads the counters of a server and, when begin is set, begins a new peak of memory.
+// observe reads the counters of a server and, when begin is set, begins a new peak of
+// memory. A sink has no management address, and its memory is not the store's.
 func (b *bench) observe(ctx context.Context, s *server, begin bool) (o observation, err error) {
 	const allocations = "go_memstats_mallocs_total"
-	found, err := counters(ctx, s.admin, allocations)
-	if err != nil {
-		return o, err
+	if s.admin != "" {
+		found, err := counters(ctx, s.admin, allocations)
+		if err != nil {
+			return o, err
+		}
+		o.allocations = found[allocations]
 	}
-	o.allocations = found[allocations]
 	o.at = time.Now()
 	if o.client, err = ownTime(); err != nil {
 		return o, err
@@ -167,7 +170,9 @@ func (b *bench) observe(ctx context.Context, s *server, begin bool) (o observati
 	o.server, _ = processorTime(s.pid())
 	o.machine, _ = machineTime()
 	o.peak, _ = peakBytes(s.pid())
-	b.peak = max(b.peak, o.peak)
+	if s.admin != "" {
+		b.peak = max(b.peak, o.peak)
+	}
 	if begin {
 		_ = resetPeak(s.pid())
 	}

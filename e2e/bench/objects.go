@@ -20,20 +20,15 @@ const (
 	teamConnections = 16
 )
 
-// objects are those of one size in the bucket: where they are, how many were written, and the operations on them.
+// objects are those of one size in the bucket, and the operations on them. Those that are
+// loads have the signature of load.op.
 type objects struct {
 	content  *content
 	unsigned bool
-	size     int64
-	written  atomic.Int64 // objects 0 to written-1 exist; only put loads write
+	size     int64        // of each, in bytes
+	issued   atomic.Int64 // objects given out to be written
+	written  atomic.Int64 // objects 0 to written-1 were written; set when a load has ended
 	deleted  atomic.Int64 // objects 0 to deleted-1 are gone again
-	lists    listing
-}
-
-// listing is where the next page of a listing begins.
-type listing struct {
-	mu    sync.Mutex // guards after
-	after string
 }
 
 // key is the name of the object of that number.
@@ -58,7 +53,8 @@ func (o *objects) payload(p piece) string {
 }
 
 // put writes a new object with one request, or in parts over all connections.
-func (o *objects) put(ctx context.Context, cs []*client, number int64) (int64, error) {
+func (o *objects) put(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	number := o.issued.Add(1) - 1
 	if o.size > partBytes {
 		return o.size, o.putParts(ctx, cs, number)
 	}
@@ -189,39 +185,38 @@ func (o *objects) delete(ctx context.Context, cs []*client, _ int64) (int64, err
 	return 0, err
 }
 
-// page is what a listing answers, as far as it is checked.
-type page struct {
-	KeyCount    int
-	IsTruncated bool
-	Contents    []struct {
-		Key  string
-		Size int64
-	}
-}
-
-// list reads the page of 1,000 keys after the one read last, by this or another client, and checks it.
-func (o *objects) list(ctx context.Context, cs []*client, number int64) (int64, error) {
-	o.lists.mu.Lock()
-	after := o.lists.after
-	o.lists.mu.Unlock()
-	prefix := sizeName(o.size) + "/"
-	query := "list-type=2&max-keys=" + strconv.Itoa(pageKeys) + "&prefix=" + escape(prefix, false)
-	if after != "" {
-		query += "&start-after=" + escape(after, false)
+// list reads a page of 1,000 keys that begins anywhere, and checks each key and its order.
+func (o *objects) list(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	exist := o.written.Load()
+	count := min(exist, pageKeys)
+	first := rand.Int64N(exist - count + 1)
+	query := "list-type=2&max-keys=" + strconv.Itoa(pageKeys) + "&prefix=" + escape(sizeName(o.size)+"/", false)
+	if first > 0 {
+		query += "&start-after=" + escape(o.key(first-1), false)
 	}
 	a, err := cs[0].do(ctx, &request{method: "GET", path: "/" + bucket, query: query}, nil)
 	if err != nil {
 		return 0, err
 	}
-	// The count is cheap to take; a page in eight is read and checked key by key.
-	if n := bytes.Count(a.body, []byte("<Contents>")); n != pageKeys && !bytes.Contains(a.body, []byte("<IsTruncated>false<")) {
-		return 0, fmt.Errorf("a page has %d keys", n)
-	}
-	var p page
-	if number%8 == 0 || after != "" {
-		if err := xml.Unmarshal(a.body, &p); err != nil {
-			return 0, fmt.Errorf("a page: %w", err)
+	return int64(len(a.body)), o.checkPage(a.body, first, count)
+}
+
+// checkPage checks that a page lists count objects from first on, and no other.
+func (o *objects) checkPage(body []byte, first, count int64) error {
+	opening, closing := []byte("<Key>"), []byte("</Key>")
+	for i := range count {
+		_, rest, ok := bytes.Cut(body, opening)
+		key, rest, closed := bytes.Cut(rest, closing)
+		if !ok || !closed {
+			return fmt.Errorf("a page lists %d of %d keys", i, count)
 		}
+		if want := o.key(first + i); string(key) != want {
+			return fmt.Errorf("a page lists %q where %q belongs", key, want)
+		}
+		body = rest
 	}
-	return int64(len(a.body)), o.checkPage(after, &p)
+	if bytes.Contains(body, opening) {
+		return fmt.Errorf("a page lists more than %d keys", count)
+	}
+	return nil
 }
