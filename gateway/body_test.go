@@ -150,3 +150,45 @@ func TestCutBody(t *testing.T) {
 	}
 	g.want(call{target: "/bucket/key"}, 404, "NoSuchKey")
 }
+
+// A streamed body that is wrong in any way leaves the object as it was.
+func TestTrailers(t *testing.T) {
+	g := start(t, nil)
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	g.want(call{method: "PUT", target: "/bucket/key", body: "first"}, 200, "")
+	put := func(body, length string) call {
+		return call{method: "PUT", target: "/bucket/key", body: body, payload: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", header: http.Header{
+			"X-Amz-Trailer": {"x-amz-checksum-crc32"}, "X-Amz-Decoded-Content-Length": {length}, "Content-Encoding": {"aws-chunked"},
+		}}
+	}
+	const good = "5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+	tests := []struct {
+		name string
+		call
+		code string
+	}{
+		{"byte flipped", put(strings.Replace(good, "hello", "hallo", 1), "5"), "BadDigest"},
+		{"checksum of another body", put(strings.Replace(good, "NhCm", "AAAA", 1), "5"), "BadDigest"},
+		{"no trailer", put("5\r\nhello\r\n0\r\n\r\n", "5"), "MalformedTrailerError"},
+		{"longer than declared", put(good, "4"), "IncompleteBody"},
+		{"shorter than declared", put(good, "6"), "IncompleteBody"},
+		{"no last chunk", put("5\r\nhello\r\n", "5"), "IncompleteBody"},
+		{"wrong secret", func() call { c := put(good, "5"); c.secret = "x"; return c }(), "SignatureDoesNotMatch"},
+		{"no signature", func() call { c := put(good, "5"); c.id = "-"; return c }(), "AccessDenied"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if a := g.do(tt.call); a.status/100 != 4 || !strings.Contains(a.body, "<Code>"+tt.code+"</Code>") {
+				t.Errorf("got %d %s", a.status, a.body)
+			}
+			if a := g.want(call{target: "/bucket/key"}, 200, ""); a.body != "first" {
+				t.Errorf("object holds %q", a.body)
+			}
+		})
+	}
+	g.want(put(good, "5"), 200, "")
+	a := g.want(call{target: "/bucket/key", header: http.Header{"X-Amz-Checksum-Mode": {"ENABLED"}}}, 200, "")
+	if a.body != "hello" || a.header.Get("X-Amz-Checksum-Crc32") != "NhCmhg==" || a.header.Get("Content-Encoding") != "" {
+		t.Errorf("object holds %q with %v", a.body, a.header)
+	}
+}

@@ -5,6 +5,10 @@
 // operation, signature, principal, operation, access record. Deny is the default: an
 // operation runs only for a principal that was proven and is allowed.
 //
+// What is no HTTP request at all (a broken request line, a percent escape that is none
+// in the path, a head beyond its bound) is answered by net/http, with 400 or 431, before
+// there is a request that could be recorded.
+//
 // Nothing here decides what an operation means (gateway/s3op), whether a signature is
 // right (gateway/sigv4) or what an error is called (gateway/s3err).
 package gateway

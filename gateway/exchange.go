@@ -110,7 +110,7 @@ func (x *exchange) logFailure(err error) {
 	default:
 		level = slog.LevelError
 	}
-	x.logger.LogAttrs(context.WithoutCancel(x.r.Context()), level, "request failed",
+	x.logger.LogAttrs(x.r.Context(), level, "request failed",
 		slog.String("request_id", x.id), slog.String("operation", x.op),
 		slog.String("code", string(x.failure.Code)), slog.Any("err", err))
 }
