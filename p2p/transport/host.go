@@ -19,7 +19,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"strconv"
 	"sync"
 	"time"
 
@@ -30,85 +29,11 @@ import (
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
-	manet "github.com/multiformats/go-multiaddr/net"
-	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/semaphore"
 
 	"shoal/p2p"
 	"shoal/p2p/member"
 )
-
-// Resolver finds the present addresses of a peer that could not be reached at the known ones.
-type Resolver interface {
-	FindPeer(ctx context.Context, id p2p.NodeID) ([]string, error)
-}
-
-// Config is what a Host is made of.
-type Config struct {
-	Identity   *Identity     // required
-	Trust      *member.Trust // required
-	Credential []byte        // required; SetCredential renews it
-
-	// Listen is the host:port of the control plane. Port 0 lets the system choose all three.
-	Listen string
-	// Bulk and Join are those of the other planes. Empty means the port after Listen's and the one
-	// after that, or any free one if that is taken.
-	Bulk string
-	Join string
-
-	// Announce lists multiaddrs to be told to peers instead of the ones listened on.
-	Announce []string
-
-	// Admit decides who may join. Nil: there is no join listener.
-	Admit AdmitFunc
-	// Resolver is asked when a peer cannot be dialled. May be nil, and may be set by SetResolver.
-	Resolver Resolver
-	// Epochs are told to each peer in the hello. May be nil.
-	Epochs func() p2p.Epochs
-	// OnHello is told what each peer said. It must not block. May be nil.
-	OnHello func(from p2p.Peer, epochs p2p.Epochs, addrs []string)
-
-	// Release is the software release, for the peers' logs; at most 64 bytes.
-	Release string
-	// ReceiveMax bounds the bytes of large requests held at once; default 256 MiB, at least 16 MiB.
-	ReceiveMax int64
-
-	Log        *slog.Logger          // default: discards
-	Registerer prometheus.Registerer // default: no metrics
-}
-
-const receiveMaxDefault = 256 << 20
-
-// Validate reports every problem at once.
-func (c *Config) Validate() error {
-	var errs []error
-	if c.Identity == nil {
-		errs = append(errs, errors.New("no identity"))
-	}
-	if c.Trust == nil {
-		errs = append(errs, errors.New("no trust"))
-	}
-	for _, a := range []string{c.Listen, c.Bulk, c.Join} {
-		if _, _, err := splitAddr(a); a != "" && err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if c.Listen == "" {
-		errs = append(errs, errors.New("no address to listen on"))
-	}
-	for _, a := range c.Announce {
-		if _, err := ma.NewMultiaddr(a); err != nil {
-			errs = append(errs, fmt.Errorf("announce %q: %w", a, err))
-		}
-	}
-	if c.ReceiveMax != 0 && c.ReceiveMax < 2*p2p.PayloadSizeMax {
-		errs = append(errs, fmt.Errorf("receive bound of %d bytes is below %d", c.ReceiveMax, 2*p2p.PayloadSizeMax))
-	}
-	if len(c.Release) > 64 {
-		errs = append(errs, errors.New("release name is longer than 64 bytes"))
-	}
-	return errors.Join(errs...)
-}
 
 type handler struct {
 	allow  p2p.Role
@@ -358,47 +283,6 @@ func (h *Host) revoked(id p2p.NodeID) {
 	h.log.Info("peer revoked", "node_id", id)
 }
 
-// Listen binds the ports. It is called by Run unless it was before.
-func (h *Host) Listen() error {
-	if h.started {
-		return nil
-	}
-	h.started = true
-	if err := h.listen(); err != nil {
-		h.Close()
-		return err
-	}
-	return nil
-}
-
-func (h *Host) listen() error {
-	host, port, _ := splitAddr(h.cfg.Listen)
-	addr, err := listenMultiaddr(host, port)
-	if err != nil {
-		return fmt.Errorf("listen for peers on %s: %w", h.cfg.Listen, err)
-	}
-	if err := h.sw.Listen(addr); err != nil {
-		return fmt.Errorf("listen for peers on %s: %w", h.cfg.Listen, err)
-	}
-	h.bh.Start()
-	if port == 0 {
-		port = listenPort(h.sw.ListenAddresses())
-	}
-	if h.bulkLn, err = listenNear(h.cfg.Bulk, host, port+1); err != nil {
-		return fmt.Errorf("listen for bulk transfers: %w", err)
-	}
-	h.bulkPort = h.bulkLn.Addr().(*net.TCPAddr).Port
-	h.tasks.start(h.acceptBulk)
-	if h.cfg.Admit != nil {
-		if h.joinLn, err = listenNear(h.cfg.Join, host, port+2); err != nil {
-			return fmt.Errorf("listen for joins: %w", err)
-		}
-		h.tasks.start(h.acceptJoins)
-	}
-	h.tasks.start(h.sweep)
-	return nil
-}
-
 // Run serves until ctx ends, then closes. It returns after the last goroutine has ended.
 func (h *Host) Run(ctx context.Context) error {
 	if err := h.Listen(); err != nil {
@@ -467,51 +351,4 @@ func (h *Host) expire() {
 			l.bulk.closeAll()
 		}
 	}
-}
-
-func splitAddr(s string) (host string, port int, err error) {
-	host, text, err := net.SplitHostPort(s)
-	if err != nil {
-		return "", 0, fmt.Errorf("address %q: %w", s, err)
-	}
-	port, err = strconv.Atoi(text)
-	if err != nil || port < 0 || port > 65535 {
-		return "", 0, fmt.Errorf("address %q: port must be a number up to 65535", s)
-	}
-	return host, port, nil
-}
-
-// listenMultiaddr resolves a host name, or takes every IPv4 address for an empty one.
-func listenMultiaddr(host string, port int) (ma.Multiaddr, error) {
-	if host == "" {
-		host = "0.0.0.0"
-	}
-	tcp, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(host, strconv.Itoa(port)))
-	if err != nil {
-		return nil, err
-	}
-	return manet.FromNetAddr(tcp)
-}
-
-func listenPort(addrs []ma.Multiaddr) int {
-	for _, a := range addrs {
-		if text, err := a.ValueForProtocol(ma.P_TCP); err == nil {
-			port, _ := strconv.Atoi(text)
-			return port
-		}
-	}
-	return 0
-}
-
-// listenNear binds the address asked for, or else port on host, or else any port on host.
-func listenNear(asked, host string, port int) (net.Listener, error) {
-	if asked != "" {
-		return net.Listen("tcp", asked)
-	}
-	if port <= 65535 {
-		if ln, err := net.Listen("tcp", net.JoinHostPort(host, strconv.Itoa(port))); err == nil {
-			return ln, nil
-		}
-	}
-	return net.Listen("tcp", net.JoinHostPort(host, "0"))
 }

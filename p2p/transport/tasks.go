@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"time"
 )
 
 var errClosing = errors.New("transport is closing")
@@ -18,10 +19,18 @@ type tasks struct {
 	wg      sync.WaitGroup
 }
 
+// ownLife is the root of a host's contexts. A host lives from New to Close, across the calls of
+// Listen and Run, so no caller's context bounds it.
+type ownLife struct{}
+
+func (ownLife) Deadline() (time.Time, bool) { return time.Time{}, false }
+func (ownLife) Done() <-chan struct{}       { return nil }
+func (ownLife) Err() error                  { return nil }
+func (ownLife) Value(any) any               { return nil }
+
 func newTasks() *tasks {
 	t := &tasks{}
-	// The host's own life is not bounded by one request; Close ends it.
-	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.ctx, t.cancel = context.WithCancel(ownLife{})
 	return t
 }
 
