@@ -1,10 +1,17 @@
 package s3op_test
 
 import (
+	"errors"
+	"io"
+	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"shoal/chunker/checksum"
+	"shoal/gateway/s3err"
+	"shoal/gateway/s3op"
+	"shoal/node/api"
 )
 
 func object(s *server) {
@@ -174,4 +181,47 @@ func TestMetadata(t *testing.T) {
 		{name: "system too much", line: "PUT /bkt/k", head: H{"Cache-Control": strings.Repeat("x", 9<<10)}, body: "x", status: 400, code: "RequestHeaderSectionTooLarge"},
 		{name: "on a read", line: "GET /bkt/k", head: H{"x-amz-meta-a": "x"}, status: 501, code: "NotImplemented"},
 	})
+}
+
+// "You must provide the Content-Length HTTP header" (API/ErrorResponses.html).
+func TestPutWithoutLength(t *testing.T) {
+	s := newServer(t)
+	bkt(s)
+	for line, want := range map[string]string{
+		"PUT /bkt/k HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n":                      "HTTP/1.1 411 ",
+		"PUT /bkt/k HTTP/1.1\r\nHost: h\r\nConnection: close\r\nContent-Length: 0\r\n\r\n": "HTTP/1.1 200 ",
+	} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(conn, line); err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(conn)
+		if err != nil || !strings.HasPrefix(string(text), want) {
+			t.Errorf("%q gave %q, %v", line, text, err)
+		}
+		conn.Close()
+	}
+}
+
+// "The largest object that can be uploaded in a single PUT is 5 GB" (userguide/qfacts.html).
+func TestPutTooLarge(t *testing.T) {
+	s := newServer(t)
+	bkt(s)
+	id := s.upload(nil)
+	for _, query := range []string{"", "partNumber=1&uploadId=" + id} {
+		r := httptest.NewRequest("PUT", "/bkt/mp?"+query, strings.NewReader("x"))
+		q, err := s3op.ParseQuery(query)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req := &s3op.Request{HTTP: r, Bucket: "bkt", Key: "mp", Query: q, Principal: "root", Now: start,
+			Body: &body{Reader: r.Body, size: api.MaxPutSize + 1}}
+		err = s3op.Match("PUT", "bkt", "mp", q, r.Header).Serve(t.Context(), s.service, req, httptest.NewRecorder())
+		if !errors.Is(err, s3err.New(s3err.EntityTooLarge)) {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
 }

@@ -141,10 +141,11 @@ func (empty) Read([]byte) (int, error) { return 0, io.EOF }
 // content gives the body to store and its size. A request that does not say how long
 // its body is gets MissingContentLength.
 func (c *call) content() (io.Reader, int64, error) {
+	r := c.HTTP
+	if r.ProtoMajor < 2 && r.ContentLength <= 0 && len(r.TransferEncoding) == 0 && r.Header.Get("Content-Length") == "" {
+		return nil, 0, s3err.New(s3err.MissingContentLength)
+	}
 	if c.Body == nil {
-		if c.HTTP.ProtoMajor < 2 && c.HTTP.Header.Get("Content-Length") == "" && c.HTTP.ContentLength <= 0 {
-			return nil, 0, s3err.New(s3err.MissingContentLength)
-		}
 		return empty{}, 0, nil
 	}
 	size := c.Body.Size()

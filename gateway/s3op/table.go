@@ -24,7 +24,7 @@ var table = [...]Operation{
 		Query: []string{"uploadId"}, takes: sumHeaders + " x-amz-checksum-type x-amz-mp-object-size", serve: completeMultipartUpload},
 	{Name: "CopyObject", Method: "PUT", Scope: ObjectScope,
 		Headers: []string{"X-Amz-Copy-Source"}, takes: writeHeaders + copyHeaders + " x-amz-metadata-directive x-amz-tagging-directive x-amz-checksum-algorithm",
-		Note:  "A copy keeps the ETag of its source, also of one that was uploaded in parts: no bytes are read. Settings as for PutObject.",
+		Note:  "A copy keeps the ETag of its source, also of one that was uploaded in parts, unless its bytes are read for a new checksum. Settings as for PutObject.",
 		serve: copyObject},
 	{Name: "CreateBucket", Method: "PUT", Scope: BucketScope,
 		takes: "x-amz-acl x-amz-object-ownership x-amz-bucket-object-lock-enabled",
