@@ -70,7 +70,11 @@ func survivesDamage(d *simdisk.Disk, m *model) error {
 		return fmt.Errorf("open: %w", err)
 	}
 	defer s.stop()
-	if err := m.checkDamaged(ctx, s); err != nil {
+	err = m.checkDamaged(ctx, s)
+	if errors.Is(err, shardstore.ErrRebuilding) {
+		err = errors.Join(s.Mend(ctx), m.checkDamaged(ctx, s))
+	}
+	if err != nil {
 		return err
 	}
 	bad := map[shardstore.ID]bool{}

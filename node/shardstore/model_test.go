@@ -58,10 +58,14 @@ func start(cfg shardstore.Config) (*running, error) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{s, cancel, make(chan error, 1)}
-	go func() { r.ended <- s.Run(ctx) }()
+	go func() {
+		r.ended <- s.Run(ctx)
+		close(r.ended)
+	}()
 	return r, nil
 }
 
+// stop ends the store. It may be called again.
 func (r *running) stop() error {
 	r.cancel()
 	return errors.Join(<-r.ended, r.Close())

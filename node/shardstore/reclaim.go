@@ -34,7 +34,8 @@ const (
 
 // reclaimProgress is what the reclaimer tells of itself.
 type reclaimProgress struct {
-	pass sync.Mutex // held during a pass
+	pass      sync.Mutex // held during a pass; guards compacted
+	compacted uint64     // bytes that the index took after it was last compacted
 
 	mu     sync.Mutex // guards what follows
 	busy   bool
@@ -100,7 +101,7 @@ func (s *Store) reclaim(ctx context.Context, thorough bool) (err error) {
 	if err := s.rollIdle(ctx, thorough); err != nil {
 		return err
 	}
-	if err := s.punchDead(ctx); err != nil {
+	if err := s.punchDead(ctx, 0); err != nil {
 		return err
 	}
 	for _, num := range s.sealed() {
@@ -109,6 +110,27 @@ func (s *Store) reclaim(ctx context.Context, thorough bool) (err error) {
 		}
 	}
 	s.measure()
+	if thorough {
+		return s.compactIndex(ctx)
+	}
+	return nil
+}
+
+// compactIndex has the index give back what it took for shards that are gone, when that is much.
+func (s *Store) compactIndex(ctx context.Context) error {
+	x, done, err := s.index()
+	if err != nil {
+		return err
+	}
+	defer done()
+	used := x.db.Metrics().DiskSpaceUsage()
+	if used < 16<<20+1024*s.Usage().Shards || used < 2*s.progress.compacted {
+		return nil
+	}
+	if err := x.db.Compact(ctx, []byte{0}, []byte{0xff}, false); err != nil {
+		return errors.Join(ctx.Err(), s.indexError(x.distrusted(err)))
+	}
+	s.progress.compacted = x.db.Metrics().DiskSpaceUsage()
 	return nil
 }
 
@@ -213,8 +235,9 @@ func (s *Store) extents(start, upper []byte, limit int) ([]extent, error) {
 	return list, s.indexError(err)
 }
 
-// punchDead gives back the blocks of all dead records, except in segments that will be unlinked.
-func (s *Store) punchDead(ctx context.Context) error {
+// punchDead gives back the blocks of all dead records, except in segments that will be unlinked as a
+// whole; in those before until as well.
+func (s *Store) punchDead(ctx context.Context, until uint32) error {
 	for start := []byte{keyPunch}; ; {
 		list, err := s.extents(start, []byte{keyPunch + 1}, punchBatch)
 		if err != nil || len(list) == 0 {
@@ -227,7 +250,7 @@ func (s *Store) punchDead(ctx context.Context) error {
 			if n < 0 {
 				n = len(list)
 			}
-			if g := s.segStats(num); g.shards > 0 || num >= s.activeNum.Load() {
+			if num < until || num >= s.activeNum.Load() || s.segStats(num).shards > 0 {
 				if err := s.punch(ctx, num, list[:n], keyPunch); err != nil {
 					return err
 				}
@@ -371,7 +394,7 @@ func (s *Store) makeNeedless(ctx context.Context, num uint32) error {
 			return err
 		}
 	}
-	if err := s.punchDead(ctx); err != nil {
+	if err := s.punchDead(ctx, num); err != nil {
 		return err
 	}
 	left, err := s.extents([]byte{keyPunch}, segKey(keyPunch, num), 1)

@@ -16,6 +16,8 @@ type replay struct {
 	sc   *segmentScan
 	from uint32 // first page that is not indexed
 	end  uint32 // page after the last block that counts
+	// holes is how many pages before end have been given back.
+	holes uint32
 	// synced is the number of the last block known to have been durable before the crash. Records
 	// after it may be torn, so their payloads are verified.
 	synced uint64
@@ -77,7 +79,7 @@ func (r *replay) findSynced() error {
 	for r.sc.page = r.from; ; {
 		blk, err := r.sc.next()
 		if err == io.EOF {
-			r.sc.bad = 0
+			r.sc.bad, r.sc.empty = 0, 0
 			return nil
 		}
 		if err != nil {
@@ -117,7 +119,7 @@ func (r *replay) add(blk *block) error {
 		r.torn = append(r.torn, blk)
 		return nil
 	}
-	r.end = blk.pos.page + blk.pages()
+	r.end, r.holes = blk.pos.page+blk.pages(), r.sc.empty
 	r.s.recovery.Blocks++
 	if err := r.t.apply(blk); err != nil {
 		return err
@@ -176,9 +178,10 @@ func (r *replay) settle() error {
 	_, known := r.s.stats[num]
 	t := r.s.idx.begin(r.s.stats)
 	defer t.forget()
-	change := !known
+	change := !known || r.holes > 0
 	g := t.seg(num)
 	g.pages = max(g.pages, r.end, 1)
+	g.punched += r.holes
 	t.stats[num] = g
 	for _, blk := range r.torn {
 		if n := blk.pages(); blk.pos.page+n <= r.end {

@@ -19,6 +19,7 @@ type segmentScan struct {
 	page   uint32 // where to look next
 	end    uint32 // pages in the file, the last one maybe short
 	bad    uint32 // pages that were neither a valid block nor empty
+	empty  uint32 // pages that were empty
 	buf    []byte
 }
 
@@ -57,7 +58,9 @@ func (sc *segmentScan) next() (*block, error) {
 		if err != nil {
 			next = int64(sc.page+1) * pageSize
 		}
-		sc.page = max(sc.page+1, uint32(next/pageSize))
+		to := max(sc.page+1, uint32(next/pageSize))
+		sc.empty += to - sc.page
+		sc.page = to
 	}
 	return nil, io.EOF
 }

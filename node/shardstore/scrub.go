@@ -147,6 +147,8 @@ func (s *Store) scrubBlock(ctx context.Context, e extent, res *ScrubResult) erro
 	if s.controlIntact(e) {
 		return nil
 	}
+	s.progress.pass.Lock()
+	defer s.progress.pass.Unlock()
 	s.met.corrupt.Inc()
 	s.log.Warn("control record is damaged, writing what it said again", "segment", e.pos.seg, "page", e.pos.page)
 	if err := s.do(ctx, &op{kind: rollOp, from: position{seg: e.pos.seg}}); err != nil {

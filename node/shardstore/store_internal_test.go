@@ -1,91 +1,136 @@
 package shardstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"testing"
-	"time"
 
 	"shoal/chunker"
 )
 
-func testShard(r *rand.Rand, n int, owner byte) *Shard {
+func openTest(t *testing.T) *Store {
+	t.Helper()
+	cfg := Config{Dir: t.TempDir() + "/drive", Cluster: [16]byte{1}, Drive: [16]byte{2}, IndexMemTableBytes: 256 << 10}
+	if err := Format(OS(), cfg.Dir, cfg.Cluster, cfg.Drive); err != nil {
+		t.Fatal(err)
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func internalShard(r *rand.Rand, n int) *Shard {
 	p := alignedBytes(n)
 	for i := range p {
 		p[i] = byte(r.Uint32())
 	}
-	out, h := chunker.HashShardOutboard(p, nil)
-	return &Shard{ID: ID{chunker.ChunkIDOf([]chunker.ShardHash{h}), 0}, K: 1, ChunkLen: uint32(n), Hashes: []chunker.ShardHash{h},
-		Owner: Owner{Group: 1, Version: [16]byte{owner}}, Payload: p, Verified: true, Outboard: out}
+	h := chunker.HashShard(p)
+	hashes := []chunker.ShardHash{h}
+	return &Shard{ID: ID{Chunk: chunker.ChunkIDOf(hashes)}, K: 1, ChunkLen: uint32(n), Hashes: hashes, Owner: Owner{Group: 1}, Payload: p}
 }
 
-func TestPutReadDropReopen(t *testing.T) {
-	dir := t.TempDir() + "/d"
-	cfg := Config{Dir: dir, Cluster: [16]byte{1}, Drive: [16]byte{2}}
-	if err := Format(OS(), dir, cfg.Cluster, cfg.Drive); err != nil {
+func newOp(kind opKind, sh *Shard) *op {
+	o := &op{kind: kind, id: sh.ID, owner: sh.Owner, done: make(chan struct{}, 1)}
+	if kind == putOp {
+		outboard, _ := chunker.HashShardOutboard(sh.Payload, nil)
+		o.head = &shardHead{
+			id: sh.ID, k: sh.K, m: sh.M, chunkLen: sh.ChunkLen, hashes: sh.Hashes,
+			owners: []Owner{sh.Owner}, outboard: outboard,
+		}
+		o.payload, o.length = sh.Payload, len(sh.Payload)
+	}
+	return o
+}
+
+// TestBatchKeepsOrder: in a batch the control record comes last, so a record must not share a batch
+// with an operation on its shard that came before it.
+func TestBatchKeepsOrder(t *testing.T) {
+	s := openTest(t)
+	sh := internalShard(rand.New(rand.NewPCG(1, 1)), pageSize)
+	run := func(wantDone int, ops ...*op) {
+		t.Helper()
+		if done, err := s.tryBatch(ops); done != wantDone || err != nil {
+			t.Fatalf("%d of %d operations done (%v), want %d", done, len(ops), err, wantDone)
+		}
+	}
+	run(3, newOp(putOp, sh), newOp(addOp, sh), newOp(dropOp, sh))
+	if _, err := s.Stat(sh.ID); !errors.Is(err, ErrNotFound) {
+		t.Fatalf("put, then dropped: %v", err)
+	}
+	run(1, newOp(putOp, sh))
+	run(1, newOp(dropOp, sh), newOp(putOp, sh))
+	if len(s.carry) != 0 {
+		t.Fatal("tryBatch carries nothing; its caller does")
+	}
+	run(1, newOp(putOp, sh))
+	if info, err := s.Stat(sh.ID); err != nil || len(info.Owners) != 1 {
+		t.Fatalf("stat: %+v, %v", info, err)
+	}
+}
+
+// TestReadAtAllocatesNothing keeps the path of a hot GET free of garbage.
+func TestReadAtAllocatesNothing(t *testing.T) {
+	s := openTest(t)
+	sh := internalShard(rand.New(rand.NewPCG(1, 1)), pageSize)
+	if _, err := s.tryBatch([]*op{newOp(putOp, sh)}); err != nil {
 		t.Fatal(err)
 	}
-	r := rand.New(rand.NewPCG(1, 2))
-	var shards []*Shard
-	for round := 0; round < 3; round++ {
-		t0 := time.Now()
-		s, err := Open(cfg)
-		if err != nil {
+	p := make([]byte, pageSize)
+	read := func() {
+		if _, err := s.ReadAt(context.Background(), sh.ID, p, 0); err != nil {
 			t.Fatal(err)
 		}
-		t.Log("open", time.Since(t0), s.Recovery(), s.Usage())
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error)
-		go func() { done <- s.Run(ctx) }()
-		for i := 0; i < 20; i++ {
-			sh := testShard(r, 1+r.IntN(300000), 1)
-			if err := s.Put(ctx, sh); err != nil {
-				t.Fatal(err)
-			}
-			shards = append(shards, sh)
-		}
-		for _, sh := range shards {
-			p := make([]byte, len(sh.Payload)+1)
-			for _, rd := range []func(context.Context, ID, []byte, int64) (int, error){s.ReadAt, s.ReadVerified} {
-				n, err := rd(ctx, sh.ID, p, 0)
-				if err != io.EOF || !bytes.Equal(p[:n], sh.Payload) {
-					t.Fatal(n, err)
-				}
-			}
-		}
-		if round == 2 {
-			for _, sh := range shards {
-				if n, err := s.DropOwner(ctx, sh.ID, sh.Owner); n != 0 || err != nil {
-					t.Fatal(n, err)
-				}
-				if _, err := s.Stat(sh.ID); !errors.Is(err, ErrNotFound) {
-					t.Fatal(err)
-				}
-			}
-			t.Log(s.Usage())
-			for i := 0; i < 2; i++ {
-				if err := s.Reclaim(ctx); err != nil {
-					t.Fatal(err)
-				}
-				t.Log(s.Usage())
-			}
-		}
-		cancel()
-		if err := <-done; err != nil {
+	}
+	read()
+	if n := testing.AllocsPerRun(100, read); n > 0 {
+		t.Fatalf("ReadAt of a shard read before allocates %v times", n)
+	}
+}
+
+// TestCheckpointPrunesBatchKeys runs past a checkpoint and expects the index to open, with the batch
+// keys before it gone.
+func TestCheckpointPrunesBatchKeys(t *testing.T) {
+	s := openTest(t)
+	touch := &op{kind: callOp, done: make(chan struct{}, 1), change: func(*index, *txn) error { return nil }}
+	for range checkpointEvery {
+		if _, err := s.tryBatch([]*op{touch}); err != nil {
 			t.Fatal(err)
 		}
-		if round == 0 {
-			s.Close()
-			if rec, err := RebuildIndex(cfg); err != nil {
-				t.Fatal(err)
-			} else {
-				t.Log(rec)
-			}
-		} else if err := s.Close(); err != nil {
+	}
+	if !s.idx.pending {
+		t.Fatal("no checkpoint was begun")
+	}
+	n := <-s.idx.flushed // as the next batch would, but not before the flush is over
+	s.idx.flushed <- n
+	for range 3 {
+		if _, err := s.tryBatch([]*op{touch}); err != nil {
 			t.Fatal(err)
 		}
+	}
+	keys := 0
+	count := func(_, _ []byte) error { keys++; return nil }
+	if err := s.idx.each([]byte{keyBatch}, []byte{keyBatch + 1}, count); err != nil {
+		t.Fatal(err)
+	}
+	if keys != 3 {
+		t.Fatalf("%d batch keys are left, want 3", keys)
+	}
+	if err := s.idx.check(); err != nil {
+		t.Fatal(err)
+	}
+	// A batch that is gone from the middle must not pass.
+	if err := s.idx.db.Delete(batchKey(n+2), nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.idx.check(); !errors.Is(err, errIndexDamaged) {
+		t.Fatalf("an index without its batch %d: %v", n+2, err)
 	}
 }
