@@ -1,8 +1,15 @@
-// Package bench measures the program: rate, latency, processor time and memory for objects
-// of several sizes and numbers of clients, beside what the machine could do at most in the
-// same run.
+// Command bench measures shoal on this machine and prints one table.
 //
-// make bench runs it at length and prints one table. As a plain test it runs each workload
-// for a moment, so that it stays in order. Nothing is asserted about speed: on a shared
-// machine only ratios within one run mean something.
-package bench
+// It starts the real program on a fresh data directory on loopback, loads it with clients
+// of its own, and sets beside the results what the machine can do at all (the floors),
+// measured in the same run. Figures of a busy machine mean little by themselves: the
+// ratio to a floor and processor seconds hold, and each row says how much of the machine
+// others took meanwhile.
+//
+// The load generator is small on purpose, for client and server share the processors: it
+// knows all digests before the clock starts, sends bodies out of one pool without a copy,
+// and compares what it reads with that pool. Every byte read is checked.
+//
+// It loads loopback addresses only, ends every process that it started, and exits with 1
+// when an operation failed. A target that is missed is not a failure; it is in the table.
+package main
