@@ -77,7 +77,8 @@ type Config struct {
 	SnapshotTimeout time.Duration
 
 	// AcceptLoss opens a store whose log lost its tail, under a new identity. Only groups whose one voter is here run
-	// again; a replica of any other group stays out of service, because it may have forgotten a vote.
+	// again; a replica of any other group stays out of service, because it may have forgotten a vote. It is for a store that never had other
+	// members than this node: what was lost may have said who they are.
 	AcceptLoss bool
 
 	// Rand is the source of identities and jitter, crypto/rand by default.

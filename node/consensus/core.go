@@ -77,7 +77,7 @@ func (c *core) load() error {
 			c.tombstones[r.group] = r.replica
 			continue
 		}
-		if r.broken == nil && c.store.lost != nil && !r.conf.alone(r.replica.ID) {
+		if r.broken == nil && c.store.lost != nil && !r.knownAlone() {
 			// It may have forgotten a vote or an entry that it acknowledged.
 			r.broken = c.store.lost
 		}

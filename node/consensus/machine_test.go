@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"sync/atomic"
 
 	"github.com/cockroachdb/pebble/v2"
 )
@@ -73,3 +74,5 @@ func readRegister(r pebble.Reader, g GroupID, key byte) (string, error) {
 	v, _, err := getCopy(r, machineKey(g, machineReg, key))
 	return string(v), err
 }
+
+type atomicFlag = atomic.Bool

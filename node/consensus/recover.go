@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 // recovered is what the database holds of one group when it is opened.
@@ -20,6 +21,8 @@ type recovered struct {
 	bytes       uint64
 	applied     logPos
 	conf        *configuration
+	// changed is the index of the last membership change in the log.
+	changed uint64
 	// resetLog says that the log does not reach the state and must be replaced by the state's position.
 	resetLog bool
 	// broken is why the replica cannot run.
@@ -75,6 +78,9 @@ func (r *recovered) take(kind byte, index uint64, v []byte) (err error) {
 		term := binary.LittleEndian.Uint64(v[2:])
 		if term < r.lastTerm {
 			return fmt.Errorf("%w: entry %d has term %d after %d", ErrLogLost, index, term, r.lastTerm)
+		}
+		if raftpb.EntryType(v[1]) != raftpb.EntryNormal {
+			r.changed = index
 		}
 		r.last, r.lastTerm = index, term
 		r.count++
@@ -143,6 +149,11 @@ func (r *recovered) reconcile(db *pebble.DB) error {
 		return fmt.Errorf("%w: entries are committed up to %d, the log ends at %d", ErrLogLost, r.hs.Commit, r.last)
 	}
 	return nil
+}
+
+// knownAlone says that the replica is the only voter and that nothing in the log says otherwise.
+func (r *recovered) knownAlone() bool {
+	return r.conf.alone(r.replica.ID) && r.changed <= r.applied.Index
 }
 
 // writeReset writes the log as empty, at the position of the state.
