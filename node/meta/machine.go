@@ -32,11 +32,12 @@ type Config struct {
 	ResultsMax uint64
 }
 
-// Machine is the state machine of every group of a node. It holds no state of its own, so a
-// snapshot may replace a group's state at any time between calls.
+// Machine is the state machine of every group of a node. It serves one database. A snapshot may
+// replace a group's state between calls of Apply, if Restored is called.
 type Machine struct {
-	cfg Config
-	txs sync.Pool
+	cfg    Config
+	txs    sync.Pool
+	recent recentIDs
 }
 
 // New makes a machine.
@@ -87,7 +88,8 @@ type tx struct {
 	b       *pebble.Batch
 	h       header
 	buckets []*bucketState
-	pushed  int // queue items added by the current command
+	pushed  int        // queue items added by the current command
+	recent  *recentSet // see mayRepeat
 
 	wbuf     []byte // encoded values
 	wkey     []byte // a key that must outlive the next read
@@ -98,7 +100,7 @@ type tx struct {
 }
 
 func (t *tx) begin(b *pebble.Batch, g consensus.GroupID) error {
-	t.b, t.r, t.g = b, b, g
+	t.b, t.r, t.g, t.recent = b, b, g, nil
 	t.buckets = t.buckets[:0]
 	return t.header(&t.h)
 }
@@ -149,9 +151,15 @@ func (t *tx) once(c *Command) (*Result, error) {
 	if len(c.RequestId) == 0 {
 		return t.run(c)
 	}
-	first := new(Result)
-	if ok, err := t.getMessage(t.resultKey(c.RequestId), first); err != nil || ok {
-		return first, err
+	repeat, err := t.mayRepeat(c.RequestId)
+	if err != nil {
+		return nil, err
+	}
+	if repeat {
+		first := new(Result)
+		if ok, err := t.getMessage(t.resultKey(c.RequestId), first); err != nil || ok {
+			return first, err
+		}
 	}
 	r, err := t.run(c)
 	if err != nil {

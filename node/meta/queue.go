@@ -54,6 +54,7 @@ func (t *tx) remember(id []byte, r *Result) error {
 	if err := t.setMessage(t.resultKey(id), r); err != nil {
 		return err
 	}
+	t.recent.add(id)
 	_, err := t.push(queueResults, &QueueItem{Id: id})
 	return err
 }
