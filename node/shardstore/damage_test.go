@@ -20,7 +20,7 @@ import (
 // dead; scrub finds what is damaged, a put heals it, and then everything is as it was.
 func TestDamage(t *testing.T) {
 	const seeds = 4
-	rounds := envCount("SHOAL_DAMAGE_ROUNDS", 100)
+	rounds := envCount("SHOAL_DAMAGE_ROUNDS", 80)
 	for seed := uint64(1); seed <= seeds; seed++ {
 		d, m := simdisk.New(seed), modelFor(seed)
 		if err := workload(d, m, seed, 2*workloadLen); err != nil {
