@@ -77,6 +77,7 @@ func benchPropose(b *testing.B, size, clients int) {
 	}
 	b.ReportAllocs()
 	b.SetBytes(int64(size))
+	seq, cpu := n.c.store.seq, cpuTime()
 	b.ResetTimer()
 	var left atomic.Int64
 	left.Store(int64(b.N))
@@ -96,6 +97,17 @@ func benchPropose(b *testing.B, size, clients int) {
 	wg.Wait()
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	b.ReportMetric(float64(cpuTime()-cpu)/1e3/float64(b.N), "cpu-us/op")
+	b.ReportMetric(float64(n.c.store.seq-seq)/float64(b.N), "batches/op")
+}
+
+// cpuTime returns what this process has used, in nanoseconds.
+func cpuTime() int64 {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_SELF, &u); err != nil {
+		panic(err)
+	}
+	return u.Utime.Nano() + u.Stime.Nano()
 }
 
 func BenchmarkReadBarrier(b *testing.B) {

@@ -23,8 +23,9 @@ func (h *Host) Run(ctx context.Context) error {
 	// Steps and snapshots go on while Run drains, and end with it.
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	storage.Go(func() { h.snapshotLoop(work) })
 	for _, w := range h.workers {
-		steps.Go(func() { w.run(work) })
+		steps.Go(w.run)
 	}
 	storage.Go(h.appendLoop)
 	storage.Go(h.applyLoop)
@@ -46,8 +47,8 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	h.appends.close()
 	h.applies.close()
+	h.snaps.close()
 	steps.Wait()
-	h.helpers.Wait()
 	if !stuck {
 		storage.Wait()
 	}
@@ -89,16 +90,14 @@ func (h *Host) fail(err error) {
 	h.stop()
 }
 
-func (h *Host) stop() { h.stopOnce.Do(func() { close(h.done) }) }
-
-func (h *Host) stopping() bool {
-	select {
-	case <-h.done:
-		return true
-	default:
-		return false
-	}
+func (h *Host) stop() {
+	h.stopOnce.Do(func() {
+		h.stopped.Store(true)
+		close(h.done)
+	})
 }
+
+func (h *Host) stopping() bool { return h.stopped.Load() }
 
 func (h *Host) appendLoop() {
 	for {
@@ -106,44 +105,84 @@ func (h *Host) appendLoop() {
 		if !ok {
 			return
 		}
+		h.appendBusy.Store(true)
 		h.appendMu.Lock()
 		err := h.c.StepAppend(items)
 		h.appendMu.Unlock()
+		h.appendBusy.Store(false)
 		if err != nil {
 			h.fail(err)
 			return
 		}
-		for _, it := range items {
-			if it.bury != nil {
-				h.forget(it.g, *it.bury)
-				it.g.onBuried()
-				continue
-			}
-			if hd := h.handle(it.g.id); hd != nil && hd.g == it.g {
-				hd.appended(it)
-			}
-		}
+		h.deliverAppends(items)
 		h.appends.recycle(items)
 	}
 }
 
+// deliverAppends returns appends to their groups. If nothing else waits to be written, this goroutine also steps the groups and applies what that
+// commits: a lone client is answered without waking anybody else. Otherwise the next write must not wait for that.
+func (h *Host) deliverAppends(items []*appendItem) {
+	idle := h.appends.empty()
+	for _, it := range items {
+		if it.bury != nil {
+			h.forget(it.g, *it.bury)
+			it.g.onBuried()
+			continue
+		}
+		hd := h.handle(it.g.id)
+		if hd == nil || hd.g != it.g || !hd.appended(it) {
+			continue
+		}
+		if idle && hd.w.tryStep(hd) {
+			continue
+		}
+		hd.w.ready.push(hd)
+	}
+	if idle {
+		h.tryApply()
+	}
+}
+
 func (h *Host) applyLoop() {
-	for {
-		items, ok := h.applies.take()
+	for h.applies.wait() {
+		h.applyMu.Lock()
+		ok := h.applyQueued()
+		h.applyMu.Unlock()
 		if !ok {
 			return
 		}
-		if err := h.c.StepApply(items); err != nil {
-			h.fail(err)
-			return
-		}
-		for _, it := range items {
-			if hd := h.handle(it.g.id); hd != nil && hd.g == it.g {
-				hd.applied(it)
-			}
-		}
-		h.applies.recycle(items)
 	}
+}
+
+// tryApply applies what waits, unless another goroutine is at it, which then will.
+func (h *Host) tryApply() {
+	if h.applies.empty() || !h.applyMu.TryLock() {
+		return
+	}
+	h.applyQueued()
+	h.applyMu.Unlock()
+}
+
+// applyQueued applies what waits and returns it to its groups. It needs applyMu, so that items stay in order. False says that it failed.
+func (h *Host) applyQueued() bool {
+	items := h.applies.takeNow()
+	if len(items) == 0 {
+		return true
+	}
+	if h.stopped.Load() {
+		return false
+	}
+	if err := h.c.StepApply(items); err != nil {
+		h.fail(err)
+		return false
+	}
+	for _, it := range items {
+		if hd := h.handle(it.g.id); hd != nil && hd.g == it.g && hd.applied(it) {
+			hd.w.ready.push(hd)
+		}
+	}
+	h.applies.recycle(items)
+	return true
 }
 
 // tickLoop lets time pass for the groups that are not at rest.
@@ -180,7 +219,7 @@ type worker struct {
 
 func newWorker(h *Host) *worker { return &worker{h: h, ready: newQueue[*handle]()} }
 
-func (w *worker) run(ctx context.Context) {
+func (w *worker) run() {
 	for {
 		hds, ok := w.ready.take()
 		if !ok {
@@ -188,28 +227,42 @@ func (w *worker) run(ctx context.Context) {
 		}
 		w.turn.Lock()
 		for _, hd := range hds {
-			in := hd.take()
-			w.h.c.StepGroup(hd.g, w.h.c.cfg.Now(), in, &w.out)
-			in.reset()
-			hd.spare = in
+			w.step(hd)
 		}
-		w.flush(ctx)
+		w.flush()
 		w.turn.Unlock()
 		w.ready.recycle(hds)
 	}
 }
 
+// step lets a group look at its inbox. It needs turn.
+func (w *worker) step(hd *handle) {
+	in := hd.take()
+	w.h.c.StepGroup(hd.g, w.h.c.cfg.Now(), in, &w.out)
+	in.reset()
+	hd.spare = in
+}
+
+// tryStep steps one group on the caller's goroutine, unless the worker is busy.
+func (w *worker) tryStep(hd *handle) bool {
+	if !w.turn.TryLock() {
+		return false
+	}
+	w.step(hd)
+	w.flush()
+	w.turn.Unlock()
+	return true
+}
+
 // flush hands on what the groups of this turn want done.
-func (w *worker) flush(ctx context.Context) {
+func (w *worker) flush() {
 	h, out := w.h, &w.out
 	h.appends.push(out.appends...)
 	h.applies.push(out.applies...)
 	if len(out.sends) > 0 && h.c.cfg.Link != nil {
 		h.c.frames(out.sends, h.sendFrame)
 	}
-	for _, s := range out.snaps {
-		h.sendSnapshot(ctx, s)
-	}
+	h.snaps.push(out.snaps...)
 	for _, t := range out.timers {
 		hd := h.handle(t.g.id)
 		if hd == nil {
@@ -269,22 +322,44 @@ func (q *queue[T]) signal() {
 	}
 }
 
-// take waits for items and takes all of them; false says that the queue was closed and is empty.
-func (q *queue[T]) take() ([]T, bool) {
+// wait waits for items; false says that the queue was closed and is empty.
+func (q *queue[T]) wait() bool {
 	for {
 		q.mu.Lock()
-		if items := q.items; len(items) > 0 {
-			q.items, q.spare = q.spare, nil
-			q.mu.Unlock()
-			return items, true
-		}
-		closed := q.closed
+		some, closed := len(q.items) > 0, q.closed
 		q.mu.Unlock()
-		if closed {
-			return nil, false
+		if some || closed {
+			return some
 		}
 		<-q.wake
 	}
+}
+
+// take waits for items and takes all of them; false says that the queue was closed and is empty.
+func (q *queue[T]) take() ([]T, bool) {
+	for q.wait() {
+		if items := q.takeNow(); len(items) > 0 {
+			return items, true
+		}
+	}
+	return nil, false
+}
+
+// takeNow takes what is there.
+func (q *queue[T]) takeNow() []T {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	items := q.items
+	if len(items) > 0 {
+		q.items, q.spare = q.spare, nil
+	}
+	return items
+}
+
+func (q *queue[T]) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.items) == 0
 }
 
 // recycle gives the array of a taken slice back.

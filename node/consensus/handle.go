@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"sync"
+	"sync/atomic"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -18,31 +19,43 @@ type handle struct {
 	msgBytes  int
 	scheduled bool
 
-	// spare is the other inbox. Only the worker touches it.
+	// spare is the other inbox. Only who holds the worker's turn touches it.
 	spare *inbox
+	// lastApplied is the index up to which the state is visible; the group may not have heard of it yet.
+	lastApplied atomic.Uint64
+}
+
+// due notes that the group has something to look at. It needs mu and releases it. True makes it the caller's duty to have the group stepped.
+func (h *handle) due() bool {
+	mine := !h.scheduled
+	h.scheduled = true
+	h.mu.Unlock()
+	return mine
 }
 
 // schedule puts the group into its worker's queue, once. It needs mu and releases it.
 func (h *handle) schedule() {
-	need := !h.scheduled
-	h.scheduled = true
-	h.mu.Unlock()
-	if need {
+	if h.due() {
 		h.w.ready.push(h)
 	}
 }
 
-// propose adds a proposal; false says that there is no room.
-func (h *handle) propose(p *proposal, countMax, bytesMax int) bool {
+// wake has the group look around.
+func (h *handle) wake() {
+	h.mu.Lock()
+	h.schedule()
+}
+
+// propose adds a proposal. ok is false if there is no room; mine as in due.
+func (h *handle) propose(p *proposal, countMax, bytesMax int) (ok, mine bool) {
 	h.mu.Lock()
 	if len(h.in.props) >= countMax || h.propBytes > 0 && h.propBytes+len(p.data) > bytesMax {
 		h.mu.Unlock()
-		return false
+		return false, false
 	}
 	h.propBytes += len(p.data)
 	h.in.props = append(h.in.props, p)
-	h.schedule()
-	return true
+	return true, h.due()
 }
 
 func (h *handle) read(w *readWait, countMax int) bool {
@@ -80,16 +93,35 @@ func messageCost(m *raftpb.Message) int {
 	return n
 }
 
-func (h *handle) appended(it *appendItem) {
+// appended returns an append; the result as in due.
+func (h *handle) appended(it *appendItem) bool {
 	h.mu.Lock()
 	h.in.appended = append(h.in.appended, it)
-	h.schedule()
+	return h.due()
 }
 
-func (h *handle) applied(it *applyItem) {
+// lazyBytesMax is the size of the entries whose application a group need not hear of at once. It must stay well below what Raft lets be
+// applied at a time, or the group would stall.
+const lazyBytesMax = 128 << 10
+
+// applied returns applied entries; the result as in due. The only voter has nobody who waits for it to hear of them: its next step, or the
+// next tick, is early enough.
+func (h *handle) applied(it *applyItem) bool {
+	lazy := len(it.changes) == 0 && !it.restored && h.g.solo.Load()
+	size := int64(0)
+	for _, e := range it.entries {
+		size += entryCost(e)
+	}
+	if n := len(it.entries); n > 0 {
+		h.lastApplied.Store(it.entries[n-1].GetIndex())
+	}
 	h.mu.Lock()
 	h.in.applied = append(h.in.applied, it)
-	h.schedule()
+	if lazy && size <= lazyBytesMax {
+		h.mu.Unlock()
+		return false
+	}
+	return h.due()
 }
 
 func (h *handle) signal(s signal) {

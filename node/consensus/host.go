@@ -22,6 +22,11 @@ type Host struct {
 
 	// appendMu serialises StepAppend with the creation of replicas.
 	appendMu sync.Mutex
+	// appendBusy says that a batch is being written.
+	appendBusy atomic.Bool
+	// applyMu is held while entries are taken and applied.
+	applyMu sync.Mutex
+	snaps   *queue[*outgoingSnapshot]
 	// tableMu guards changes of the table and tombstones; readers of the table load it.
 	tableMu    sync.Mutex
 	table      atomic.Pointer[map[GroupID]*handle]
@@ -37,7 +42,7 @@ type Host struct {
 	stopOnce sync.Once
 	failure  atomic.Pointer[error]
 	running  atomic.Bool
-	helpers  sync.WaitGroup
+	stopped  atomic.Bool
 }
 
 // Open reads every group that the database holds. It starts nothing; Run does. It returns ErrLogLost if the database lost writes that
@@ -47,7 +52,7 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{c: c, appends: newQueue[*appendItem](), applies: newQueue[*applyItem](), tombstones: c.tombstones,
+	h := &Host{c: c, appends: newQueue[*appendItem](), applies: newQueue[*applyItem](), snaps: newQueue[*outgoingSnapshot](), tombstones: c.tombstones,
 		receiving: make(chan struct{}, c.cfg.MaxSnapshots), done: make(chan struct{})}
 	h.gate.init()
 	for range c.cfg.StepWorkers {
@@ -88,9 +93,7 @@ func (h *Host) register(gs ...*group) {
 	h.table.Store(&t)
 	h.tableMu.Unlock()
 	for _, g := range gs {
-		hd := t[g.id]
-		hd.mu.Lock()
-		hd.schedule()
+		t[g.id].wake()
 	}
 }
 
@@ -224,7 +227,7 @@ func (h *Host) Propose(ctx context.Context, g GroupID, data []byte) (any, error)
 	defer h.gate.leave()
 	p := proposalPool.Get().(*proposal)
 	p.data, p.typ = data, raftpb.EntryNormal
-	if !hd.propose(p, h.c.cfg.MaxQueued, h.c.cfg.MaxUncommittedBytes) {
+	if !h.enqueue(hd, p) {
 		releaseProposal(p)
 		return nil, ErrBusy
 	}
@@ -233,6 +236,19 @@ func (h *Host) Propose(ctx context.Context, g GroupID, data []byte) (any, error)
 		releaseProposal(p)
 	}
 	return o.result, o.err
+}
+
+// enqueue adds a proposal to its group's inbox; false says that there is no room. If nothing is being written, the caller steps the group itself, because
+// every hand-over costs more than the step; otherwise proposals come together until the worker gets to them.
+func (h *Host) enqueue(hd *handle, p *proposal) bool {
+	ok, mine := hd.propose(p, h.c.cfg.MaxQueued, h.c.cfg.MaxUncommittedBytes)
+	if !mine {
+		return ok
+	}
+	if !h.running.Load() || h.appendBusy.Load() || !hd.w.tryStep(hd) {
+		hd.w.ready.push(hd)
+	}
+	return true
 }
 
 // ChangeMembers changes the membership of g and returns when the change is complete, the joint phase included. It must be called on the leader.
@@ -247,7 +263,7 @@ func (h *Host) ChangeMembers(ctx context.Context, g GroupID, c Change) error {
 	defer h.gate.leave()
 	p := newProposal(nil)
 	p.typ, p.change = raftpb.EntryConfChangeV2, &c
-	if !hd.propose(p, h.c.cfg.MaxQueued, h.c.cfg.MaxUncommittedBytes) {
+	if !h.enqueue(hd, p) {
 		return ErrBusy
 	}
 	o, _ := h.await(ctx, p)
@@ -353,7 +369,9 @@ func (h *Host) Status(g GroupID) (GroupStatus, error) {
 	}
 	hd.w.turn.Lock()
 	defer hd.w.turn.Unlock()
-	return hd.g.status(), nil
+	s := hd.g.status()
+	s.Applied = max(s.Applied, hd.lastApplied.Load())
+	return s, nil
 }
 
 // PeerDown tells that a node cannot be reached: groups that it led hold elections at once. PeerUp takes it back. Both are hints:

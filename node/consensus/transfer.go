@@ -7,36 +7,49 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // snapshotFilePrefix begins the names of files in which snapshots arrive.
 const snapshotFilePrefix = "snapshot-"
 
+// snapshotLoop streams pinned states, several at once: the core pins no more than MaxSnapshots.
+func (h *Host) snapshotLoop(ctx context.Context) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	for {
+		ss, ok := h.snaps.take()
+		if !ok {
+			return
+		}
+		for _, s := range ss {
+			wg.Go(func() { h.sendSnapshot(ctx, s) })
+		}
+	}
+}
+
 // sendSnapshot streams a pinned state to a replica and tells the group how that went, whatever happens.
 func (h *Host) sendSnapshot(ctx context.Context, s *outgoingSnapshot) {
-	h.helpers.Go(func() {
-		defer s.pinned.release()
-		ctx, cancel := context.WithTimeout(ctx, h.c.cfg.SnapshotTimeout)
-		defer cancel()
-		err := errors.New("no link")
-		if h.c.cfg.Link != nil {
-			err = h.c.cfg.Link.SendSnapshot(ctx, s.to.Node, s.header, func(w io.Writer) error {
-				bw := bufio.NewWriterSize(w, 64<<10)
-				if err := exportState(s.pinned.sn, s.g.id, ctxWriter{ctx, bw}); err != nil {
-					return err
-				}
-				return bw.Flush()
-			})
-		}
-		if err != nil {
-			h.c.cfg.Logger.Warn("snapshot not delivered", "group", s.g.id, "to", s.to.Replica, "node_id", s.to.Node, "err", err)
-		}
-		// The pin goes before the group hears of the end: it may want the next one at once.
-		s.pinned.release()
-		if hd := h.handle(s.g.id); hd != nil && hd.g == s.g {
-			hd.signal(signal{kind: signalSnapshotDone, replica: s.to.Replica, ok: err == nil})
-		}
-	})
+	ctx, cancel := context.WithTimeout(ctx, h.c.cfg.SnapshotTimeout)
+	defer cancel()
+	err := errors.New("no link")
+	if h.c.cfg.Link != nil {
+		err = h.c.cfg.Link.SendSnapshot(ctx, s.to.Node, s.header, func(w io.Writer) error {
+			bw := bufio.NewWriterSize(w, 64<<10)
+			if err := exportState(s.pinned.sn, s.g.id, ctxWriter{ctx, bw}); err != nil {
+				return err
+			}
+			return bw.Flush()
+		})
+	}
+	if err != nil {
+		h.c.cfg.Logger.Warn("snapshot not delivered", "group", s.g.id, "to", s.to.Replica, "node_id", s.to.Node, "err", err)
+	}
+	// The pin goes before the group hears of the end: it may want the next one at once.
+	s.pinned.release()
+	if hd := h.handle(s.g.id); hd != nil && hd.g == s.g {
+		hd.signal(signal{kind: signalSnapshotDone, replica: s.to.Replica, ok: err == nil})
+	}
 }
 
 // ctxWriter fails when its context has ended. It lives as long as one call.
