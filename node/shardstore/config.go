@@ -33,7 +33,7 @@ type Config struct {
 	// QueueLen is how many operations may wait for the writer; more wait in their callers. Default 1,024.
 	QueueLen int
 	// CopyBytes bounds the memory for payloads that must be copied because they are not aligned,
-	// and for reads that verify. Default 96 MiB; it must hold two of the longest payloads.
+	// and for reads that verify. Default 96 MiB; it must hold the longest payload and a quarter.
 	CopyBytes int64
 	// LocationCache is how many shard locations are kept in memory, 64 bytes each. Default 65,536.
 	LocationCache int
@@ -73,7 +73,7 @@ func (c *Config) Validate() error {
 	check(d.ReserveBytes >= 0, "ReserveBytes %d is negative", d.ReserveBytes)
 	check(d.BatchBytes >= 64<<10 && d.BatchBytes <= 256<<20, "BatchBytes %d is not within 64 KiB and 256 MiB", d.BatchBytes)
 	check(d.QueueLen >= 1, "QueueLen %d is not positive", d.QueueLen)
-	check(d.CopyBytes >= 2*(PayloadBytesMax+PayloadBytesMax/4), "CopyBytes %d does not hold two payloads", d.CopyBytes)
+	check(d.CopyBytes >= PayloadBytesMax+PayloadBytesMax/4, "CopyBytes %d does not hold the longest payload", d.CopyBytes)
 	check(d.LocationCache >= 0, "LocationCache %d is negative", d.LocationCache)
 	check(d.IndexCacheBytes >= 0, "IndexCacheBytes %d is negative", d.IndexCacheBytes)
 	check(d.IndexMemTableBytes >= 256<<10, "IndexMemTableBytes %d is below 256 KiB", d.IndexMemTableBytes)

@@ -10,8 +10,8 @@ import (
 
 // Limits of what a store accepts.
 const (
-	// PayloadBytesMax is the longest payload of a shard.
-	PayloadBytesMax = 32 << 20
+	// PayloadBytesMax is the longest payload of a shard: the largest chunk, sealed, in one shard.
+	PayloadBytesMax = 65 << 20
 	// ShardsMax is the largest k+m.
 	ShardsMax = 32
 	// OwnersMax is the largest number of owners of one shard.
