@@ -29,6 +29,7 @@ type objects struct {
 	issued   atomic.Int64 // objects given out to be written
 	written  atomic.Int64 // objects 0 to written-1 were written; set when a load has ended
 	deleted  atomic.Int64 // objects 0 to deleted-1 are gone again
+	cold     atomic.Int64 // objects that getCold has read
 }
 
 // key is the name of the object of that number.
@@ -121,14 +122,18 @@ func each(cs []*client, n int, do func(c *client, i int) error) error {
 	return errors.Join(errs...)
 }
 
-// get reads an object that was written, whole, and compares it. A large one is read in
-// ranges over all connections.
+// get reads some object whole.
 func (o *objects) get(ctx context.Context, cs []*client, _ int64) (int64, error) {
-	number := o.any()
+	return o.size, o.getObject(ctx, cs, o.any())
+}
+
+// getObject reads an object whole and compares it. A large one is read in ranges over all
+// connections.
+func (o *objects) getObject(ctx context.Context, cs []*client, number int64) error {
 	if o.size <= partBytes {
-		return o.size, o.read(ctx, cs[0], number, place(number, 0, int(o.size)), 0, 0, o.size)
+		return o.read(ctx, cs[0], number, place(number, 0, int(o.size)), 0, 0, o.size)
 	}
-	return o.size, each(cs, o.parts(), func(c *client, part int) error {
+	return each(cs, o.parts(), func(c *client, part int) error {
 		return o.read(ctx, c, number, place(number, part, partBytes), int64(part)*partBytes, 0, partBytes)
 	})
 }
@@ -140,10 +145,33 @@ func (o *objects) getRange(ctx context.Context, cs []*client, _ int64) (int64, e
 	return rangeBytes, o.read(ctx, cs[0], number, place(number, 0, int(o.size)), 0, from, rangeBytes)
 }
 
-// any is the number of an object that exists.
+// warmBytes is how much is read again and again, so that it comes out of the page cache.
+const warmBytes = 512 * mib
+
+// warmObjects is how many objects are read again and again.
+func (o *objects) warmObjects() int64 { return max(warmBytes/o.size, 1) }
+
+// any is the number of an object that exists, one of the first that do.
 func (o *objects) any() int64 {
 	first := o.deleted.Load()
-	return first + rand.Int64N(o.written.Load()-first)
+	return first + rand.Int64N(min(o.written.Load()-first, o.warmObjects()))
+}
+
+// getNext reads the object of that number, so that all get into the page cache.
+func (o *objects) getNext(ctx context.Context, cs []*client, number int64) (int64, error) {
+	if number >= min(o.written.Load(), o.warmObjects()) {
+		return 0, exhausted
+	}
+	return o.size, o.getObject(ctx, cs, number)
+}
+
+// getCold reads an object that was written past the page cache and not read since.
+func (o *objects) getCold(ctx context.Context, cs []*client, _ int64) (int64, error) {
+	number := o.warmObjects() + o.cold.Add(1) - 1
+	if number >= o.written.Load() {
+		return 0, exhausted
+	}
+	return o.size, o.getObject(ctx, cs, number)
 }
 
 // read reads length bytes of a piece that stands at base in the object, from an offset of the piece on.

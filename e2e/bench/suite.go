@@ -64,24 +64,40 @@ func (b *bench) measureObjects(ctx context.Context, s *server, set *objects) err
 	if set.size == partBytes {
 		clients = append([]int{limitClients}, clients...)
 	}
-	for _, put := range []bool{true, false} {
-		name, op := "GET ", set.get
-		if put {
-			name, op = "PUT ", set.put
+	for _, n := range clients {
+		if err := b.measureSize(ctx, s, set, "PUT ", set.put, n); err != nil {
+			return err
 		}
-		for _, n := range clients {
-			r, err := b.run(ctx, s, set.spread(load{name: name + sizeName(set.size), duration: b.options.duration, op: op}, n))
-			set.settle()
-			if n == limitClients && set.size == partBytes && b.options.wants("floors") {
-				b.floors.judgeLarge(&r, put)
-			}
-			b.add(r)
-			if err != nil {
-				return err
-			}
+	}
+	if set.size == partBytes {
+		l := set.spread(load{name: "GET " + sizeName(set.size) + " not read before", duration: b.options.duration, op: set.getCold}, limitClients)
+		r, err := b.run(ctx, s, l)
+		b.add(r)
+		if err != nil {
+			return err
+		}
+	}
+	if _, err := b.run(ctx, s, set.spread(load{duration: b.options.duration, op: set.getNext}, teamConnections)); err != nil {
+		return err
+	}
+	for _, n := range clients {
+		if err := b.measureSize(ctx, s, set, "GET ", set.get, n); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// measureSize is one row of objects of one size.
+func (b *bench) measureSize(ctx context.Context, s *server, set *objects, verb string,
+	op func(context.Context, []*client, int64) (int64, error), clients int) error {
+	r, err := b.run(ctx, s, set.spread(load{name: verb + sizeName(set.size), duration: b.options.duration, op: op}, clients))
+	set.settle()
+	if clients == limitClients && set.size == partBytes && b.options.wants("floors") {
+		b.floors.judgeLarge(&r, verb == "PUT ")
+	}
+	b.add(r)
+	return err
 }
 
 // spread shares clients out: one to a worker, or, for objects in parts, up to as many as
