@@ -76,7 +76,8 @@ type fold struct {
 	after             []byte // object key or common prefix, exclusive
 	afterRest         []byte // when set: records of the key after are wanted that lie behind this
 
-	seek []byte // buffer
+	limit int    // records looked at, 0 for scanMax
+	seek  []byte // buffer
 }
 
 // visitor receives what a fold meets. more false ends the walk.
@@ -95,6 +96,10 @@ type visitor interface {
 // run walks the keys that begin with base. The slices that it hands out live until the next.
 func (f *fold) run(v *view, base []byte, to visitor) (err error) {
 	base = bytes.Clone(base)
+	limit := f.limit
+	if limit == 0 {
+		limit = scanMax
+	}
 	it, err := v.iter(appendEscaped(bytes.Clone(base), f.prefix))
 	if err != nil {
 		return err
@@ -117,7 +122,7 @@ func (f *fold) run(v *view, base []byte, to visitor) (err error) {
 		more := true
 		if p := f.common(key); p == nil {
 			more, err = to.record(key, rest, val)
-			if n >= scanMax && more && err == nil {
+			if n >= limit && more && err == nil {
 				to.tired(key)
 				return nil
 			}

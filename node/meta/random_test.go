@@ -32,10 +32,10 @@ func envCount(t testing.TB, name string, def int) int {
 // TestRandomOps runs random commands on the state machine and on the model and compares what both
 // answer and hold. SHOAL_META_SEEDS says how many runs there are.
 func TestRandomOps(t *testing.T) {
-	for seed := range envCount(t, "SHOAL_META_SEEDS", 12) {
+	for seed := range envCount(t, "SHOAL_META_SEEDS", 6) {
 		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) {
 			w := newWalk(t, uint64(seed))
-			for range 500 {
+			for range 400 {
 				w.step()
 			}
 			w.compare()
