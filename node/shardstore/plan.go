@@ -30,7 +30,7 @@ func (s *Store) plan(b *batch, o *op) (fits bool, err error) {
 		if !found || e.pos != o.from || e.corrupt() {
 			return true, nil
 		}
-		return s.planRecord(b, o, true)
+		return s.planRecord(b, o, true, &e)
 	}
 	if !found {
 		return true, ErrNotFound
@@ -46,7 +46,7 @@ func (s *Store) planPut(b *batch, o *op, found bool, e *entry) (bool, error) {
 		if s.room.Load()-b.bytes < o.recordBytes() {
 			return true, s.noRoom(b.bytes + o.recordBytes())
 		}
-		return s.planRecord(b, o, found)
+		return s.planRecord(b, o, found, e)
 	}
 	if e.k != o.head.k || e.m != o.head.m || e.chunkLen != o.head.chunkLen || int(e.payloadLen) != o.length {
 		return true, fmt.Errorf("%w: shard %v is stored as %d+%d of %d bytes", ErrMismatch, o.id, e.k, e.m, e.chunkLen)
@@ -67,7 +67,7 @@ func (s *Store) noRoom(bytes int64) error {
 }
 
 // planRecord adds a shard record with the owners that the shard has, if any, and the operation's own.
-func (s *Store) planRecord(b *batch, o *op, found bool) (bool, error) {
+func (s *Store) planRecord(b *batch, o *op, found bool, e *entry) (bool, error) {
 	if b.touched[o.id] {
 		return false, nil // Its control operations of this batch would come after the record.
 	}
@@ -96,7 +96,8 @@ func (s *Store) planRecord(b *batch, o *op, found bool) (bool, error) {
 		blockHeader: blockHeader{kind: kindShard, bodyLen: uint32(o.length), time: o.time},
 		shard:       &head,
 	}
-	return true, s.addBlock(b, blk, head.size(), o.payload, o.tail)
+	s.addBlock(b, blk, head.size(), o.payload, o.tail)
+	return true, b.t.putShard(&blk.blockHeader, &head, found, e)
 }
 
 func withOwner(owners []Owner, o Owner) []Owner {

@@ -37,7 +37,11 @@ func (t *txn) seg(num uint32) segStats {
 // apply records a block that lies at its position.
 func (t *txn) apply(b *block) error {
 	if b.kind == kindShard {
-		if err := t.putShard(&b.blockHeader, b.shard); err != nil {
+		old, err := t.x.entry(t.b, b.shard.id)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return err
+		}
+		if err := t.putShard(&b.blockHeader, b.shard, err == nil, &old); err != nil {
 			return err
 		}
 	} else {
@@ -63,26 +67,22 @@ func (t *txn) advance(seg, page uint32) {
 	t.mark.next = position{seg, page}
 }
 
-// putShard makes a record the shard's only one.
-func (t *txn) putShard(h *blockHeader, s *shardHead) error {
-	old, err := t.x.entry(t.b, s.id)
-	switch {
-	case err == nil:
-		if err := t.kill(s.id, &old); err != nil {
+// putShard makes a record the shard's only one, in place of the old one if there is one.
+func (t *txn) putShard(h *blockHeader, s *shardHead, replaces bool, old *entry) error {
+	if replaces {
+		if err := t.kill(s.id, old); err != nil {
 			return err
 		}
 		if err := t.dropOwners(s.id); err != nil {
 			return err
 		}
-	case !errors.Is(err, ErrNotFound):
-		return err
 	}
 	e := entry{
 		pos: h.pos, headLen: h.headLen, payloadLen: h.bodyLen, chunkLen: s.chunkLen,
-		k: s.k, m: s.m, baseSeg: h.pos.seg, seq: h.seq, time: h.time,
+		k: s.k, m: s.m, baseSeg: h.pos.seg, seq: h.seq, time: h.time, owners: uint32(len(s.owners)),
 	}
-	for i := range s.owners {
-		if err := t.addOwner(s.id, &e, s.owners[i]); err != nil {
+	for i := range s.owners { // They differ from each other, and there are no others.
+		if err := t.set(ownerKey(s.id, s.owners[i]), nil); err != nil {
 			return err
 		}
 	}

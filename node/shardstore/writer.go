@@ -282,8 +282,8 @@ func (s *Store) write(b *batch) error {
 	return nil
 }
 
-// addBlock lays a block out at the end of the batch and records it in the transaction.
-func (s *Store) addBlock(b *batch, blk *block, size int, body ...[]byte) error {
+// addBlock lays a block out at the end of the batch. The caller records it in the transaction.
+func (s *Store) addBlock(b *batch, blk *block, size int, body ...[]byte) {
 	b.seq++
 	blk.pos = position{s.active.num, b.page}
 	blk.salt, blk.seq, blk.synced = s.active.salt, b.seq, s.idx.mark.seq
@@ -299,16 +299,8 @@ func (s *Store) addBlock(b *batch, blk *block, size int, body ...[]byte) error {
 	b.page += blk.pages()
 	b.bytes += int64(blk.pages()) * pageSize
 	b.changes = true
-	if blk.kind == kindControl {
-		if err := b.t.putControl(blk.pos, blk.pages()); err != nil {
-			return err
-		}
-	} else if err := b.t.putShard(&blk.blockHeader, blk.shard); err != nil {
-		return err
-	}
 	b.t.advance(blk.pos.seg, b.page)
 	b.t.mark.seq = b.seq
-	return nil
 }
 
 // headBuffer returns size aligned bytes that live until the batch is over.
@@ -328,5 +320,6 @@ func (s *Store) addControl(b *batch) error {
 		size += b.control[i].size()
 	}
 	blk := &block{blockHeader: blockHeader{kind: kindControl, time: s.cfg.Now().UnixNano()}, ops: b.control}
-	return s.addBlock(b, blk, size)
+	s.addBlock(b, blk, size)
+	return b.t.putControl(blk.pos, blk.pages())
 }
