@@ -157,9 +157,11 @@ func openDrive(cfg *Config, d *description, dd *describedDrive) (*shardstore.Sto
 	if cfg.Registerer != nil {
 		reg = prometheus.WrapRegistererWith(prometheus.Labels{"drive": dd.ID.String()[:8]}, cfg.Registerer)
 	}
-	return shardstore.Open(shardstore.Config{
-		Dir: dd.Path, Cluster: d.Cluster, Drive: dd.ID, Logger: cfg.Logger, Metrics: reg,
-	})
+	sc := shardstore.Config{Dir: dd.Path, Cluster: d.Cluster, Drive: dd.ID, Logger: cfg.Logger, Metrics: reg}
+	if _, size, err := room(dd.Path); err == nil {
+		sc.ReserveBytes = min(driveRoomBytes, size/driveRoomShare)
+	}
+	return shardstore.Open(sc)
 }
 
 // isFormatted tells whether a start that did not end had formatted the drive already.

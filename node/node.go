@@ -48,6 +48,7 @@ type Node struct {
 	repair  *repair.Repair
 
 	ready atomic.Bool
+	full  atomic.Bool // the disk of the metadata is nearly full
 }
 
 // Open reads or makes the data directory, opens drives and metadata, and binds the peers' ports. It
@@ -90,6 +91,9 @@ func (n *Node) openDirectory() error {
 	}
 	var err error
 	if n.lock, err = lockDir(n.cfg.DataDir); err != nil {
+		return err
+	}
+	if err := checkRoom(n.cfg.DataDir); err != nil {
 		return err
 	}
 	old, err := readDescription(n.cfg.DataDir)
@@ -202,7 +206,7 @@ func (n *Node) leads() []consensus.GroupID {
 // assemble builds what stands on drives, metadata and network.
 func (n *Node) assemble() {
 	n.server = server.New(server.Config{
-		Host: n.host, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Logger: n.cfg.Logger,
+		Host: n.host, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Full: n.full.Load, Logger: n.cfg.Logger,
 	})
 	n.net.dir.local = n.server
 	n.client = client.New(client.Config{Directory: n.net.dir, BufferBytes: n.cfg.BufferBytes, Logger: n.cfg.Logger})
@@ -265,6 +269,7 @@ func (n *Node) Run(ctx context.Context) error {
 	})
 	above.Go(func() error { return n.net.run(actx, n.drives) })
 	above.Go(func() error { return n.client.Run(actx) })
+	above.Go(func() error { return n.watchRoom(actx) })
 	above.Go(func() error { return n.serve(actx) })
 	err := above.Wait()
 	n.ready.Store(false)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"syscall"
 	"time"
 
 	"shoal/chunker/envelope"
@@ -186,9 +185,9 @@ func (n *Node) placeDrives(ctx context.Context) error {
 
 // weightOf is the size of a drive's file system in GiB, at least 1.
 func weightOf(path string) uint32 {
-	var st syscall.Statfs_t
-	if err := syscall.Statfs(path, &st); err != nil {
+	_, size, err := room(path)
+	if err != nil {
 		return 1
 	}
-	return uint32(max(st.Blocks*uint64(st.Bsize)>>30, 1))
+	return uint32(max(size>>30, 1))
 }

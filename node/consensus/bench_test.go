@@ -4,9 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sys/unix"
@@ -22,35 +24,86 @@ func benchDir(b *testing.B) string {
 	return dir
 }
 
-// BenchmarkFloor appends a record to a file of zeros and forces it to disk: what one proposal at a time cannot beat.
-func BenchmarkFloor(b *testing.B) {
+// floor appends records to a file of zeros and forces each to disk: what one proposal at a time cannot beat.
+type floor struct {
+	f   *os.File
+	rec []byte
+	off int64
+}
+
+const floorBytes = 64 << 20
+
+func newFloor(b *testing.B, size int) *floor {
 	f, err := os.Create(filepath.Join(benchDir(b), "floor"))
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer f.Close()
-	const size = 64 << 20
-	if _, err := f.Write(make([]byte, size)); err != nil {
+	b.Cleanup(func() { f.Close() })
+	if _, err := f.Write(make([]byte, floorBytes)); err != nil {
 		b.Fatal(err)
 	}
 	if err := f.Sync(); err != nil {
 		b.Fatal(err)
 	}
-	rec := make([]byte, 544)
-	off := int64(0)
-	b.ResetTimer()
-	for b.Loop() {
-		if _, err := f.WriteAt(rec, off); err != nil {
+	return &floor{f: f, rec: make([]byte, size+32)}
+}
+
+func (f *floor) write(b *testing.B) {
+	if _, err := f.f.WriteAt(f.rec, f.off); err != nil {
+		b.Fatal(err)
+	}
+	if err := unix.Fdatasync(int(f.f.Fd())); err != nil {
+		b.Fatal(err)
+	}
+	if f.off += int64(len(f.rec)); f.off+int64(len(f.rec)) > floorBytes {
+		f.off = 0
+	}
+}
+
+// BenchmarkOneClient alternates the floor and a proposal, so that both see the same disk and the same neighbours. The ratio of the medians is the
+// figure to watch.
+func BenchmarkOneClient(b *testing.B) {
+	for _, size := range []int{512, 1536} {
+		b.Run(fmt.Sprintf("size=%d", size), func(b *testing.B) {
+			f := newFloor(b, size)
+			n, groups := benchNode(b, size)
+			data := make([]byte, size)
+			var floors, proposes []time.Duration
+			b.ResetTimer()
+			for i := range b.N {
+				t0 := time.Now()
+				f.write(b)
+				t1 := time.Now()
+				if _, err := n.Propose(b.Context(), groups[i%len(groups)], data); err != nil {
+					b.Fatal(err)
+				}
+				floors, proposes = append(floors, t1.Sub(t0)), append(proposes, time.Since(t1))
+			}
+			b.StopTimer()
+			slices.Sort(floors)
+			slices.Sort(proposes)
+			p50 := func(ds []time.Duration) float64 { return float64(ds[len(ds)/2].Microseconds()) }
+			b.ReportMetric(p50(floors), "floor-p50-us")
+			b.ReportMetric(p50(proposes), "propose-p50-us")
+			b.ReportMetric(p50(floors)/p50(proposes), "of-floor")
+		})
+	}
+}
+
+// benchNode starts a node with 16 groups on a real disk.
+func benchNode(b *testing.B, size int) (*testNode, []GroupID) {
+	n := startNode(b, vfs.Default, benchDir(b), nil)
+	groups := groupRange(16)
+	if err := n.Bootstrap(b.Context(), groups); err != nil {
+		b.Fatal(err)
+	}
+	warm := make([]byte, size)
+	for _, g := range groups {
+		if _, err := n.Propose(b.Context(), g, warm); err != nil {
 			b.Fatal(err)
-		}
-		if err := unix.Fdatasync(int(f.Fd())); err != nil {
-			b.Fatal(err)
-		}
-		if off += int64(len(rec)); off+int64(len(rec)) > size {
-			off = 0
 		}
 	}
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "op/s")
+	return n, groups
 }
 
 func BenchmarkPropose(b *testing.B) {
@@ -62,19 +115,7 @@ func BenchmarkPropose(b *testing.B) {
 }
 
 func benchPropose(b *testing.B, size, clients int) {
-	dir := benchDir(b)
-	n := startNode(b, vfs.Default, dir, nil)
-	groups := groupRange(16)
-	if err := n.Bootstrap(b.Context(), groups); err != nil {
-		b.Fatal(err)
-	}
-	warm := make([]byte, size)
-	warm[0] = 1
-	for _, g := range groups {
-		if _, err := n.Propose(b.Context(), g, warm); err != nil {
-			b.Fatal(err)
-		}
-	}
+	n, groups := benchNode(b, size)
 	b.ReportAllocs()
 	b.SetBytes(int64(size))
 	seq, cpu := n.c.store.seq, cpuTime()

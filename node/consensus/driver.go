@@ -29,6 +29,7 @@ func (h *Host) Run(ctx context.Context) error {
 	}
 	storage.Go(h.appendLoop)
 	storage.Go(h.applyLoop)
+	storage.Go(func() { h.maintainLoop(work) })
 	steps.Go(func() { h.tickLoop(work) })
 
 	stuck := false

@@ -21,7 +21,11 @@ type testNode struct {
 
 func openDB(t testing.TB, fs vfs.FS, dir string) *pebble.DB {
 	t.Helper()
-	db, err := pebble.Open(fs.PathJoin(dir, "meta"), PebbleOptions(PebbleConfig{FS: fs, CacheBytes: 8 << 20, MemTableBytes: 8 << 20}))
+	cfg := PebbleConfig{FS: fs}
+	if _, mem := fs.(*vfs.MemFS); mem {
+		cfg.CacheBytes, cfg.MemTableBytes = 8<<20, 4<<20
+	}
+	db, err := pebble.Open(fs.PathJoin(dir, "meta"), PebbleOptions(cfg))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,6 +22,8 @@ type peerSeen struct {
 	boot uint64
 	past []uint64
 	lost bool
+	// dirty says that it differs from what was saved.
+	dirty bool
 }
 
 // pastBootsMax bounds the earlier openings that are remembered.
@@ -45,13 +47,17 @@ func (t *peerTable) load(db *pebble.DB) error {
 	return it.Error()
 }
 
-// save writes what is known of all peers.
-func (t *peerTable) save(b *pebble.Batch) {
+// save writes what changed since the last call; false says that nothing did.
+func (t *peerTable) save(b *pebble.Batch) (some bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for n, p := range t.peers {
-		_ = b.Set(peerKey(n), putWords(p.store, p.durable), nil)
+		if p.dirty {
+			_ = b.Set(peerKey(n), putWords(p.store, p.durable), nil)
+			p.dirty, some = false, true
+		}
 	}
+	return some
 }
 
 // check compares a frame with what its sender said before.
@@ -61,7 +67,7 @@ func (t *peerTable) check(from NodeID, h frameHeader) error {
 	p := t.peers[from]
 	if p == nil || p.store != h.Store {
 		// A store that is new under this name has promised nothing.
-		t.peers[from] = &peerSeen{store: h.Store, durable: h.Durable, boot: h.Boot}
+		t.peers[from] = &peerSeen{store: h.Store, durable: h.Durable, boot: h.Boot, dirty: true}
 		return nil
 	}
 	switch {
@@ -79,7 +85,9 @@ func (t *peerTable) check(from NodeID, h frameHeader) error {
 	if p.lost {
 		return fmt.Errorf("%w: node %s, store %016x, had batch %d durable and came back with %d", ErrPeerLostLog, from, p.store, p.durable, h.Durable)
 	}
-	p.durable = max(p.durable, h.Durable)
+	if h.Durable > p.durable {
+		p.durable, p.dirty = h.Durable, true
+	}
 	return nil
 }
 

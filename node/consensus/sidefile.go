@@ -10,7 +10,7 @@ import (
 )
 
 // The side file names the number of the last batch of log writes that was durable. It lies outside the database, so that a database
-// whose log lost its tail cannot take the proof along. It is written after each fsync and never synced itself: a power loss
+// whose log lost its tail cannot take the proof along. It is written after each fsync and synced only now and then: a power loss
 // may set it back, which weakens the proof and never makes a false one.
 //
 // It holds two slots that are written in turn, so that a torn write leaves the other.
@@ -30,8 +30,10 @@ type sideRecord struct {
 	Durable uint64
 }
 
-func (r sideRecord) encode(turn uint64) []byte {
-	b := make([]byte, 0, sideSlotLen)
+func (r sideRecord) encode(turn uint64) []byte { return r.append(make([]byte, 0, sideSlotLen), turn) }
+
+// append appends the slot to b, which is empty.
+func (r sideRecord) append(b []byte, turn uint64) []byte {
 	b = binary.LittleEndian.AppendUint32(b, sideMagic)
 	b = binary.LittleEndian.AppendUint32(b, recordFormat)
 	b = binary.LittleEndian.AppendUint64(b, turn)
@@ -144,12 +146,15 @@ func syncDir(fs vfs.FS, dir string) error {
 // write records that batch durable is behind an fsync.
 func (s *sideFile) write(durable uint64) error {
 	s.turn++
-	copy(s.buf[:], sideRecord{Store: s.store, Durable: durable}.encode(s.turn))
-	_, err := s.f.WriteAt(s.buf[:], int64(s.turn%2)*sideSlotGap)
+	b := sideRecord{Store: s.store, Durable: durable}.append(s.buf[:0], s.turn)
+	_, err := s.f.WriteAt(b, int64(s.turn%2)*sideSlotGap)
 	if err != nil {
 		return fmt.Errorf("write side file: %w", err)
 	}
 	return nil
 }
+
+// sync forces the side file to disk.
+func (s *sideFile) sync() error { return s.f.SyncData() }
 
 func (s *sideFile) close() error { return s.f.Close() }

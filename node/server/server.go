@@ -35,6 +35,8 @@ type Config struct {
 	Machine *meta.Machine
 	Drives  map[peer.DriveID]*shardstore.Store
 	Keyring *keyring.Keyring
+	// Full says that the disk of the metadata is nearly full. It is asked for each command. May be nil.
+	Full func() bool
 	// Now stamps commands. Default: time.Now.
 	Now func() time.Time
 	// Logger takes what an operator should know. Default: slog.Default.
@@ -85,6 +87,9 @@ func (s *Server) Connect(o Owners, h Healer, a Admin) { s.owners, s.healer, s.ad
 
 // Propose implements peer.Metadata.
 func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error) {
+	if err := s.refuseGrowth(cmd); err != nil {
+		return nil, err
+	}
 	cmd.Stamp = s.Now().UnixNano()
 	data, err := proto.Marshal(cmd)
 	if err != nil {

@@ -100,7 +100,7 @@ func reopened(d *simdisk.Disk, m *model, seed uint64) error {
 // and looks whether what was acknowledged is there and what was not is there wholly or not at all.
 func TestCrash(t *testing.T) {
 	const seeds = 4
-	points := envCount("SHOAL_CRASH_POINTS", 100)
+	points := envCount("SHOAL_CRASH_POINTS", 60)
 	for seed := uint64(1); seed <= seeds; seed++ {
 		total := countCalls(t, seed, changing)
 		step := max(1, total*seeds/points)
@@ -146,7 +146,7 @@ func (m *model) clone() *model {
 
 // TestRebuildEqualsIndex compares the index that the workload made with one made from the segments.
 func TestRebuildEqualsIndex(t *testing.T) {
-	for seed := uint64(1); seed <= uint64(envCount("SHOAL_REBUILDS", 12)); seed++ {
+	for seed := uint64(1); seed <= uint64(envCount("SHOAL_REBUILDS", 6)); seed++ {
 		d, m := simdisk.New(seed), modelFor(seed)
 		if err := workload(d, m, seed, 4*workloadLen); err != nil {
 			t.Fatal(err)

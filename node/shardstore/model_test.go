@@ -3,6 +3,7 @@ package shardstore_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -79,8 +80,9 @@ func makeShard(r *rand.Rand, n int) *shardstore.Shard {
 		skip++
 	}
 	p := mem[skip : skip+n]
-	for i := range p {
-		p[i] = byte(r.Uint32())
+	var word [8]byte
+	for i := 0; i < n; i += copy(p[i:], word[:]) {
+		binary.LittleEndian.PutUint64(word[:], r.Uint64())
 	}
 	hashes := []chunker.ShardHash{chunker.HashShard(p), {byte(r.Uint32()), byte(r.Uint32())}}
 	return &shardstore.Shard{

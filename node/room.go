@@ -1,0 +1,59 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"syscall"
+	"time"
+)
+
+const (
+	roomEvery = time.Second
+	// roomBytes and roomShare are what the metadata's disk keeps free: below the lesser of the two, writes
+	// that make it grow are refused. It holds what is written between two looks, and what the database
+	// needs to write out its tables. Drives keep more free than that, so they are full first.
+	roomBytes = 192 << 20
+	roomShare = 6 // one in so many bytes
+	// startBytes must be free before a node starts: to open, the database writes out what its log holds.
+	startBytes = 48 << 20
+	// driveRoomBytes and driveRoomShare are what a drive keeps free.
+	driveRoomBytes = 256 << 20
+	driveRoomShare = 5
+)
+
+// watchRoom looks how full the disk of the metadata is.
+func (n *Node) watchRoom(ctx context.Context) error {
+	t := time.NewTicker(roomEvery)
+	defer t.Stop()
+	for {
+		if free, size, err := room(n.cfg.DataDir); err == nil {
+			full := free < min(roomBytes, size/roomShare)
+			if full != n.full.Swap(full) {
+				n.cfg.Logger.Error("the disk of the metadata is nearly full: writes are refused until there is room", "full", full, "free_bytes", free)
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+// checkRoom refuses to start where the metadata could not be opened for want of space.
+func checkRoom(dir string) error {
+	free, _, err := room(dir)
+	if err == nil && free < startBytes {
+		return fmt.Errorf("the disk of %s is full: %d MiB are free, %d MiB are needed to start; make room and start again", dir, free>>20, int64(startBytes)>>20)
+	}
+	return err
+}
+
+// room gives the free bytes and the size of the file system that holds path.
+func room(path string) (free, size int64, err error) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(path, &st); err != nil {
+		return 0, 0, err
+	}
+	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+}
