@@ -51,8 +51,9 @@ fuzz: ## every fuzz target for FUZZTIME (60s) each
 		done; \
 	done
 
-sim: ## seeded simulations; SEEDS=n
-	SHOAL_SEEDS=$(SEEDS) SHOAL_CRASH_POINTS=$(SEEDS) go test -count=1 -timeout 30m -run 'Sim|Crash|Fault' ./node/consensus/... ./node/shardstore/... ./node/meta/... ./p2p/...
+sim: ## simulations and random runs, SEEDS (200) of each
+	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 40m -run 'Simulation' ./node/consensus
+	SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
 
 e2e: ## every suite against the real program, at full length
 	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/history

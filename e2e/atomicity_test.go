@@ -46,6 +46,7 @@ func winners(t *testing.T, results []error) (n, winner int) {
 }
 
 func TestAtomicity(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{})
 	c, bucket := p.S3(), "atomicity"
 	sdk := sdkClient{c}

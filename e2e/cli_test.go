@@ -53,6 +53,7 @@ func (s shell) same(name string, p pattern) {
 }
 
 func TestCommandLineClients(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{})
 	id, secret := p.Credentials()
 	for _, c := range []struct {

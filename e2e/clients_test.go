@@ -24,6 +24,7 @@ const (
 var edges = []int64{16 * kib, 64 * kib, 128 * kib, 1 * mib, 4 * mib, 8 * mib}
 
 func TestClients(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{})
 	for name, c := range clients(p) {
 		t.Run(name, func(t *testing.T) {

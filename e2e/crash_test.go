@@ -152,6 +152,7 @@ func (w *writer) multipart(ctx context.Context, c *s3.Client, key string, p patt
 // the one unanswered write after it would have made of it; the listing must show exactly
 // the keys that can be read.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	kills := count(t, "KILLS", 8)
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("E2E_SEED"); text != "" {

@@ -195,6 +195,7 @@ func copyTree(t *testing.T, from, to string) {
 // mends the damaged one. Elsewhere the store may refuse to start, in words, but what it
 // serves is right.
 func TestDamage(t *testing.T) {
+	t.Parallel()
 	flips := count(t, "FLIPS", 20)
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("E2E_SEED"); text != "" {
@@ -324,6 +325,7 @@ func wreck(t *testing.T, drive string) {
 // TestTwoDrivesGone wrecks two of four drives: everything is read right, a scrub restores
 // full redundancy, and then the other two may go.
 func TestTwoDrivesGone(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Drives: 4})
 	contents := damageContents()
 	fill(t, p.S3(), contents)
@@ -346,6 +348,7 @@ func TestTwoDrivesGone(t *testing.T) {
 // TestIndexRebuilt removes or spoils the index of every drive: the store makes it again
 // from the segments.
 func TestIndexRebuilt(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Drives: 2})
 	contents := damageContents()
 	fill(t, p.S3(), contents)

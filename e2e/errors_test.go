@@ -50,6 +50,7 @@ func fails(t *testing.T, p *cluster.Process, says ...string) {
 // TestMistakes makes the mistakes of operators. Each is answered in a line, and the store
 // is unharmed when it is undone.
 func TestMistakes(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Drives: 2})
 	content := pattern{seed: 1, size: 100 * kib}
 	sdk := sdkClient{p.S3()}
@@ -170,6 +171,7 @@ func TestMistakes(t *testing.T) {
 
 // TestFirstStart checks what the first start and the later ones say, and what is where.
 func TestFirstStart(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{})
 	id, secret := p.Credentials()
 	first := p.Stdout()
@@ -220,6 +222,7 @@ func noSecret(t *testing.T, p *cluster.Process, secret string) {
 // TestDrain asks a server to stop while a slow upload is under way: the upload is
 // answered, new requests are not taken, and the process ends within its grace time.
 func TestDrain(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Args: []string{"--grace", "20s"}})
 	c, bucket := p.S3(), "drain"
 	must(t, sdkClient{c}.mkBucket(t.Context(), bucket))

@@ -35,6 +35,7 @@ func newGateway(t *testing.T, node *cluster.Process, token string) *cluster.Proc
 // TestGateway runs a node and gateways in processes of their own: what one acknowledges,
 // the other serves at once.
 func TestGateway(t *testing.T) {
+	t.Parallel()
 	for _, part := range []string{"server", "node"} {
 		t.Run("over a "+part, func(t *testing.T) { testGateway(t, part) })
 	}

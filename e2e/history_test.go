@@ -23,6 +23,7 @@ import (
 // TestHistory lets clients contend for a few keys while the process is killed again and
 // again, and looks for an order that explains every answer.
 func TestHistory(t *testing.T) {
+	t.Parallel()
 	kills := count(t, "KILLS", 6) / 4
 	p := cluster.Start(t, cluster.Options{Drives: 2})
 	bucket := "history"

@@ -78,6 +78,7 @@ func listingKeys(n int) []string {
 }
 
 func TestListing(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{})
 	c, bucket := p.S3(), "listing"
 	keys := listingKeys(10_000)

@@ -53,6 +53,7 @@ func segmentBytes(s api.Space) (n int64) {
 // TestSpaceReturns fills a store, deletes everything, and waits until the drives have
 // their room back.
 func TestSpaceReturns(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Drives: 2, Args: []string{"--orphan-grace", "5s"}})
 	c := p.S3()
 	sdk := sdkClient{c}
@@ -109,6 +110,7 @@ func TestSpaceReturns(t *testing.T) {
 // TestCopyOutlivesSource copies objects while their sources are deleted: a copy that was
 // acknowledged keeps its content although its shards were the source's.
 func TestCopyOutlivesSource(t *testing.T) {
+	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Drives: 2, Args: []string{"--orphan-grace", "1s"}})
 	c := p.S3()
 	sdk := sdkClient{c}
