@@ -100,3 +100,31 @@ func (d *body) message() *p2p.Message {
 	}
 	return p2p.NewMessage(d.header, d.payload, nil)
 }
+
+// writeBufferMax is the largest write buffer that is kept for reuse, in bytes.
+const writeBufferMax = 2 << 20
+
+// writeBuffers are what frames and TLS records gather in before they are written. They belong to
+// nobody while nothing is pending, so that a thousand idle peers cost none.
+var writeBuffers = sync.Pool{New: func() any { return &writeBuffer{b: make([]byte, 0, 16<<10)} }}
+
+type writeBuffer struct{ b []byte }
+
+func getWriteBuffer() *writeBuffer { return writeBuffers.Get().(*writeBuffer) }
+
+// put gives the buffer back. It may be called on nil.
+func (w *writeBuffer) put() {
+	if w == nil || cap(w.b) > writeBufferMax {
+		return
+	}
+	w.b = w.b[:0]
+	writeBuffers.Put(w)
+}
+
+// size is the number of bytes pending; it may be called on nil.
+func (w *writeBuffer) size() int {
+	if w == nil {
+		return 0
+	}
+	return len(w.b)
+}

@@ -8,9 +8,6 @@ import (
 	"shoal/p2p/wire"
 )
 
-// idleBufferMax is the largest buffer that a writer with nothing to do keeps, in bytes.
-const idleBufferMax = 128 << 10
-
 // frameWriter puts the frames of many goroutines on one stream. Each copies its frame into the
 // pending buffer; a goroutine that exists only while there is something to write sends what has
 // gathered, so frames that arrive together leave together.
@@ -21,8 +18,7 @@ type frameWriter struct {
 	onError func(err error)
 
 	mu      sync.Mutex
-	pending []byte
-	spare   []byte
+	pending *writeBuffer // nil: nothing is
 	busy    bool
 	room    chan struct{} // closed when pending has been taken; nil if nobody waits
 	err     error
@@ -34,7 +30,7 @@ type frameWriter struct {
 func (w *frameWriter) write(done <-chan struct{}, wait bool, f *wire.Frame, header, payload []byte) (full bool, err error) {
 	size := wire.HeaderSize + len(header) + len(payload)
 	w.mu.Lock()
-	for w.err == nil && len(w.pending) > 0 && len(w.pending)+size > w.limit {
+	for w.err == nil && w.pending.size() > 0 && w.pending.size()+size > w.limit {
 		if !wait {
 			w.mu.Unlock()
 			return true, nil
@@ -55,9 +51,12 @@ func (w *frameWriter) write(done <-chan struct{}, wait bool, f *wire.Frame, head
 	if w.err != nil {
 		return false, w.err
 	}
-	w.pending = f.Append(w.pending)
-	w.pending = append(w.pending, header...)
-	w.pending = append(w.pending, payload...)
+	if w.pending == nil {
+		w.pending = getWriteBuffer()
+	}
+	b := f.Append(w.pending.b)
+	b = append(b, header...)
+	w.pending.b = append(b, payload...)
 	if !w.busy {
 		w.busy = true
 		if !w.start(w.flush) {
@@ -74,25 +73,19 @@ func (w *frameWriter) flush() {
 	// Let those who are about to write do so first: one call further down then serves them all.
 	runtime.Gosched()
 	w.mu.Lock()
-	for len(w.pending) > 0 && w.err == nil {
+	for w.pending != nil && w.err == nil {
 		out := w.pending
-		w.pending = w.spare[:0]
+		w.pending = nil
 		w.wakeLocked()
 		w.mu.Unlock()
-		_, err := w.w.Write(out)
+		_, err := w.w.Write(out.b)
+		out.put()
 		w.mu.Lock()
-		w.spare = nil
-		if cap(out) <= 2*w.limit {
-			w.spare = out[:0]
-		}
 		if err != nil {
 			w.failLocked(err)
 		}
 	}
 	w.busy = false
-	if cap(w.spare) > idleBufferMax {
-		w.spare = nil
-	}
 	err := w.err
 	w.mu.Unlock()
 	if err != nil && w.onError != nil {
@@ -111,7 +104,7 @@ func (w *frameWriter) failLocked(err error) {
 	if w.err == nil {
 		w.err = err
 	}
-	w.pending, w.spare = nil, nil
+	w.pending = nil
 	w.wakeLocked()
 }
 

@@ -8,66 +8,81 @@ import (
 	"shoal/p2p"
 )
 
+// outcomes are the values of the label of that name.
+var outcomes = [...]string{"ok", "error", "refused", "unknown", "unreachable"}
+
+// planeMetrics are the counters of one plane, looked up once: a call is too short for that.
+type planeMetrics struct {
+	calls          [len(outcomes)]prometheus.Counter
+	sent, received prometheus.Counter
+	dropped        prometheus.Counter
+}
+
 // metrics count calls and notifications. All methods work on nil.
 type metrics struct {
-	calls   *prometheus.CounterVec
-	bytes   *prometheus.CounterVec
-	dropped *prometheus.CounterVec
+	rpc, bulk planeMetrics
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
 	if r == nil {
 		return nil
 	}
-	m := &metrics{
-		calls: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_transport_calls_total", Help: "Calls to peers by plane and outcome.",
-		}, []string{"plane", "outcome"}),
-		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_transport_call_bytes_total", Help: "Bytes of requests sent and responses received.",
-		}, []string{"plane", "direction"}),
-		dropped: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_transport_notifications_dropped_total", Help: "Notifications not delivered, by plane.",
-		}, []string{"plane"}),
+	calls := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_calls_total", Help: "Calls to peers by plane and outcome.",
+	}, []string{"plane", "outcome"})
+	bytes := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_call_bytes_total", Help: "Bytes of requests sent and responses received.",
+	}, []string{"plane", "direction"})
+	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_notifications_dropped_total", Help: "Notifications not delivered, by plane.",
+	}, []string{"plane"})
+	r.MustRegister(calls, bytes, dropped)
+	plane := func(name string) (p planeMetrics) {
+		for i, o := range outcomes {
+			p.calls[i] = calls.WithLabelValues(name, o)
+		}
+		p.sent, p.received = bytes.WithLabelValues(name, "sent"), bytes.WithLabelValues(name, "received")
+		p.dropped = dropped.WithLabelValues(name)
+		return p
 	}
-	r.MustRegister(m.calls, m.bytes, m.dropped)
-	return m
+	return &metrics{rpc: plane("rpc"), bulk: plane("bulk")}
 }
 
-func planeName(bulk bool) string {
+func (m *metrics) plane(bulk bool) *planeMetrics {
 	if bulk {
-		return "bulk"
+		return &m.bulk
 	}
-	return "rpc"
+	return &m.rpc
 }
 
 func (m *metrics) call(bulk bool, sent, received int, err error) {
 	if m == nil {
 		return
 	}
-	plane := planeName(bulk)
-	m.calls.WithLabelValues(plane, outcome(err)).Inc()
-	m.bytes.WithLabelValues(plane, "sent").Add(float64(sent))
-	m.bytes.WithLabelValues(plane, "received").Add(float64(received))
+	p := m.plane(bulk)
+	p.calls[outcome(err)].Inc()
+	p.sent.Add(float64(sent))
+	p.received.Add(float64(received))
 }
 
 func (m *metrics) drop(bulk bool, n int) {
 	if m != nil && n > 0 {
-		m.dropped.WithLabelValues(planeName(bulk)).Add(float64(n))
+		m.plane(bulk).dropped.Add(float64(n))
 	}
 }
 
-func outcome(err error) string {
+// outcome is an index of outcomes.
+func outcome(err error) int {
 	var remote *p2p.RemoteError
 	switch {
 	case err == nil:
-		return "ok"
+		return 0
 	case errors.As(err, &remote):
-		return "error"
+		return 1
 	case errors.Is(err, p2p.ErrRefused):
-		return "refused"
+		return 2
 	case errors.Is(err, p2p.ErrOutcomeUnknown):
-		return "unknown"
+		return 3
 	}
-	return "unreachable"
+	return 4
 }

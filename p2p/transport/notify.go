@@ -34,9 +34,8 @@ type outbox struct {
 	limit int
 
 	mu      sync.Mutex
-	pending []byte
-	count   int // frames in pending
-	spare   []byte
+	pending *writeBuffer // nil: nothing is
+	count   int          // frames in pending
 	busy    bool
 	sink    io.WriteCloser // owned by the goroutine while busy
 }
@@ -89,7 +88,7 @@ func (o *outbox) push(m p2p.Method, payload []byte) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	size := wire.HeaderSize + len(payload)
-	if len(o.pending) > 0 && len(o.pending)+size > o.limit {
+	if o.pending.size() > 0 && o.pending.size()+size > o.limit {
 		return p2p.ErrQueueFull
 	}
 	if !o.busy && o.sink == nil {
@@ -98,7 +97,10 @@ func (o *outbox) push(m p2p.Method, payload []byte) error {
 		}
 	}
 	f := wire.Frame{Kind: wire.KindNotify, Method: uint16(m), PayloadLen: uint32(len(payload))}
-	o.pending = append(f.Append(o.pending), payload...)
+	if o.pending == nil {
+		o.pending = getWriteBuffer()
+	}
+	o.pending.b = append(f.Append(o.pending.b), payload...)
 	o.count++
 	if !o.busy {
 		o.busy = o.l.h.tasks.start(o.send)
@@ -125,23 +127,17 @@ func (l *link) unreachable() error {
 func (o *outbox) send() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for len(o.pending) > 0 {
+	for o.pending != nil {
 		out, count := o.pending, o.count
-		o.pending, o.count = o.spare[:0], 0
+		o.pending, o.count = nil, 0
 		o.mu.Unlock()
-		err := o.write(out)
+		err := o.write(out.b)
+		out.put()
 		o.mu.Lock()
-		o.spare = nil
-		if cap(out) <= idleBufferMax {
-			o.spare = out[:0]
-		}
 		if err != nil {
 			o.l.h.metrics.drop(o.bulk, count+o.count)
 			o.pending, o.count = nil, 0
 		}
-	}
-	if cap(o.pending) > idleBufferMax {
-		o.pending = nil
 	}
 	o.busy = false
 }

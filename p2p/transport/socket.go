@@ -34,10 +34,9 @@ type socket struct {
 
 	mu      sync.Mutex
 	corked  int
-	pending []byte
-	spare   []byte
-	writing bool       // a goroutine or caller is in conn.Write
-	room    *sync.Cond // signalled when pending shrinks, writing ends, or err is set
+	pending *writeBuffer // nil: nothing is
+	writing bool         // a goroutine or caller is in conn.Write
+	room    *sync.Cond   // signalled when pending shrinks, writing ends, or err is set
 	err     error
 }
 
@@ -53,14 +52,17 @@ func (s *socket) Read(b []byte) (int, error) { return s.r.Read(b) }
 func (s *socket) Write(b []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.deferred && s.corked > 0 && len(s.pending) > pendingMax && s.err == nil {
+	for s.deferred && s.corked > 0 && s.pending.size() > pendingMax && s.err == nil {
 		s.room.Wait()
 	}
 	if s.err != nil {
 		return 0, s.err
 	}
-	s.pending = append(s.pending, b...)
-	if s.corked > 0 && (s.deferred || len(s.pending) < corkMax) {
+	if s.pending == nil {
+		s.pending = getWriteBuffer()
+	}
+	s.pending.b = append(s.pending.b, b...)
+	if s.corked > 0 && (s.deferred || s.pending.size() < corkMax) {
 		return len(b), nil
 	}
 	if err := s.flushLocked(); err != nil {
@@ -84,7 +86,7 @@ func (s *socket) uncork() error {
 	if !s.deferred {
 		return s.flushLocked()
 	}
-	if len(s.pending) > 0 && !s.writing && s.err == nil {
+	if s.pending != nil && !s.writing && s.err == nil {
 		s.writing = true
 		go s.flusher()
 	}
@@ -95,7 +97,7 @@ func (s *socket) uncork() error {
 func (s *socket) flusher() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.pending) > 0 && s.err == nil {
+	for s.pending != nil && s.err == nil {
 		s.writeOnce()
 	}
 	s.writing = false
@@ -108,7 +110,7 @@ func (s *socket) flushLocked() error {
 		s.room.Wait()
 	}
 	s.writing = true
-	for len(s.pending) > 0 && s.err == nil {
+	for s.pending != nil && s.err == nil {
 		s.writeOnce()
 	}
 	s.writing = false
@@ -119,16 +121,12 @@ func (s *socket) flushLocked() error {
 // writeOnce writes what is pending, without the lock meanwhile. The caller holds mu and writing.
 func (s *socket) writeOnce() {
 	out := s.pending
-	s.pending = s.spare[:0]
+	s.pending = nil
 	s.room.Broadcast()
 	s.mu.Unlock()
-	_, err := s.Conn.Write(out)
+	_, err := s.Conn.Write(out.b)
+	out.put()
 	s.mu.Lock()
-	if cap(out) <= 2*pendingMax {
-		s.spare = out[:0]
-	} else {
-		s.spare = nil
-	}
 	if err != nil && s.err == nil {
 		s.err = err
 	}
@@ -144,7 +142,7 @@ func (s *socket) Close() error {
 	if s.err == nil {
 		s.err = net.ErrClosed
 	}
-	s.pending, s.spare = nil, nil
+	s.pending = nil
 	s.room.Broadcast()
 	s.mu.Unlock()
 	return s.Conn.Close()
