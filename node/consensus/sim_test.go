@@ -79,10 +79,15 @@ var simMixes = []simMix{
 	{write: 20, read: 20, fault: 12, reshape: 1, transfer: 0, burst: 2, crash: 9, cut: 0, down: 0},  // small groups that restart
 }
 
-func newWorld(t *testing.T, seed uint64, nodes, groups int) *simWorld {
-	w := &simWorld{t: t, mix: simMixes[seed%uint64(len(simMixes))], seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), groups: groups, nodes: map[NodeID]*simNode{},
+// emptyWorld has no nodes yet.
+func emptyWorld(t *testing.T, seed uint64, groups int) *simWorld {
+	return &simWorld{t: t, mix: simMixes[seed%uint64(len(simMixes))], seed: seed, rng: rand.New(rand.NewPCG(seed, 1)), now: time.Unix(1e9, 0), groups: groups, nodes: map[NodeID]*simNode{},
 		blocked: map[link]bool{}, nextReplica: map[GroupID]ReplicaID{}, leaders: map[leaderKey]ReplicaID{}, chain: map[chainKey]uint64{},
 		last: map[GroupID]uint64{}, counts: map[string]int{}}
+}
+
+func newWorld(t *testing.T, seed uint64, nodes, groups int) *simWorld {
+	w := emptyWorld(t, seed, groups)
 	for i := range nodes {
 		n := &simNode{w: w, id: NodeID(fmt.Sprintf("n%d", i)), mem: vfs.NewCrashableMem()}
 		w.order = append(w.order, n.id)

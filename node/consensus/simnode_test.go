@@ -33,7 +33,8 @@ type simNode struct {
 	// stalled nodes get no ticks; the ticks they missed come at once.
 	stalled int
 	missed  int
-	opened  int
+	// plan, if set, may arm the disk before it is used.
+	plan func(*crashFS)
 }
 
 type simGroup struct {
@@ -43,11 +44,13 @@ type simGroup struct {
 
 func (n *simNode) open() error {
 	n.fs = newCrashFS(n.mem)
+	if n.plan != nil {
+		n.plan(n.fs)
+	}
 	db, err := pebble.Open("meta", PebbleOptions(PebbleConfig{FS: n.fs, CacheBytes: 1 << 20, MemTableBytes: 256 << 10}))
 	if err != nil {
 		return err
 	}
-	n.opened++
 	cfg := n.w.config(n)
 	cfg.DB, cfg.FS, cfg.Dir = db, n.fs, "side"
 	c, err := openCore(cfg)
@@ -135,7 +138,9 @@ func (n *simNode) stepAppend(crash bool) {
 		return
 	}
 	n.w.check(err, "append")
-	n.fs.arm(-1, false, 0, nil)
+	if crash {
+		n.fs.arm(-1, false, 0, nil)
+	}
 	for _, it := range items {
 		if it.bury != nil {
 			it.g.onBuried()
