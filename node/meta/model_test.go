@@ -268,13 +268,13 @@ func (m *model) abort(b *modelBucket, c *AbortUpload) api.Kind {
 }
 
 func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
-	if b.fenced {
-		return api.NoSuchBucket
-	}
-	for i := 1; i < len(c.Parts); i++ {
+	for i := 1; i < len(c.Parts); i++ { // the command alone says so
 		if c.Parts[i].Number <= c.Parts[i-1].Number {
 			return api.InvalidPartOrder
 		}
+	}
+	if b.fenced {
+		return api.NoSuchBucket
 	}
 	u := m.find(b, c.Key, c.Upload)
 	if u == nil {
