@@ -43,7 +43,7 @@ func openNetwork(n *Node) (*network, error) {
 	if err != nil {
 		return nil, secretError(err)
 	}
-	seed, _, err := member.LoadOrCreateKeyFile(n.path(issuerKeyFile), "issuer")
+	seed, _, err := member.LoadOrCreateKeyFile(n.path(issuerKeyFile), "shoal-issuer-key-v1")
 	if err != nil {
 		return nil, secretError(err)
 	}
