@@ -2,9 +2,12 @@ package shardstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -133,5 +136,116 @@ func BenchmarkReadAt(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// BenchmarkOpen opens a drive of SHOAL_BENCH_SHARDS small shards: after a clean stop, as a killed
+// process leaves it, and without its index.
+func BenchmarkOpen(b *testing.B) {
+	count := 20000
+	if n, err := strconv.Atoi(os.Getenv("SHOAL_BENCH_SHARDS")); err == nil {
+		count = n
+	}
+	dir := benchDir(b)
+	cfg := Config{Dir: dir, Cluster: [16]byte{1}, Drive: [16]byte{2}, Logger: slog.New(slog.DiscardHandler)}
+	if err := Format(OS(), dir, cfg.Cluster, cfg.Drive); err != nil {
+		b.Fatal(err)
+	}
+	s, err := Open(cfg)
+	if err != nil {
+		b.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() { ended <- s.Run(ctx) }()
+	payload := alignedBytes(pageSize)
+	outboard, h := chunker.HashShardOutboard(payload, nil)
+	var next atomic.Uint64
+	var wg sync.WaitGroup
+	for range 128 {
+		wg.Go(func() {
+			for n := next.Add(1); n <= uint64(count); n = next.Add(1) {
+				if err := s.Put(ctx, benchShard(payload, outboard, h, n)); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	killed := dir + ".killed"
+	if err := os.CopyFS(killed, os.DirFS(dir)); err != nil {
+		b.Fatal(err)
+	}
+	cancel()
+	if err := errors.Join(<-ended, s.Close()); err != nil {
+		b.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		dir     string
+		prepare func() error
+	}{
+		{"killed", killed, nil},
+		{"clean", dir, nil},
+		{"rebuild", dir, func() error { return os.RemoveAll(dir + "/" + indexDir) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			cfg.Dir = c.dir
+			for range b.N {
+				b.StopTimer()
+				if c.prepare != nil {
+					if err := c.prepare(); err != nil {
+						b.Fatal(err)
+					}
+				}
+				b.StartTimer()
+				s, err := Open(cfg)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				b.ReportMetric(float64(s.Recovery().Blocks), "blocks-read")
+				if u := s.Usage(); u.Shards != uint64(count) {
+					b.Fatalf("%d shards", u.Shards)
+				}
+				if err := s.Close(); err != nil {
+					b.Fatal(err)
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+// BenchmarkFloor writes and syncs batches as the store does, with nothing around it.
+func BenchmarkFloor(b *testing.B) {
+	for _, c := range []struct{ size, batch int }{{69632 + pageSize, 1}, {69632 + pageSize, 16}, {4198400 + pageSize, 1}, {4198400 + pageSize, 4}} {
+		b.Run(fmt.Sprintf("%dK/batch=%d", c.size>>10, c.batch), func(b *testing.B) {
+			dir := benchDir(b)
+			f, err := OS().Open(dir, CreateMode)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer f.Close()
+			var bufs [][]byte
+			buf := alignedBytes(c.size)
+			for range c.batch {
+				bufs = append(bufs, buf)
+			}
+			b.SetBytes(int64(c.size * c.batch))
+			cpu := cpuSeconds()
+			b.ResetTimer()
+			for i := range b.N {
+				if _, err := f.WritevAt(bufs, int64(i%64*c.size*c.batch)); err != nil {
+					b.Fatal(err)
+				}
+				if err := f.Datasync(); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.N*c.batch)/b.Elapsed().Seconds(), "records/s")
+			b.ReportMetric((cpuSeconds()-cpu)/(float64(b.N)*float64(c.size*c.batch)/(1<<30)), "cpu-s/GiB")
+		})
 	}
 }

@@ -100,7 +100,7 @@ func reopened(d *simdisk.Disk, m *model, seed uint64) error {
 // and looks whether what was acknowledged is there and what was not is there wholly or not at all.
 func TestCrash(t *testing.T) {
 	const seeds = 4
-	points := envCount("SHOAL_CRASH_POINTS", 60)
+	points := envCount("SHOAL_CRASH_POINTS", 100)
 	for seed := uint64(1); seed <= seeds; seed++ {
 		total := countCalls(t, seed, changing)
 		step := max(1, total*seeds/points)

@@ -57,7 +57,7 @@ func faultyRun(d *simdisk.Disk, m *model, seed uint64) error {
 // TestEachCallFailsOnce lets each call to the disk fail once with an I/O error. Whatever the call
 // was, what had been acknowledged stays, in this process, in the next, and after a power cut.
 func TestEachCallFailsOnce(t *testing.T) {
-	points := envCount("SHOAL_FAULT_POINTS", 40)
+	points := envCount("SHOAL_FAULT_POINTS", 60)
 	all := func(simdisk.Call) bool { return true }
 	for seed := uint64(1); seed <= 2; seed++ {
 		total := countCalls(t, seed, all)
