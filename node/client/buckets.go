@@ -163,7 +163,18 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 		FinishDeleteBucket: &meta.FinishDeleteBucket{Name: name, Id: b.Id, Epoch: b.DeleteEpoch},
 	}})
 	c.buckets.drop(name)
-	return err
+	if err != nil {
+		return err
+	}
+	// The name is gone. What configuration the group still keeps for it is of no use to anybody; if
+	// this does not reach the group, it stays, behind the fence.
+	_, ferr := c.propose(ctx, g, "client.DeleteBucket", &meta.Command{Op: &meta.Command_FenceBucket{
+		FenceBucket: &meta.FenceBucket{Bucket: b.Id, Epoch: b.DeleteEpoch, Forget: true},
+	}})
+	if ferr != nil {
+		c.logger.Warn("forget the configuration of a deleted bucket", "bucket_id", b.Id, "err", ferr)
+	}
+	return nil
 }
 
 // cancelDelete makes the bucket whole again after its group refused the deletion, or did not answer.
