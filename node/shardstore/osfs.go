@@ -10,7 +10,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// OS returns the operating system's file system.
+// OS returns the operating system's file system: direct writes and hole punching on Linux, plain
+// files elsewhere.
 func OS() FS { return osFS{} }
 
 type osFS struct{}

@@ -17,8 +17,12 @@ type Recovery struct {
 	BadPages uint64 // pages of 4 KiB that hold no valid block where one was expected
 }
 
-// Recovery returns what Open found.
-func (s *Store) Recovery() Recovery { return s.recovery }
+// Recovery returns what Open found, or the rebuild after it.
+func (s *Store) Recovery() Recovery {
+	s.idxMu.RLock()
+	defer s.idxMu.RUnlock()
+	return s.recovery
+}
 
 // recover brings the index up to date with the segments and makes ready to append. The caller holds
 // idxMu or is the only one who knows the store.

@@ -9,6 +9,7 @@ import (
 	"path"
 	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,6 +76,12 @@ func Open(cfg Config) (*Store, error) {
 	}
 	if err := s.recover(); err != nil {
 		s.release()
+		switch {
+		case errors.Is(err, syscall.EROFS):
+			err = fmt.Errorf("%w: %w", ErrReadOnly, err)
+		case errors.Is(err, syscall.ENOSPC):
+			err = fmt.Errorf("%w: %w", ErrFull, err)
+		}
 		return nil, fmt.Errorf("open drive %s: %w", s.cfg.Dir, err)
 	}
 	s.measure()
