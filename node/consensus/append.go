@@ -48,7 +48,7 @@ func (a *appender) commit(w *appendBatch) error {
 	if w.sync {
 		opts = pebble.Sync
 	}
-	if err := w.b.Commit(opts); err != nil {
+	if err := commitBatch(w.b, opts); err != nil {
 		return fmt.Errorf("%w: write log batch %d: %v", ErrFatal, a.store.seq, err)
 	}
 	a.met.batches.Inc()

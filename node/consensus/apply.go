@@ -56,7 +56,7 @@ func (a *applier) some(items []*applyItem) (n int, err error) {
 		}
 		n++
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := commitBatch(b, pebble.NoSync); err != nil {
 		return 0, fmt.Errorf("%w: write state: %v", ErrFatal, err)
 	}
 	for i, f := range a.done {

@@ -101,43 +101,68 @@ func (h *Host) stop() {
 func (h *Host) stopping() bool { return h.stopped.Load() }
 
 func (h *Host) appendLoop() {
-	for {
-		items, ok := h.appends.take()
+	for h.appends.wait() {
+		h.appendMu.Lock()
+		due, ok := h.appendQueued(nil)
+		h.appendMu.Unlock()
 		if !ok {
 			return
 		}
-		h.appendBusy.Store(true)
-		h.appendMu.Lock()
-		err := h.c.StepAppend(items)
-		h.appendMu.Unlock()
-		h.appendBusy.Store(false)
-		if err != nil {
-			h.fail(err)
-			return
-		}
-		h.deliverAppends(items)
-		h.appends.recycle(items)
+		h.stepDue(due)
 	}
 }
 
-// deliverAppends returns appends to their groups. If nothing else waits to be written, this goroutine also steps the groups and applies what that
-// commits: a lone client is answered without waking anybody else. Otherwise the next write must not wait for that.
-func (h *Host) deliverAppends(items []*appendItem) {
-	idle := h.appends.empty()
+// tryAppend writes what waits on the caller's goroutine, unless another one is at it, which then will.
+func (h *Host) tryAppend() {
+	if h.appends.empty() || !h.appendMu.TryLock() {
+		return
+	}
+	due, ok := h.appendQueued(nil)
+	h.appendMu.Unlock()
+	if ok {
+		h.stepDue(due)
+	}
+}
+
+// appendQueued writes what waits and returns it to its groups, adding those that the caller has to have stepped to due. It needs appendMu, so
+// that items stay in order. False says that it failed.
+func (h *Host) appendQueued(due []*handle) ([]*handle, bool) {
+	items := h.appends.takeNow()
+	if len(items) == 0 {
+		return due, true
+	}
+	if h.failure.Load() != nil {
+		return due, false
+	}
+	h.appendBusy.Store(true)
+	err := h.c.StepAppend(items)
+	h.appendBusy.Store(false)
+	if err != nil {
+		h.fail(err)
+		return due, false
+	}
 	for _, it := range items {
 		if it.bury != nil {
 			h.forget(it.g, *it.bury)
 			it.g.onBuried()
 			continue
 		}
-		hd := h.handle(it.g.id)
-		if hd == nil || hd.g != it.g || !hd.appended(it) {
-			continue
+		if hd := h.handle(it.g.id); hd != nil && hd.g == it.g && hd.appended(it) {
+			due = append(due, hd)
 		}
-		if idle && hd.w.tryStep(hd) {
-			continue
+	}
+	h.appends.recycle(items)
+	return due, true
+}
+
+// stepDue has groups stepped after a write. If nothing else waits to be written, this goroutine does it, and applies what that commits: a lone
+// client is answered without waking anybody else. Otherwise the next write must not wait for that.
+func (h *Host) stepDue(due []*handle) {
+	idle := h.appends.empty()
+	for _, hd := range due {
+		if !idle || !hd.w.tryStep(hd) {
+			hd.w.ready.push(hd)
 		}
-		hd.w.ready.push(hd)
 	}
 	if idle {
 		h.tryApply()
@@ -170,7 +195,7 @@ func (h *Host) applyQueued() bool {
 	if len(items) == 0 {
 		return true
 	}
-	if h.stopped.Load() {
+	if h.failure.Load() != nil {
 		return false
 	}
 	if err := h.c.StepApply(items); err != nil {

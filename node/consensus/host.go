@@ -206,7 +206,8 @@ func (h *Host) RemoveReplica(ctx context.Context, g GroupID, id ReplicaID) error
 }
 
 // Propose appends a command to the log of g and returns what the state machine made of it here. Only the leader's node accepts proposals. data
-// must not be changed from the call on, not even after it returned early.
+// must not be changed from the call on, not even after it returned early. The call may do the node's writing, also that of others, and so
+// outlast ctx by one write to the disk.
 //
 // On *NotLeaderError, ErrBusy, ErrTooLarge, ErrEmpty, ErrNoReplica and ErrStopped the command had and will have no effect. On
 // ErrOutcomeUnknown it may have been applied, or may be later.
@@ -238,8 +239,8 @@ func (h *Host) Propose(ctx context.Context, g GroupID, data []byte) (any, error)
 	return o.result, o.err
 }
 
-// enqueue adds a proposal to its group's inbox; false says that there is no room. If nothing is being written, the caller steps the group itself, because
-// every hand-over costs more than the step; otherwise proposals come together until the worker gets to them.
+// enqueue adds a proposal to its group's inbox; false says that there is no room. If nothing is being written, the caller steps the group and writes
+// the log itself, because every hand-over to another goroutine costs more than either; otherwise proposals come together until the worker gets to them.
 func (h *Host) enqueue(hd *handle, p *proposal) bool {
 	ok, mine := hd.propose(p, h.c.cfg.MaxQueued, h.c.cfg.MaxUncommittedBytes)
 	if !mine {
@@ -247,7 +248,9 @@ func (h *Host) enqueue(hd *handle, p *proposal) bool {
 	}
 	if !h.running.Load() || h.appendBusy.Load() || !hd.w.tryStep(hd) {
 		hd.w.ready.push(hd)
+		return true
 	}
+	h.tryAppend()
 	return true
 }
 

@@ -43,7 +43,7 @@ func (h *Host) savePeers() error {
 	if !h.peers.save(b) {
 		return nil
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err := commitBatch(b, pebble.NoSync); err != nil {
 		return fmt.Errorf("%w: save peers: %v", ErrFatal, err)
 	}
 	return nil

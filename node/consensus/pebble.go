@@ -17,8 +17,8 @@ type PebbleConfig struct {
 	CacheBytes int64
 	// MemTableBytes is the size of one memtable, and about that of one write-ahead log. Default 32 MiB.
 	MemTableBytes uint64
-	// Fatal is told when the database cannot go on: a write or sync of its log or manifest failed. The goroutine it happened on never continues,
-	// because what was written is uncertain from then on. It must not block. Without it, the process panics.
+	// Fatal is told when the database cannot go on: a write or sync of its log or manifest failed, and what was written is uncertain from then on. It
+	// must not block. The goroutine on which it happened never continues inside the database. Without it, the process panics.
 	Fatal func(error)
 }
 
@@ -65,7 +65,8 @@ func (p *pebbleLogger) Errorf(f string, args ...any) {
 	p.l.Warn("pebble", "text", fmt.Sprintf(f, args...))
 }
 
-// Fatalf implements pebble.Logger. It does not return: the database relies on that, and after a failed sync nothing may be written again.
+// Fatalf implements pebble.Logger. It does not return: the database relies on that, and after a failed sync nothing may be written again. A
+// failed commit happens on the goroutine of whoever commits, outside of all locks, and unwinds to commitBatch; anything else stays where it is.
 func (p *pebbleLogger) Fatalf(f string, args ...any) {
 	err := fmt.Errorf(f, args...)
 	p.l.Error("database cannot go on", "err", err)
@@ -73,5 +74,28 @@ func (p *pebbleLogger) Fatalf(f string, args ...any) {
 		panic(err)
 	}
 	p.fatal(err)
+	if f == pebbleCommitFailed {
+		panic(commitFailed{err})
+	}
 	select {}
+}
+
+// pebbleCommitFailed is how the database reports a failed commit. If it ever says it otherwise, the goroutine stays where it is, too.
+const pebbleCommitFailed = "pebble: fatal commit error: %v"
+
+// commitFailed carries a failed commit from Fatalf to commitBatch.
+type commitFailed struct{ err error }
+
+// commitBatch commits b. After an error nothing may be written any more.
+func commitBatch(b *pebble.Batch, opts *pebble.WriteOptions) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case commitFailed:
+			err = p.err
+		default:
+			panic(p)
+		}
+	}()
+	return b.Commit(opts)
 }

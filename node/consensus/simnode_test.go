@@ -33,6 +33,8 @@ type simNode struct {
 	// stalled nodes get no ticks; the ticks they missed come at once.
 	stalled int
 	missed  int
+	// halfMade says that the power was lost while the database itself was being opened.
+	halfMade bool
 	// plan, if set, may arm the disk before it is used.
 	plan func(*crashFS)
 }
@@ -51,6 +53,7 @@ func (n *simNode) open() error {
 	if err != nil {
 		return err
 	}
+	n.halfMade = n.fs.crashed() != nil
 	cfg := n.w.config(n)
 	cfg.DB, cfg.FS, cfg.Dir = db, n.fs, "side"
 	c, err := openCore(cfg)
