@@ -14,11 +14,8 @@ import (
 // SHOAL_SIM_SEEDS, set to anything, tries more of the latter.
 func TestCrashAtEverySync(t *testing.T) {
 	percents := []int{70}
-	switch {
-	case os.Getenv("SHOAL_SIM_SEEDS") != "":
+	if os.Getenv("SHOAL_SIM_SEEDS") != "" {
 		percents = []int{0, 30, 70, 100}
-	case !testing.Short():
-		percents = []int{0, 70}
 	}
 	runs, crashes := 0, 0
 	for _, percent := range percents {
@@ -34,7 +31,7 @@ func TestCrashAtEverySync(t *testing.T) {
 		}
 	}
 	t.Logf("%d runs, %d power losses", runs, crashes)
-	if crashes < 20*len(percents) {
+	if crashes < 40*len(percents) {
 		t.Errorf("only %d power losses: the life has fewer syncs than it should", crashes)
 	}
 }
@@ -55,7 +52,7 @@ func crashRun(t *testing.T, seed uint64, k int, after bool, percent int) (crashe
 		w.check(n.open(), fmt.Sprintf("open in life %d, sync %d, after=%v, %d%%", life, k, after, percent))
 		n.plan = nil
 		crashed = n.lost() || crashed
-		for i := 0; n.up && i < 12; i++ {
+		for i := 0; n.up && i < 6; i++ {
 			for g := GroupID(0); n.up && g < 2; g++ {
 				if n.gs[g] == nil {
 					if acked[g] > 0 {

@@ -442,9 +442,9 @@ func (w *simWorld) verify() {
 }
 
 func simSeeds(t *testing.T) (from, n uint64) {
-	n = 20
+	n = 16
 	if testing.Short() {
-		n = 5
+		n = 4
 	}
 	if s := os.Getenv("SHOAL_SIM_SEEDS"); s != "" {
 		v, err := strconv.ParseUint(s, 10, 64)
@@ -477,7 +477,7 @@ func TestSimulation(t *testing.T) {
 	}
 	t.Logf("%d seeds: %v", n, total)
 	for _, k := range []string{"crash", "write", "read", "snapshot", "change"} {
-		if total[k] == 0 && n >= 20 {
+		if total[k] == 0 && n >= 16 {
 			t.Errorf("no %s in %d seeds: the simulation does not reach it", k, n)
 		}
 	}
