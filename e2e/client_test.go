@@ -9,11 +9,10 @@ import (
 	"net/url"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/feature/s3/manager"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
 	"github.com/minio/minio-go/v7"
+	"golang.org/x/sync/errgroup"
 
 	"shoal/e2e/cluster"
 )
@@ -60,8 +59,35 @@ func (s sdkClient) create(ctx context.Context, bucket, key string, p pattern) er
 }
 
 func (s sdkClient) putParts(ctx context.Context, bucket, key string, p pattern) error {
-	up := manager.NewUploader(s.c, func(u *manager.Uploader) { u.PartSize = partSizeBytes })
-	_, err := up.Upload(ctx, &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: p.reader()})
+	return s.multipart(ctx, bucket, key, p, partSizeBytes)
+}
+
+// multipart writes a key in parts of a size, four at once.
+func (s sdkClient) multipart(ctx context.Context, bucket, key string, p pattern, partSize int64) error {
+	up, err := s.c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &bucket, Key: &key})
+	if err != nil {
+		return err
+	}
+	parts := make([]types.CompletedPart, max(1, (p.size+partSize-1)/partSize))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(4)
+	for i := range parts {
+		g.Go(func() error {
+			off := int64(i) * partSize
+			number := aws.Int32(int32(i + 1))
+			out, err := s.c.UploadPart(gctx, &s3.UploadPartInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId, PartNumber: number,
+				Body: io.NewSectionReader(p, off, min(partSize, p.size-off))})
+			if err == nil {
+				parts[i] = types.CompletedPart{PartNumber: number, ETag: out.ETag}
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	_, err = s.c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &bucket, Key: &key, UploadId: up.UploadId,
+		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
 	return err
 }
 
@@ -195,20 +221,5 @@ func status(err error) int {
 	return 0
 }
 
-// code is the S3 error code in an error of the SDK.
-func code(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
-}
-
 // absent says whether an error of the SDK says that there is no such key.
 func absent(err error) bool { return status(err) == http.StatusNotFound }
-
-// drain reads and forgets.
-func drain(r io.ReadCloser) error {
-	_, err := io.Copy(io.Discard, r)
-	return errors.Join(err, r.Close())
-}

@@ -15,7 +15,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"shoal/e2e/cluster"
 )
@@ -112,7 +111,7 @@ func (w *writer) write(ctx context.Context, c *s3.Client, s *slot) (what string,
 		return "remove", state{}, sdk.remove(ctx, w.bucket, s.key)
 	case n < 28:
 		next.content.size = 5*mib + int64(w.r.IntN(100*kib))
-		return "multipart", next, w.multipart(ctx, c, s.key, next.content)
+		return "multipart", next, sdk.multipart(ctx, w.bucket, s.key, next.content, 5*mib)
 	case n < 36:
 		from := w.slots[w.r.IntN(len(w.slots))]
 		if len(from.possible) == 1 && from.possible[0].present && from != s {
@@ -123,28 +122,6 @@ func (w *writer) write(ctx context.Context, c *s3.Client, s *slot) (what string,
 		return "read", s.possible[0], s.is(ctx, sdk, w.bucket)
 	}
 	return "put", next, sdk.put(ctx, w.bucket, s.key, next.content)
-}
-
-// multipart writes a key in two parts.
-func (w *writer) multipart(ctx context.Context, c *s3.Client, key string, p pattern) error {
-	up, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: &w.bucket, Key: &key})
-	if err != nil {
-		return err
-	}
-	var parts []types.CompletedPart
-	for i, off := range []int64{0, 5 * mib} {
-		n := min(5*mib, p.size-off)
-		body := p.bytes()[off : off+n]
-		out, err := c.UploadPart(ctx, &s3.UploadPartInput{Bucket: &w.bucket, Key: &key, UploadId: up.UploadId,
-			PartNumber: aws.Int32(int32(i + 1)), Body: newBody(body)})
-		if err != nil {
-			return err
-		}
-		parts = append(parts, types.CompletedPart{PartNumber: aws.Int32(int32(i + 1)), ETag: out.ETag})
-	}
-	_, err = c.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{Bucket: &w.bucket, Key: &key, UploadId: up.UploadId,
-		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts}})
-	return err
 }
 
 // TestCrash kills the process at random moments of a load of writes, also while it

@@ -1,10 +1,8 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"testing"
@@ -17,8 +15,6 @@ import (
 	"shoal/e2e/cluster"
 	"shoal/node/api"
 )
-
-func newBody(b []byte) io.ReadSeeker { return bytes.NewReader(b) }
 
 func space(t *testing.T, p *cluster.Process) api.Space {
 	t.Helper()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -59,6 +60,7 @@ func New(t testing.TB, o Options) *Process {
 	}
 	t.Cleanup(func() {
 		p.Kill()
+		p.reportRaces()
 		if t.Failed() && p.stderr != nil {
 			t.Logf("%s printed:\n%s%s", p.o.Part, p.stdout, p.stderr)
 		}
@@ -116,6 +118,7 @@ func (p *Process) Start() {
 	if p.Running() {
 		p.t.Fatal("the process runs already")
 	}
+	p.reportRaces()
 	p.stdout, p.stderr = new(output), new(output)
 	cmd := exec.Command(program, p.args()...)
 	cmd.Env = append(cleanEnv(), p.o.Env...)
@@ -130,6 +133,17 @@ func (p *Process) Start() {
 		p.err = cmd.Wait()
 		close(ended)
 	}()
+}
+
+// reportRaces fails the test when a program built with the race detector found one.
+func (p *Process) reportRaces() {
+	p.t.Helper()
+	if p.stderr == nil {
+		return
+	}
+	if text := p.stderr.String(); strings.Contains(text, "WARNING: DATA RACE") {
+		p.t.Errorf("the program has a data race:\n%s", text)
+	}
 }
 
 // Running says whether the process was started and has not ended.
@@ -166,9 +180,9 @@ func (p *Process) Ready() error {
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
-	last := errors.New("no answer")
 	for {
-		if last = p.ready(ctx); last == nil {
+		last := p.ready(ctx)
+		if last == nil {
 			return nil
 		}
 		select {
