@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 
 	"shoal/chunker"
@@ -185,11 +186,32 @@ func (d *download) rebuild(ctx context.Context, seg *chunker.Segment, ref *chunk
 	}
 	if err := d.gather(ctx, profile, ref, buf[0].B, sealedLen); err != nil {
 		buf[0].Release()
-		return &api.Error{Kind: api.Corrupt, Op: "client.rebuild", Detail: "Too few shards of the object are left.", Err: errors.Join(cause, err)}
+		return tooFew("client.rebuild", errors.Join(cause, err))
 	}
 	d.rebuilt, d.rebuiltID = buf[0], ref.ID
 	d.c.requestHeal(ref.ID)
 	return nil
+}
+
+// tooFew tells shards that are lost from those that may come back.
+func tooFew(op string, err error) error {
+	if slices.ContainsFunc(flat(err), func(e error) bool { return api.KindOf(e) == api.Unavailable }) {
+		return &api.Error{Kind: api.Unavailable, Op: op, Detail: "Too few drives answer at the moment.", Err: err}
+	}
+	return &api.Error{Kind: api.Corrupt, Op: op, Detail: "Too few shards of the object are left.", Err: err}
+}
+
+// flat lists the errors that errors.Join put together.
+func flat(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var out []error
+	for _, e := range joined.Unwrap() {
+		out = append(out, flat(e)...)
+	}
+	return out
 }
 
 // gather fills stripe with the data shards of a chunk.
