@@ -99,6 +99,10 @@ func (d *description) locate(paths []string, degraded bool) error {
 		if errors.Is(err, shardstore.ErrMissingDrive) || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
+		if i := slices.IndexFunc(d.Drives, func(dd describedDrive) bool { return dd.Path == p }); err != nil && i >= 0 {
+			found[d.Drives[i].ID] = p // its description is damaged: opening it mends that from the segments, or refuses
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("the drive %s cannot be read: %w", p, err)
 		}

@@ -274,7 +274,11 @@ func (n *Node) Run(ctx context.Context) error {
 	err := above.Wait()
 	n.ready.Store(false)
 	stop()
-	return errors.Join(base.Wait(), err, n.close())
+	fault := base.Wait()
+	if errors.Is(fault, consensus.ErrFatal) {
+		n.db = nil // its goroutines may never end: leave it to the end of the process
+	}
+	return errors.Join(fault, err, n.close())
 }
 
 // serve sets the store up if that is still to be done, and then works in the background.

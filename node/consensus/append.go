@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"context"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -67,7 +66,7 @@ func (a *appender) commit(w *appendBatch) error {
 // state ahead of its log and resets the log then.
 func (a *appender) ingest(it *appendItem) error {
 	span := pebble.KeyRange{Start: groupKey(spaceState, it.g.id), End: spanEnd(spaceState, it.g.id)}
-	if _, err := a.db.IngestAndExcise(context.Background(), it.snapshot.files, nil, nil, span); err != nil {
+	if _, err := a.db.IngestAndExcise(noContext{}, it.snapshot.files, nil, nil, span); err != nil {
 		return fmt.Errorf("%w: ingest snapshot of group %d: %v", ErrFatal, it.g.id, err)
 	}
 	return nil

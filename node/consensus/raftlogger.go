@@ -1,7 +1,6 @@
 package consensus
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 )
@@ -18,8 +17,8 @@ func (c *core) raftLogger(g *group) *raftLogger {
 }
 
 func (r *raftLogger) log(level slog.Level, text func() string) {
-	if r.l.Enabled(context.Background(), level) {
-		r.l.Log(context.Background(), level, "raft", "group", r.group, "replica", r.replica, "text", text())
+	if r.l.Enabled(noContext{}, level) {
+		r.l.Log(noContext{}, level, "raft", "group", r.group, "replica", r.replica, "text", text())
 	}
 }
 

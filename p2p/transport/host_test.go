@@ -63,8 +63,11 @@ func TestNextPortTaken(t *testing.T) {
 			t.Fatal(err)
 		}
 		port := ln.Addr().(*net.TCPAddr).Port
-		next, _ = net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port + 1})
+		taken, err := net.ListenTCP("tcp", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: port + 1})
 		ln.Close()
+		if err == nil { // else somebody else has it: a nil *TCPListener is no nil Listener
+			next = taken
+		}
 	}
 	defer next.Close()
 	c.nodes[0].listen = ln.Addr().String()
