@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -235,6 +237,7 @@ func TestDrain(t *testing.T) {
 		done <- err
 	}()
 	<-body.half
+	inFlight(t, p)
 	stopped := make(chan int, 1)
 	go func() { stopped <- p.Stop() }()
 	eventually(t, 10*time.Second, func() error {
@@ -253,6 +256,24 @@ func TestDrain(t *testing.T) {
 	p.WaitReady()
 	must(t, sdkClient{p.S3()}.get(t.Context(), bucket, "slow", content))
 	t.Run("grace ends", func(t *testing.T) { testGraceEnds(t, p) })
+}
+
+// inFlight waits until the server has taken the one request that is under way: one that
+// still waits to be accepted would be refused by a server that stops.
+func inFlight(t *testing.T, p *cluster.Process) {
+	t.Helper()
+	eventually(t, 10*time.Second, func() error {
+		resp, err := http.Get("http://" + p.AdminAddr() + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		text, err := io.ReadAll(resp.Body)
+		if err == nil && !strings.Contains(string(text), "\nshoal_gateway_in_flight_requests 1\n") {
+			err = errors.New("no request in flight")
+		}
+		return err
+	})
 }
 
 // testGraceEnds stops a server whose client never goes on: it ends all the same.
@@ -274,6 +295,7 @@ func testGraceEnds(t *testing.T, p *cluster.Process) {
 		done <- err
 	}()
 	<-body.half
+	inFlight(t, p)
 	if code := p.Stop(); code != 0 {
 		t.Errorf("exit code %d: %s", code, p.Stderr())
 	}
