@@ -134,7 +134,7 @@ func TestDrive(t *testing.T) {
 		{"a bound", 100, func(int64) error { return nil }, 100, 0},
 		{"nothing left", 0, func(n int64) error {
 			if n >= 50 {
-				return exhausted
+				return errExhausted
 			}
 			return nil
 		}, 50, 0},

@@ -37,8 +37,8 @@ type row struct {
 	Targets []target `json:"targets,omitempty"`
 }
 
-// exhausted is what an operation returns when there is nothing left to do. It ends a worker and is no failure.
-var exhausted = errors.New("nothing left to do")
+// errExhausted is what an operation returns when there is nothing left to do. It ends a worker and is no failure.
+var errExhausted = errors.New("nothing left to do")
 
 // load is work for many clients at once.
 type load struct {
@@ -126,7 +126,7 @@ func (l *load) drive(ctx context.Context, teams [][]*client, began time.Time) []
 					return
 				}
 				n, err := l.op(ctx, team, number)
-				if errors.Is(err, exhausted) {
+				if errors.Is(err, errExhausted) {
 					return
 				}
 				if err != nil {

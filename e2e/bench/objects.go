@@ -160,7 +160,7 @@ func (o *objects) any() int64 {
 // getNext reads the object of that number, so that all get into the page cache.
 func (o *objects) getNext(ctx context.Context, cs []*client, number int64) (int64, error) {
 	if number >= min(o.written.Load(), o.warmObjects()) {
-		return 0, exhausted
+		return 0, errExhausted
 	}
 	return o.size, o.getObject(ctx, cs, number)
 }
@@ -169,7 +169,7 @@ func (o *objects) getNext(ctx context.Context, cs []*client, number int64) (int6
 func (o *objects) getCold(ctx context.Context, cs []*client, _ int64) (int64, error) {
 	number := o.warmObjects() + o.cold.Add(1) - 1
 	if number >= o.written.Load() {
-		return 0, exhausted
+		return 0, errExhausted
 	}
 	return o.size, o.getObject(ctx, cs, number)
 }
@@ -207,7 +207,7 @@ func (o *objects) head(ctx context.Context, cs []*client, _ int64) (int64, error
 func (o *objects) delete(ctx context.Context, cs []*client, _ int64) (int64, error) {
 	number := o.deleted.Add(1) - 1
 	if number >= o.written.Load() {
-		return 0, exhausted
+		return 0, errExhausted
 	}
 	_, err := cs[0].do(ctx, &request{method: "DELETE", path: o.path(number)}, nil)
 	return 0, err

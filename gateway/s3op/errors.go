@@ -2,7 +2,6 @@ package s3op
 
 import (
 	"fmt"
-	"net/http"
 	"strconv"
 
 	"shoal/gateway/s3err"
@@ -60,9 +59,3 @@ func errPartNumber(part, count int) error {
 }
 
 func errMalformedXML(cause error) error { return s3err.New(s3err.MalformedXML).Wrap(cause) }
-
-// notModified is the answer 304: headers, and neither body nor error document.
-func notModified(w http.ResponseWriter) error {
-	w.WriteHeader(http.StatusNotModified)
-	return nil
-}

@@ -16,7 +16,6 @@ import (
 type memNet struct {
 	mu    sync.Mutex
 	hosts map[NodeID]*Host
-	wg    sync.WaitGroup
 }
 
 func (m *memNet) host(id NodeID) *Host {

@@ -168,10 +168,6 @@ type truncation struct {
 	to   logPos
 }
 
-func (it *appendItem) writes() bool {
-	return len(it.entries) > 0 || it.hasHS || it.truncate != nil || it.snapshot != nil || it.bury != nil
-}
-
 // applyItem is one group's work for the apply step, and comes back to the group when it is done.
 type applyItem struct {
 	g        *group

@@ -185,14 +185,13 @@ func TestStateAheadOfLog(t *testing.T) {
 
 // After a failed sync the host stops and says why; nothing is acknowledged.
 func TestSyncErrorStops(t *testing.T) {
-	inj := errorfs.InjectorFunc(func(op errorfs.Op) error { return nil })
 	var broken atomicFlag
-	inj = func(op errorfs.Op) error {
+	inj := errorfs.InjectorFunc(func(op errorfs.Op) error {
 		if broken.Load() && (op.Kind == errorfs.OpFileSync || op.Kind == errorfs.OpFileSyncData) {
 			return errorfs.ErrInjected
 		}
 		return nil
-	}
+	})
 	fs := errorfs.Wrap(vfs.NewMem(), inj)
 	fatal := make(chan error, 16)
 	db, err := pebble.Open("meta", PebbleOptions(PebbleConfig{FS: fs, Fatal: func(err error) {

@@ -62,7 +62,7 @@ func (p *pins) release(v peer.VersionID) {
 // held tells whether a version that a read barrier showed to be gone is still being read.
 func (p *pins) held(v peer.VersionID) bool {
 	p.gate.Lock() // wait for lookups that saw it
-	p.gate.Unlock()
+	defer p.gate.Unlock()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, ok := p.byID[v]

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"time"
 )
 
 // A segment is a row of blocks, each starting on a multiple of pageSize: one segment header, then
@@ -53,8 +52,6 @@ type blockHeader struct {
 
 // pages returns the length of the whole block.
 func (h *blockHeader) pages() uint32 { return pages(int(h.headLen)) + pages(int(h.bodyLen)) }
-
-func (h *blockHeader) when() time.Time { return time.Unix(0, h.time) }
 
 // seal writes the header into the first bytes of head, which holds all of the head, and the
 // checksum over it.

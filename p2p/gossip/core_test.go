@@ -245,7 +245,7 @@ func TestReplay(t *testing.T) {
 		}
 		return b.String()
 	}
-	if story(1) != story(1) {
+	if first, again := story(1), story(1); first != again {
 		t.Error("the core is not deterministic")
 	}
 	if story(1) == story(2) {

@@ -120,13 +120,6 @@ func (n *Net) contact(from *Node, to p2p.NodeID) *Node {
 	return other
 }
 
-// connected reports whether two nodes have had contact that still stands.
-func (n *Net) connected(a, b p2p.NodeID) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.up[pairOf(a, b)]
-}
-
 // disconnect breaks the connection of two nodes, if there is one.
 func (n *Net) disconnect(a, b p2p.NodeID) {
 	n.mu.Lock()

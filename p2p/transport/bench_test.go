@@ -192,21 +192,22 @@ func BenchmarkRawTLS(b *testing.B) {
 				defer tc.Close()
 				conns <- tc
 			}
-			bufs := sync.Pool{New: func() any { return make([]byte, 4<<20+8) }}
+			bufs := sync.Pool{New: func() any { return new([4<<20 + 8]byte) }}
 			bytesPerOp := 0
 			if bench.name == "get" || bench.name == "put" {
 				bytesPerOp = 4 << 20
 			}
 			inParallel(b, bench.n, bytesPerOp, func() error {
 				tc := <-conns
-				buf := bufs.Get().([]byte)
+				mem := bufs.Get().(*[4<<20 + 8]byte)
+				buf := mem[:]
 				binary.LittleEndian.PutUint32(buf, bench.ask)
 				binary.LittleEndian.PutUint32(buf[4:], uint32(bench.answer))
 				_, err := tc.Write(buf[:8+bench.ask])
 				if err == nil {
 					_, err = io.ReadFull(tc, buf[:bench.answer])
 				}
-				bufs.Put(buf)
+				bufs.Put(mem)
 				conns <- tc
 				return err
 			})
