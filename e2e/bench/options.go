@@ -38,7 +38,7 @@ func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.json, "json", "", "file for the report as JSON")
 	f.BoolVar(&o.quick, "quick", false, "rough figures within a minute")
 	f.DurationVar(&o.duration, "duration", 2500*time.Millisecond, "time of each row")
-	f.DurationVar(&o.idle, "idle", 10*time.Second, "time for which an idle server is watched")
+	f.DurationVar(&o.idle, "idle", 10*time.Second, "time for which an idle server is watched, after as long a rest")
 	f.StringSliceVar(&o.sizes, "sizes", []string{"4KiB", "64KiB", "1MiB", "16MiB", "256MiB"}, "sizes of objects, 1B to 16MiB or multiples of 16MiB")
 	f.IntSliceVar(&o.clients, "clients", []int{1, 16, 64}, "numbers of clients")
 	f.StringSliceVar(&o.only, "only", nil, "rows to measure: "+strings.Join(groups, ", "))
@@ -53,7 +53,7 @@ func (o *options) quicken(f *pflag.FlagSet) {
 		return
 	}
 	if !f.Changed("duration") {
-		o.duration = 700 * time.Millisecond
+		o.duration = 400 * time.Millisecond
 	}
 	if !f.Changed("idle") {
 		o.idle = 3 * time.Second

@@ -14,17 +14,17 @@ import (
 )
 
 const (
-	gatewayStarts    = 5
-	gatewayTarget    = 300 // ms
-	restartTarget    = 2000
-	restartObjects   = 1_000_000
-	idleTarget       = 1 // % of a core
-	settleBeforeIdle = 5 * time.Second
+	gatewayStarts  = 5
+	gatewayTarget  = 300 // ms
+	restartTarget  = 2000
+	restartObjects = 1_000_000
+	idleTarget     = 1 // % of a core
 )
 
 // measureIdle measures a server that nobody asks for anything.
 func (b *bench) measureIdle(ctx context.Context, s *server) error {
-	if err := pause(ctx, min(settleBeforeIdle, b.options.idle)); err != nil {
+	// What was deleted or overwritten before is cleared away first.
+	if err := pause(ctx, b.options.idle); err != nil {
 		return err
 	}
 	before, err := b.observe(ctx, s, true)
