@@ -33,7 +33,8 @@ func main() {
 	cmd := &cobra.Command{
 		Use: "bench", Short: "Measure shoal on this machine", SilenceUsage: true, SilenceErrors: true, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt)
+			// A reader of the output that goes away ends the run too, and must not keep it from clearing up.
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt, syscall.SIGPIPE)
 			defer stop()
 			o.quicken(cmd.Flags())
 			if err := o.validate(); err != nil {
