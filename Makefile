@@ -45,12 +45,7 @@ tidy: ## import table, locks, links, rules of the source
 	go test -count=1 -run Lock ./cmd/shoal
 
 fuzz: ## every fuzz target for FUZZTIME (60s) each
-	@go list -f '{{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}} {{.Dir}}{{end}}' ./... | while read -r pkg dir; do \
-		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' $$dir/*_test.go 2>/dev/null); do \
-			echo "$$pkg $$target"; \
-			go test -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) $$pkg || exit 1; \
-		done; \
-	done
+	@.ci/fuzz $(FUZZTIME)
 
 sim: ## simulations and random runs, SEEDS (200) of each
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 40m -run 'Simulation' ./node/consensus
