@@ -19,6 +19,8 @@ var lanes laneHall
 type laneHall struct {
 	// waiting is len(queue), for leaders to look at without the lock.
 	waiting atomic.Int32
+	// live is how many streams have hashed whole blocks and not ended: so many pieces may come.
+	live atomic.Int32
 
 	// mu guards what follows.
 	mu      sync.Mutex
@@ -95,6 +97,7 @@ func (l *laneHall) join(job *laneJob) *laneSet {
 // lead hashes a set until own, which is one of its jobs, is done. Then another leads what is left.
 func (l *laneHall) lead(set *laneSet, own *laneJob) {
 	for done := false; !done; {
+		l.gather(set)
 		if l.waiting.Load() > 0 && len(set.jobs) < lanesHere() {
 			l.mu.Lock()
 			l.take(set)
@@ -107,6 +110,22 @@ func (l *laneHall) lead(set *laneSet, own *laneJob) {
 		return
 	}
 	set.jobs[0].wake <- set
+}
+
+// gatherYields is how often a leader lets others run before each slice while lanes are free that a
+// live stream could fill: a slice of more lanes costs hardly more than one of fewer, and a stream
+// that is about to hand over its next piece needs only a turn of the processor. A stream that waits
+// for its client costs the others these turns, a percent or so of a slice.
+const gatherYields = 8
+
+// gather waits a little for pieces of other streams.
+func (l *laneHall) gather(set *laneSet) {
+	for range gatherYields {
+		if n := len(set.jobs) + int(l.waiting.Load()); n >= lanesHere() || n >= int(l.live.Load()) {
+			return
+		}
+		runtime.Gosched()
+	}
 }
 
 // take moves waiting jobs to free lanes. The caller holds mu.

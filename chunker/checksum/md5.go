@@ -23,7 +23,8 @@ const laneMin = 8 << 10
 
 // md5Stream is the MD5 of a stream. The zero value is an empty stream.
 type md5Stream struct {
-	h md5Hash
+	h    md5Hash
+	live bool // counted in lanes.live
 }
 
 // md5Hash is crypto/md5, whose state can be read and written.
@@ -41,6 +42,10 @@ func (m *md5Stream) write(p []byte) {
 		m.h.Write(p)
 		return
 	}
+	if !m.live {
+		m.live = true
+		lanes.live.Add(1)
+	}
 	var state md5State
 	if fill := state.read(m.h).partial(); fill > 0 {
 		m.h.Write(p[:md5.BlockSize-fill])
@@ -51,8 +56,17 @@ func (m *md5Stream) write(p []byte) {
 	m.h.Write(p[whole:])
 }
 
-// sum returns the digest.
+// leave says that the stream hands over no more pieces. It may be called twice.
+func (m *md5Stream) leave() {
+	if m.live {
+		m.live = false
+		lanes.live.Add(-1)
+	}
+}
+
+// sum returns the digest and ends the stream.
 func (m *md5Stream) sum() (digest [md5.Size]byte) {
+	m.leave()
 	if m.h == nil {
 		return md5.Sum(nil)
 	}

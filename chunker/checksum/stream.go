@@ -97,6 +97,7 @@ func (s *Stream) Sums() Sums {
 // Close waits and ends the stream. It may follow Sums and may be called twice.
 func (s *Stream) Close() {
 	s.running.Wait()
+	s.md5.leave()
 	s.done = true
 }
 

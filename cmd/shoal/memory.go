@@ -9,7 +9,7 @@ import (
 // their own and lie partly outside it; a limit that the collector respects keeps the
 // garbage of many small requests from doubling them.
 const (
-	memoryLimitBytes = 160 << 20
+	memoryLimitBytes = 120 << 20
 	gcPercent        = 80
 )
 
