@@ -14,8 +14,10 @@ const (
 	// needs to write out its tables. Drives keep more free than that, so they are full first.
 	roomBytes = 192 << 20
 	roomShare = 6 // one in so many bytes
-	// startBytes must be free before a node starts: to open, the database writes out what its log holds.
+	// startBytes and startShare: the lesser must be free before a node starts. To open, the database
+	// writes out what its log holds.
 	startBytes = 48 << 20
+	startShare = 10
 	// driveRoomBytes and driveRoomShare are what a drive keeps free.
 	driveRoomBytes = 256 << 20
 	driveRoomShare = 5
@@ -42,9 +44,9 @@ func (n *Node) watchRoom(ctx context.Context) error {
 
 // checkRoom refuses to start where the metadata could not be opened for want of space.
 func checkRoom(dir string) error {
-	free, _, err := room(dir)
-	if err == nil && free < startBytes {
-		return fmt.Errorf("the disk of %s is full: %d MiB are free, %d MiB are needed to start; make room and start again", dir, free>>20, int64(startBytes)>>20)
+	free, size, err := room(dir)
+	if want := min(startBytes, size/startShare); err == nil && free < want {
+		return fmt.Errorf("the disk of %s is full: %d MiB are free, %d MiB are needed to start; make room and start again", dir, free>>20, want>>20)
 	}
 	return err
 }
@@ -55,5 +57,5 @@ func room(path string) (free, size int64, err error) {
 	if err := syscall.Statfs(path, &st); err != nil {
 		return 0, 0, err
 	}
-	return int64(st.Bavail) * st.Bsize, int64(st.Blocks) * st.Bsize, nil
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }
