@@ -9,12 +9,14 @@ FUZZTIME ?= 60s
 SEEDS    ?= 200
 KILLS    ?= 200
 FLIPS    ?= 500
+MINUTES  ?= 5
+N        ?= 5
 
 # What runs goroutines against each other; the rest is pure and gains nothing from the detector.
 RACE := ./chunker/... ./p2p/... ./node/... ./gateway/... ./cmd/...
 
 .DEFAULT_GOAL := help
-.PHONY: help build run test race lint tidy fuzz sim e2e e2e-crash e2e-damage bench generate check release deps clean
+.PHONY: help build run test race lint tidy fuzz sim e2e e2e-crash e2e-damage e2e-cluster e2e-faults e2e-s3 e2e-clients cluster bench bench-cluster generate check release deps clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,6 +26,9 @@ build: ## leave the program at bin/shoal
 
 run: build ## build and start a server on ./data
 	bin/shoal server --data ./data
+
+cluster: build ## build and run a cluster of N (5) nodes and a gateway on ./data-cluster
+	go run ./e2e/cluster/run -nodes $(N)
 
 deps: ## install the clients that the tests use, where this is CI
 	@.ci/deps
@@ -49,10 +54,11 @@ fuzz: ## every fuzz target for FUZZTIME (60s) each
 
 sim: ## simulations and random runs, SEEDS (200) of each
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 40m -run 'Simulation' ./node/consensus
+	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 60m -run 'Simulation|Mutants' ./e2e/sim
 	SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
 
 e2e: ## every suite against the real program, at full length
-	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/history
+	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/s3 ./e2e/history
 
 e2e-crash: ## KILLS (200) times kill -9 under load, then everything is checked
 	KILLS=$(KILLS) go test -count=1 -timeout 50m -v -run 'TestCrash|TestHistory' ./e2e ./e2e/history
@@ -60,8 +66,23 @@ e2e-crash: ## KILLS (200) times kill -9 under load, then everything is checked
 e2e-damage: ## FLIPS (500) bit flips and cuts in the files of a stopped store
 	FLIPS=$(FLIPS) go test -count=1 -timeout 50m -v -run 'TestDamage' ./e2e
 
+e2e-cluster: ## clusters of real processes: growth, losses, restarts, failover
+	E2E_FULL=1 go test -count=1 -timeout 60m -v -skip 'TestFaults' ./e2e/cluster ./e2e/faults ./e2e/history ./e2e/workloads
+
+e2e-s3: ## the conformance suite against one node and against a cluster
+	E2E_FULL=1 go test -count=1 -timeout 20m -v ./e2e/s3
+
+e2e-clients: deps ## SDKs and tools made for S3, with their default settings; installs them into the user's cache
+	E2E_FULL=1 go test -count=1 -timeout 30m -parallel 4 -v ./e2e/clients
+
+e2e-faults: ## MINUTES (5) of faults under load, then every answer is checked
+	E2E_MINUTES=$(MINUTES) go test -count=1 -timeout $$(($(MINUTES) * 2 + 15))m -v -run 'TestFaults' ./e2e/faults
+
 bench: build ## one table of speed, latency, processor time and memory, beside this machine's floors; BENCH='-quick'
 	go run ./e2e/bench $(BENCH)
+
+bench-cluster: build ## the same of four nodes and a gateway, each a process: loads, failover, repair, idle; BENCH='-quick'
+	go run ./e2e/bench -nodes 4 $(BENCH)
 
 generate: ## rewrite what is made from the code; the tree must be clean afterwards
 	go generate ./...

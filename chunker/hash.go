@@ -110,6 +110,9 @@ func (w *window) hashTree(p []byte, counter uint64, nodes []byte) guts.Node {
 	if len(p) <= simdSize {
 		return w.hashLeaf(p, counter)
 	}
+	if hashesGroups && len(p) == HashGroupSize {
+		return w.tree.hashGroup(p, counter)
+	}
 	mid := leftLen(len(p))
 	var l, r [8]uint32
 	if nodes == nil || len(p) <= HashGroupSize {
@@ -125,10 +128,14 @@ func (w *window) hashTree(p []byte, counter uint64, nodes []byte) guts.Node {
 	return guts.ParentNode(l, r, &guts.IV, 0)
 }
 
-// window is where the vector code reads its input. It reads 16 pieces side by side, 1 KiB apart and in
-// full whatever the length is, so it wants them in the nearest cache: copying them there first takes
-// a third less time than letting it read the payload where it lies.
-type window [simdSize]byte
+// window is the working memory of a hash. piece is where the library's vector code reads its input: it
+// reads 16 pieces side by side, 1 KiB apart and in full whatever the length is, so it wants them in the
+// nearest cache: copying them there first takes a third less time than letting it read the payload
+// where it lies. Whole groups do not go that way where this processor has better.
+type window struct {
+	piece [simdSize]byte
+	tree  groupTree
+}
 
 var windows = sync.Pool{New: func() any { return new(window) }}
 
@@ -136,8 +143,8 @@ func (w *window) hashLeaf(p []byte, counter uint64) guts.Node {
 	if len(p) <= guts.ChunkSize {
 		return guts.CompressChunk(p, &guts.IV, counter, 0)
 	}
-	n := copy(w[:], p)
-	return guts.CompressBuffer((*[simdSize]byte)(w), n, &guts.IV, counter, 0)
+	n := copy(w.piece[:], p)
+	return guts.CompressBuffer(&w.piece, n, &guts.IV, counter, 0)
 }
 
 // finish compresses a node into its 32 bytes.

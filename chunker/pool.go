@@ -70,6 +70,31 @@ func (p *Pool) Get(ctx context.Context, size int) (*Buffer, error) {
 	return b, err
 }
 
+// TryGet is Get that does not wait: it returns nil when the budget does not allow the buffer at once, or
+// others wait for theirs.
+func (p *Pool) TryGet(size int) *Buffer {
+	class, err := p.classify(size)
+	if err != nil {
+		return nil
+	}
+	bytes := int64(classSize(class))
+	p.mu.Lock()
+	free := len(p.waiters) == 0 && p.lent+bytes <= p.budget
+	if free {
+		p.lent += bytes
+	}
+	p.mu.Unlock()
+	if !free {
+		return nil
+	}
+	b, err := p.take(class, size)
+	if err != nil {
+		p.unreserve(bytes)
+		return nil
+	}
+	return b
+}
+
 // GetMany lends buffers of these sizes, all or none, under the conditions of Get.
 func (p *Pool) GetMany(ctx context.Context, sizes ...int) ([]*Buffer, error) {
 	total := int64(0)

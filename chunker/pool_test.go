@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -102,6 +103,42 @@ func TestPoolKeepsItsBudget(t *testing.T) {
 	}
 	if s := p.Stats(); s.IdleBytes != 0 {
 		t.Errorf("after a trim: %+v", s)
+	}
+}
+
+// TryGet takes what is there, waits for nothing, and overtakes nobody.
+func TestPoolTryGet(t *testing.T) {
+	p := NewPool(8 * pageSize)
+	a := p.TryGet(5 * pageSize)
+	if a == nil || len(a.B) != 5*pageSize {
+		t.Fatal("no buffer although the budget is whole")
+	}
+	if p.TryGet(4*pageSize) != nil || p.TryGet(9*pageSize) != nil {
+		t.Error("more was lent than the budget")
+	}
+	got := make(chan *Buffer)
+	go func() {
+		b, err := p.Get(t.Context(), 8*pageSize)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- b
+	}()
+	for p.Stats().Waiting == 0 {
+		runtime.Gosched()
+	}
+	if p.TryGet(1) != nil {
+		t.Error("somebody who waited was overtaken")
+	}
+	a.Release()
+	(<-got).Release()
+	if b := p.TryGet(8 * pageSize); b == nil {
+		t.Error("no buffer although all came back")
+	} else {
+		b.Release()
+	}
+	if s := p.Stats(); s.LentBytes != 0 {
+		t.Errorf("%d bytes are still lent", s.LentBytes)
 	}
 }
 

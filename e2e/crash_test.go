@@ -149,9 +149,11 @@ func TestCrash(t *testing.T) {
 			p.Start()
 			pause(t, time.Duration(r.IntN(400))*time.Millisecond)
 			p.Kill()
+			undamaged(t, p)
 		}
 		p.Start()
 		p.WaitReady()
+		undamaged(t, p)
 		verify(t, p, bucket, writers)
 		if t.Failed() {
 			t.Fatalf("after kill %d of %d", kill+1, kills)
@@ -189,6 +191,15 @@ func load(t *testing.T, p *cluster.Process, writers []*writer, d time.Duration) 
 	killed.Store(true)
 	p.Kill()
 	g.Wait()
+}
+
+// undamaged looks whether the last start made a drive's index anew, which reads the whole drive: a
+// kill damages none.
+func undamaged(t *testing.T, p *cluster.Process) {
+	t.Helper()
+	if text := p.Stderr(); strings.Contains(text, "index is damaged") {
+		t.Errorf("the kill damaged an index:\n%s", text)
+	}
 }
 
 // verify reads every key and compares the listing.

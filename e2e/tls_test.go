@@ -3,11 +3,14 @@ package e2e
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/md5"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/base64"
 	"encoding/pem"
+	"io"
 	"math/big"
 	"net"
 	"net/http"
@@ -66,6 +69,7 @@ func TestTLS(t *testing.T) {
 		must(t, c.put(t.Context(), "secure", "key", content))
 		must(t, c.get(t.Context(), "secure", "key", content))
 	}
+	customerKeys(t, c)
 	if err := (sdkClient{p.S3()}).mkBucket(t.Context(), "plain"); err == nil {
 		t.Error("plain HTTP is served where TLS is set up")
 	}
@@ -74,4 +78,28 @@ func TestTLS(t *testing.T) {
 	}
 	must(t, os.Chmod(keyFile, 0o644))
 	fails(t, p, keyFile, "600")
+}
+
+// customerKeys puts an object under a key that only its client has, whole and in parts.
+func customerKeys(t *testing.T, c sdkClient) {
+	t.Helper()
+	raw, other := strings.Repeat("k", 32), strings.Repeat("o", 32)
+	key, sum := base64.StdEncoding.EncodeToString([]byte(raw)), md5.Sum([]byte(raw))
+	digest := base64.StdEncoding.EncodeToString(sum[:])
+	alg, bucket, name, body := aws.String("AES256"), aws.String("secure"), aws.String("own"), strings.Repeat("secret ", 100_000)
+	_, err := c.c.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: name, Body: strings.NewReader(body), SSECustomerAlgorithm: alg, SSECustomerKey: &key, SSECustomerKeyMD5: &digest})
+	must(t, err)
+	got, err := c.c.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: name, SSECustomerAlgorithm: alg, SSECustomerKey: &key, SSECustomerKeyMD5: &digest})
+	must(t, err)
+	defer got.Body.Close()
+	if text, err := io.ReadAll(got.Body); err != nil || string(text) != body || aws.ToString(got.SSECustomerKeyMD5) != digest {
+		t.Errorf("%d bytes came back, key %s, %v", len(text), aws.ToString(got.SSECustomerKeyMD5), err)
+	}
+	wrong, wrongSum := base64.StdEncoding.EncodeToString([]byte(other)), md5.Sum([]byte(other))
+	wrongDigest := base64.StdEncoding.EncodeToString(wrongSum[:])
+	for _, in := range []*s3.GetObjectInput{{Bucket: bucket, Key: name}, {Bucket: bucket, Key: name, SSECustomerAlgorithm: alg, SSECustomerKey: &wrong, SSECustomerKeyMD5: &wrongDigest}} {
+		if _, err := c.c.GetObject(t.Context(), in); err == nil {
+			t.Error("the object opened without its key")
+		}
+	}
 }

@@ -30,8 +30,12 @@ type Config struct {
 	Buckets api.Buckets
 	Objects api.Objects
 	Uploads api.Uploads
+	// Versions is versioning, object lock and tags.
+	Versions api.Versions
 	// Credentials is required.
 	Credentials api.Credentials
+	// Identities are users, groups and policies. Required.
+	Identities api.Identities
 	// Health and Admin are required where AdminAddr is given.
 	Health api.Health
 	Admin  api.Admin
@@ -52,6 +56,9 @@ type Config struct {
 	InsecureHTTP bool
 	// Limits bound what clients may take.
 	Limits edge.Limits
+	// OpenFiles is how many files the process may have open, 0 for any number. Clients get half of
+	// them at most, unless Limits say otherwise, so that they cannot keep the store from its files.
+	OpenFiles uint64
 	// DrainTimeout is how long requests in flight may go on after Run's context ended.
 	// Default 20 s.
 	DrainTimeout time.Duration
@@ -64,8 +71,10 @@ type Config struct {
 const (
 	defaultRegion = "us-east-1"
 	defaultDrain  = 20 * time.Second
-	s3Flag        = "--s3"
-	adminFlag     = "--admin"
+	// connectionsMin is how many connections there may be, however few files.
+	connectionsMin = 64
+	s3Flag         = "--s3"
+	adminFlag      = "--admin"
 )
 
 // Validate reports every problem of the configuration at once.
@@ -78,7 +87,8 @@ func (c *Config) Validate() error {
 	}
 	need(c.S3Addr != "" || c.AdminAddr != "", "neither an S3 nor an admin address is given")
 	need(c.Credentials != nil, "no source of credentials is given")
-	need(c.S3Addr == "" || c.Buckets != nil && c.Objects != nil && c.Uploads != nil, "the S3 API needs a store")
+	need(c.Identities != nil, "no source of users is given")
+	need(c.S3Addr == "" || c.Buckets != nil && c.Objects != nil && c.Uploads != nil && c.Versions != nil, "the S3 API needs a store")
 	need(c.AdminAddr == "" || c.Health != nil && c.Admin != nil, "management needs health and admin")
 	need((c.TLSCert == "") == (c.TLSKey == ""), "TLS needs both --tls-cert and --tls-key")
 	need(c.DrainTimeout >= 0, "drain timeout must not be negative")
@@ -105,6 +115,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if half := c.OpenFiles / 2; c.Limits.ConnectionsMax == 0 && c.OpenFiles > 0 && half < edge.ConnectionsMax {
+		c.Limits.ConnectionsMax = max(int(half), connectionsMin)
 	}
 	if c.Registerer == nil {
 		own := prometheus.NewRegistry()

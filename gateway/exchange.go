@@ -15,9 +15,6 @@ import (
 	"shoal/node/api"
 )
 
-// rootPrincipal is the one principal that there is: the store's own. It may do everything.
-const rootPrincipal = "root"
-
 // unrouted names requests that ended before an operation was found.
 const unrouted = "Unrouted"
 
@@ -57,17 +54,26 @@ func (x *exchange) run(ctx context.Context) error {
 	t := &x.target
 	op := s3op.Match(x.r.Method, t.bucket, t.key, t.query, x.r.Header)
 	x.op = op.Name
+	req := &s3op.Request{HTTP: x.r, Bucket: t.bucket, Key: t.key, Query: t.query, RequestID: x.id, Now: x.started}
+	// Errors, too, are for the script that asked to see.
+	if err := s3op.ShareOrigin(ctx, x.service, req, x.w.Header()); err != nil {
+		return err
+	}
+	if op.Unsigned {
+		req.Form = x.body
+		err := op.Serve(ctx, x.service, req, x.w)
+		x.keyID, x.user = req.AccessKeyID, req.Caller.ID
+		return err
+	}
 	auth, err := x.verifier.Authenticate(ctx, x.r)
 	if err != nil {
 		return err
 	}
 	x.keyID, x.user = auth.AccessKeyID, auth.Principal
-	if auth.Anonymous || auth.Principal != rootPrincipal {
-		return s3err.New(s3err.AccessDenied)
-	}
-	req := &s3op.Request{
-		HTTP: x.r, Bucket: t.bucket, Key: t.key, Query: t.query,
-		RequestID: x.id, Principal: auth.Principal, Now: x.started,
+	if !auth.Anonymous {
+		if err := x.identify(ctx, req, auth, howSigned(auth)); err != nil {
+			return err
+		}
 	}
 	if x.r.Method == http.MethodPut || x.r.Method == http.MethodPost {
 		body, err := auth.Payload.Wrap(x.body, x.r.ContentLength)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -10,6 +11,7 @@ import (
 
 	"shoal/gateway/audit"
 	"shoal/gateway/edge"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
 	"shoal/gateway/sigv4"
@@ -18,6 +20,7 @@ import (
 // handler serves S3 requests. It is shared by all of them and not written after New.
 type handler struct {
 	hosts    hosts
+	iam      *iam.Store
 	verifier *sigv4.Verifier
 	service  *s3op.Service
 	access   *audit.Log // nil keeps no access log
@@ -28,13 +31,40 @@ type handler struct {
 	now      func() time.Time
 }
 
-func newVerifier(cfg Config) *sigv4.Verifier {
+func newVerifier(cfg Config, known *iam.Store) *sigv4.Verifier {
 	return sigv4.New(sigv4.Config{
-		Credentials:  cfg.Credentials,
+		Credentials:  known,
 		Regions:      []string{cfg.Region},
 		GlobalRegion: asksLocation,
 		Now:          cfg.Now,
 	})
+}
+
+// authenticateForm finds out who signed the policy of a form.
+func (h *handler) authenticateForm(ctx context.Context, r *s3op.Request, f *sigv4.Form) error {
+	auth, err := h.verifier.AuthenticateForm(ctx, r.HTTP, f)
+	if err != nil {
+		return err
+	}
+	return h.identify(ctx, r, auth, "POST")
+}
+
+// identify puts into a request who has signed it.
+func (h *handler) identify(ctx context.Context, r *s3op.Request, auth *sigv4.Auth, how string) (err error) {
+	r.AccessKeyID, r.Caller.ID, r.AuthType, r.SignedAt = auth.AccessKeyID, auth.Principal, how, auth.Time
+	caller, err := h.iam.Caller(ctx, auth.AccessKeyID, auth.Principal, auth.SessionPolicy)
+	if err == nil {
+		r.Caller = caller
+	}
+	return err
+}
+
+// howSigned is the value of the condition key s3:authType.
+func howSigned(auth *sigv4.Auth) string {
+	if auth.Presigned {
+		return "REST-QUERY-STRING"
+	}
+	return "REST-HEADER"
 }
 
 // asksLocation finds GetBucketLocation, which clients send to learn the region and

@@ -34,23 +34,24 @@ const (
 	emptySum   = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
-// keyStore knows the root principal and one that may do nothing.
-type keyStore struct{}
+// keyStore knows the root principal, one that may do nothing, and the access keys of users.
+type keyStore struct{ people *apitest.Identities }
 
-func (keyStore) Credential(_ context.Context, id string) (api.Credential, error) {
+func (k keyStore) Credential(ctx context.Context, id string) (api.Credential, error) {
 	switch id {
 	case testID:
 		return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: "root"}, nil
 	case guestID:
 		return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: "guest"}, nil
 	}
-	return api.Credential{}, &api.Error{Kind: api.NoSuchCredential, Op: "keyStore"}
+	return k.people.Credential(ctx, id)
 }
 
 // health can be told to be unwell.
 type health struct {
-	mu  sync.Mutex
-	err error
+	mu     sync.Mutex // guards what follows
+	err    error
+	limits []string
 }
 
 func (h *health) set(err error) {
@@ -59,14 +60,21 @@ func (h *health) set(err error) {
 	h.mu.Unlock()
 }
 
-func (h *health) Ready(context.Context) error {
+func (h *health) limit(limits ...string) {
+	h.mu.Lock()
+	h.limits = limits
+	h.mu.Unlock()
+}
+
+func (h *health) Ready(context.Context) ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.err
+	return h.limits, h.err
 }
 
 // operator is an Admin with fixed answers.
 type operator struct {
+	api.IdentityAdmin
 	invited api.Invite
 }
 
@@ -74,7 +82,22 @@ func (*operator) Space(context.Context) (api.Space, error) { return api.Space{Ob
 func (*operator) Workers(context.Context) ([]api.Worker, error) {
 	return []api.Worker{{Name: "scrub"}}, nil
 }
-func (*operator) Groups(context.Context) ([]api.Group, error) { return []api.Group{{ID: 3}}, nil }
+func (*operator) Groups(context.Context) ([]api.Group, error)      { return []api.Group{{ID: 3}}, nil }
+func (*operator) Placement(context.Context) (api.Placement, error) { return api.Placement{}, nil }
+func (*operator) Durability(context.Context, api.DurabilityQuery) (api.Durability, error) {
+	return api.Durability{}, nil
+}
+func (*operator) Cluster(context.Context) (api.ClusterHealth, error) {
+	return api.ClusterHealth{Whole: true}, nil
+}
+func (*operator) Allow(context.Context, api.Allow) (api.Allowed, error) { return api.Allowed{}, nil }
+func (*operator) SetMember(context.Context, api.MemberChange) error     { return nil }
+func (*operator) RemoveDrive(context.Context, string) error             { return nil }
+func (*operator) Revoke(context.Context, string) (api.Revoked, error)   { return api.Revoked{}, nil }
+func (*operator) Settings(context.Context) ([]api.Setting, error)       { return nil, nil }
+func (*operator) SetSetting(context.Context, string, string) error      { return nil }
+func (*operator) Usage(context.Context, string) (api.Usage, error)      { return api.Usage{}, nil }
+func (*operator) SetQuota(context.Context, string, api.Quota) error     { return nil }
 func (*operator) Scrub(context.Context) (api.ScrubReport, error) {
 	return api.ScrubReport{Shards: 9}, nil
 }
@@ -93,6 +116,7 @@ type gate struct {
 	store    *apitest.Memory
 	health   *health
 	operator *operator
+	people   *apitest.Identities
 	logDir   string
 	log      *syncBuffer
 	stop     context.CancelFunc
@@ -120,12 +144,12 @@ func (s *syncBuffer) String() string {
 // start runs a gateway over a store in memory, with changes to its configuration.
 func start(t testing.TB, change func(*gateway.Config)) *gate {
 	t.Helper()
-	m := apitest.NewMemory()
-	g := &gate{t: t, store: m, health: new(health), operator: new(operator),
+	m, people := apitest.NewMemory(), new(apitest.Identities)
+	g := &gate{t: t, store: m, health: new(health), operator: &operator{IdentityAdmin: people}, people: people,
 		logDir: t.TempDir(), log: new(syncBuffer), done: make(chan error, 1)}
 	cfg := gateway.Config{
 		S3Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Domains: []string{"s3.example.net"},
-		Buckets: m, Objects: m, Uploads: m, Credentials: keyStore{}, Health: g.health, Admin: g.operator,
+		Buckets: m, Objects: m, Uploads: m, Versions: m, Credentials: keyStore{people}, Identities: people, Health: g.health, Admin: g.operator,
 		Logger:       slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		AccessLogDir: g.logDir, DrainTimeout: 10 * time.Second, Release: "test",
 	}

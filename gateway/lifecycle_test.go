@@ -83,8 +83,8 @@ func TestNewRefuses(t *testing.T) {
 	}
 	defer taken.Close()
 	m := apitest.NewMemory()
-	good := gateway.Config{S3Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Buckets: m, Objects: m, Uploads: m,
-		Credentials: keyStore{}, Health: new(health), Admin: new(operator)}
+	good := gateway.Config{S3Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Buckets: m, Objects: m, Uploads: m, Versions: m,
+		Credentials: keyStore{}, Identities: new(apitest.Identities), Health: new(health), Admin: new(operator)}
 	tests := []struct {
 		name   string
 		change func(*gateway.Config)

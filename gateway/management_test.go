@@ -45,10 +45,15 @@ func TestManagement(t *testing.T) {
 			t.Errorf("%s: %d %s", tt.target, a.status, a.body)
 		}
 	}
+	g.health.set(nil)
+	g.health.limit("Only buckets of a site are served.")
+	if a := g.do(call{target: "/health/ready", id: "-", admin: true}); a.status != 200 || !strings.Contains(a.body, `"limits":["Only buckets of a site are served."]`) {
+		t.Errorf("ready within limits: %d %s", a.status, a.body)
+	}
 	if g.operator.invited.Role != "node" || g.operator.invited.TTL != time.Hour {
 		t.Errorf("invited %+v", g.operator.invited)
 	}
-	g.want(call{target: "/health/live", id: "-"}, 403, "AccessDenied") // nor management there
+	g.want(call{target: "/health/live", id: "-"}, 404, "NoSuchBucket") // nor management there
 }
 
 // With a certificate the S3 API speaks TLS and nothing else; management on a loopback

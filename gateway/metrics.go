@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shoal/gateway/edge"
+	"shoal/gateway/iam"
 )
 
 // metrics counts requests. Labels are operation names of the S3 model and HTTP
@@ -28,7 +29,7 @@ type requestLabels struct {
 	status    int
 }
 
-func newMetrics(reg prometheus.Registerer, server *edge.Server) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_gateway_requests_total", Help: "S3 requests answered, by operation and status.",
@@ -51,11 +52,17 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server) (*metrics, error
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "shoal_gateway_identity_age_seconds", Help: "Time since users, groups and policies were confirmed; 0 before they are.",
+		}, func() float64 { return known.Age().Seconds() }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_open_connections", Help: "Connections to the S3 API.",
-		}, func() float64 { open, _ := server.Connections(); return float64(open) }),
+		}, func() float64 { return float64(server.Connections().Open) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "shoal_gateway_refused_connections_total", Help: "Connections closed at once since too many were open.",
-		}, func() float64 { _, refused := server.Connections(); return float64(refused) }),
+		}, func() float64 { return float64(server.Connections().Refused) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shoal_gateway_evicted_connections_total", Help: "Connections closed while they waited for a request, to make room for others.",
+		}, func() float64 { return float64(server.Connections().Evicted) }),
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {

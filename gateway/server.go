@@ -14,6 +14,7 @@ import (
 	"shoal/gateway/admin"
 	"shoal/gateway/audit"
 	"shoal/gateway/edge"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3op"
 )
 
@@ -23,6 +24,8 @@ type Server struct {
 	s3       *edge.Server // nil when not served
 	admin    *edge.Server // nil when not served
 	access   *audit.Log   // nil when not kept
+	iam      *iam.Store
+	rules    *iam.Buckets
 	draining atomic.Bool
 }
 
@@ -33,6 +36,8 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s := &Server{cfg: cfg.withDefaults()}
+	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Logger: s.cfg.Logger, Now: s.cfg.Now})
+	s.rules = iam.NewBuckets(s.cfg.Buckets)
 	var secure *tls.Config
 	if cfg.TLSCert != "" {
 		var err error
@@ -65,16 +70,20 @@ func (s *Server) openS3(secure *tls.Config) error {
 		}
 	}
 	h := &handler{
-		hosts: newHosts(cfg.Domains), verifier: newVerifier(cfg), access: s.access,
-		service: &s3op.Service{Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Region: cfg.Region, Logger: cfg.Logger},
-		logger:  cfg.Logger, hostID: newHostID(), now: cfg.Now,
+		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), access: s.access,
+		service: &s3op.Service{
+			Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Versions: cfg.Versions,
+			Rules: s.rules, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
+		},
+		logger: cfg.Logger, hostID: newHostID(), now: cfg.Now,
 	}
+	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy),
 		Limits: cfg.Limits, Logger: cfg.Logger,
 	})
 	h.server = s.s3
-	h.metrics, err = newMetrics(cfg.Registerer, s.s3)
+	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam)
 	return err
 }
 
@@ -93,7 +102,10 @@ func (s *Server) openAdmin(secure *tls.Config) error {
 		secure = nil
 	}
 	h := admin.New(admin.Config{
-		Credentials: cfg.Credentials, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin,
+		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin,
+		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
+			return s.iam.Simulate(ctx, s.rules, q)
+		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 	})
 	s.admin = edge.NewServer(edge.Config{
@@ -124,6 +136,7 @@ func (s *Server) Run(ctx context.Context) error {
 	logs, stopLogs := context.WithCancel(base)
 	defer stopLogs()
 	var writers errgroup.Group
+	writers.Go(func() error { return s.iam.Run(logs) })
 	if s.access != nil {
 		writers.Go(func() error { return s.access.Run(logs) })
 	}

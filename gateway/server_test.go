@@ -89,7 +89,7 @@ func TestDenied(t *testing.T) {
 		{"anonymous list of buckets", call{id: "-"}, 403, "AccessDenied"},
 		{"anonymous put", call{id: "-", method: "PUT", target: "/bucket/key", body: "x"}, 403, "AccessDenied"},
 		{"anonymous get", call{id: "-", target: "/bucket/key"}, 403, "AccessDenied"},
-		{"anonymous, not implemented", call{id: "-", target: "/bucket?acl"}, 403, "AccessDenied"},
+		{"anonymous, not implemented", call{id: "-", target: "/bucket?logging"}, 403, "AccessDenied"},
 		{"anonymous, odd method", call{id: "-", method: "PATCH", target: "/bucket"}, 403, "AccessDenied"},
 		{"anonymous with the headers of a principal", call{id: "-", header: http.Header{"Userid": {"root"}, "Groups": {"admin"}, "X-Forwarded-User": {"root"}}}, 403, "AccessDenied"},
 		{"another principal", call{id: guestID}, 403, "AccessDenied"},
@@ -99,7 +99,7 @@ func TestDenied(t *testing.T) {
 		{"not UTF-8", call{id: "-", target: "/bucket/%FF"}, 400, "InvalidURI"},
 		{"odd method", call{method: "PATCH", target: "/bucket"}, 405, "MethodNotAllowed"},
 		{"made-up method", call{method: "FROB", target: "/bucket"}, 405, "MethodNotAllowed"},
-		{"not implemented", call{method: "PUT", target: "/bucket?acl"}, 501, "NotImplemented"},
+		{"not implemented", call{method: "PUT", target: "/bucket?logging"}, 501, "NotImplemented"},
 		{"no length", call{method: "PUT", target: "/bucket/key", payload: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, 411, "MissingContentLength"},
 		{"digest of another body", call{method: "PUT", target: "/bucket/key", body: "x", payload: emptySum}, 400, "XAmzContentSHA256Mismatch"},
 	}

@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -9,6 +11,7 @@ import (
 
 	"shoal/node/api"
 	"shoal/node/meta"
+	"shoal/node/network"
 	"shoal/p2p"
 	"shoal/p2p/member"
 	"shoal/p2p/transport"
@@ -23,24 +26,24 @@ const (
 // invite makes a token with which one peer may join.
 func (n *Node) invite(ctx context.Context, req api.Invite) (string, error) {
 	roles, ok := p2p.ParseRoles(req.Role)
-	if !ok || roles != p2p.RoleGateway {
-		return "", api.Invalid("node.invite", "The role must be gateway: nodes cannot join in this release.")
+	if !ok || roles != p2p.RoleGateway && roles != p2p.RoleNode {
+		return "", api.Invalid("node.invite", "The role must be node or gateway.")
 	}
 	if req.TTL < inviteMin || req.TTL > inviteMax {
 		return "", api.Invalid("node.invite", "The time to live must be 1 minute to 7 days.")
 	}
-	setDefault(&req.Site, n.cfg.Site)
+	setDefault(&req.Site, n.issuer.own.Site)
 	addrs := n.joinAddrs()
 	if len(addrs) == 0 {
 		return "", &api.Error{Kind: api.Unavailable, Op: "node.invite", Detail: "The node does not listen for peers that want to join."}
 	}
 	tok := member.NewToken()
-	cluster := n.net.trust.Cluster()
+	cluster := n.net.Trust.Cluster()
 	tok.Cluster, tok.RootHash, tok.Bootstrap, tok.Addrs = cluster.ID, cluster.RootHash(), n.ID(), addrs
-	tok.NotAfter, tok.Roles, tok.Site = time.Now().Add(req.TTL), roles, req.Site
+	tok.NotAfter, tok.Roles, tok.Site = n.cfg.Now().Add(req.TTL), roles, req.Site
 	verifier := tok.Verifier()
-	_, err := n.propose(ctx, &meta.Command{Op: &meta.Command_PutInvite{PutInvite: &meta.PutInvite{Invite: &meta.Invite{
-		TokenId: tok.ID[:], SecretHash: verifier[:], Roles: roleNames(roles), Site: req.Site, Expires: tok.NotAfter.UnixNano(),
+	_, err := n.propose(ctx, &meta.Command{Op: &meta.Command_PutInvite{PutInvite: &meta.PutInvite{Life: int64(req.TTL), Invite: &meta.Invite{
+		TokenId: tok.ID[:], SecretHash: verifier[:], Roles: network.RoleNames(roles), Site: req.Site, Expires: tok.NotAfter.UnixNano(),
 	}}}})
 	if err != nil {
 		return "", err
@@ -48,19 +51,17 @@ func (n *Node) invite(ctx context.Context, req api.Invite) (string, error) {
 	return tok.Text(), nil
 }
 
-func roleNames(r p2p.Role) []string { return strings.Split(r.String(), ",") }
-
 // joinAddrs gives host:port of the join listener, at each address that the node is reached at.
 func (n *Node) joinAddrs() []string {
-	host, port, err := net.SplitHostPort(n.net.host.JoinAddr())
+	host, port, err := net.SplitHostPort(n.net.Host.JoinAddr())
 	if err != nil {
 		return nil
 	}
 	if ip := net.ParseIP(host); ip != nil && !ip.IsUnspecified() {
-		return []string{n.net.host.JoinAddr()}
+		return []string{n.net.Host.JoinAddr()}
 	}
 	var out []string
-	for _, a := range n.net.host.Addrs() {
+	for _, a := range n.net.Host.Addrs() {
 		parts := strings.Split(a, "/") // /ip4/ADDRESS/tcp/PORT
 		if len(parts) < 3 || (parts[1] != "ip4" && parts[1] != "ip6" && !strings.HasPrefix(parts[1], "dns")) {
 			continue
@@ -72,57 +73,214 @@ func (n *Node) joinAddrs() []string {
 	return out
 }
 
-// admit decides about a newcomer at the join listener.
+// admit decides about a newcomer at the join listener: one that holds a token, or that was allowed by
+// its peer ID, or that is a member already, whose credential has expired while it was away.
 func (n *Node) admit(ctx context.Context, req transport.JoinRequest) (transport.JoinGrant, error) {
 	refuse := func(reason string) (transport.JoinGrant, error) {
 		n.cfg.Logger.Warn("a peer was not admitted", "node_id", req.Peer, "remote_addr", req.Remote, "reason", reason)
-		return transport.JoinGrant{}, &transport.JoinRefusal{Reason: "the token is not valid, was used before, or has expired"}
+		text := "the token is not valid, was used before, or has expired"
+		if !req.HasProof {
+			text = "this peer was not invited: run `shoal admin members allow " + string(req.Peer) + "`, or give it a token"
+		}
+		return transport.JoinGrant{}, &transport.JoinRefusal{Reason: text}
 	}
-	if !n.ready.Load() || !req.HasProof {
-		return refuse("no proof")
+	if !n.ready.Load() {
+		return refuse("the node is starting")
 	}
-	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Invite{Invite: &meta.InviteQuery{TokenId: req.Token[:]}}})
+	if !req.HasProof {
+		switch m, err := n.currentMember(ctx, req.Peer); {
+		case err != nil:
+			return refuse(err.Error())
+		case m != nil:
+			return n.grant(m)
+		}
+	}
+	id := req.Token[:]
+	if !req.HasProof {
+		id = []byte(req.Peer)
+	}
+	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Invite{Invite: &meta.InviteQuery{TokenId: id}}})
 	inv := a.GetInvite()
-	if err != nil || len(inv.GetSecretHash()) != 32 || !req.Proved([32]byte(inv.GetSecretHash())) {
+	switch {
+	case err != nil:
+		return refuse(err.Error())
+	case !req.HasProof && inv.GetPeerId() != string(req.Peer):
+		return refuse("not allowed by its ID")
+	case req.HasProof && (len(inv.GetSecretHash()) != 32 || !req.Proved([32]byte(inv.GetSecretHash()))):
 		return refuse("token unknown or not proved")
 	}
-	roles, ok := p2p.ParseRoles(strings.Join(inv.GetRoles(), ","))
-	if !ok {
-		return refuse("roles of the invitation")
-	}
-	now := time.Now()
-	m := &meta.Member{PeerId: string(req.Peer), Roles: inv.GetRoles(), Site: inv.GetSite(), Serial: uint64(now.Unix())}
 	res, err := n.propose(ctx, &meta.Command{Op: &meta.Command_UseInvite{UseInvite: &meta.UseInvite{
-		TokenId: req.Token[:], SecretHash: inv.GetSecretHash(), Member: m,
+		TokenId: id, SecretHash: inv.GetSecretHash(),
+		Member: &meta.Member{PeerId: string(req.Peer), Roles: inv.GetRoles(), Site: inv.GetSite(), Serial: uint64(n.cfg.Now().Unix())},
 	}}})
 	if err != nil {
 		return refuse(err.Error())
 	}
-	cred, err := n.net.issuer.Issue(member.Credential{
-		Peer: req.Peer, Site: m.Site, Roles: roles, Serial: m.Serial, Epoch: res.GetMember().GetEpoch(),
-	}, now)
-	if err != nil {
-		return transport.JoinGrant{}, err
-	}
-	n.cfg.Logger.Info("a peer joined", "node_id", req.Peer, "roles", m.Roles, "site", m.Site)
-	return transport.JoinGrant{Credential: cred, Peers: map[p2p.NodeID][]string{n.ID(): n.net.host.Addrs()}}, nil
+	n.net.Poke()
+	n.cfg.Logger.Info("a peer joined", "node_id", req.Peer, "roles", inv.GetRoles(), "site", inv.GetSite())
+	return n.grant(res.GetMember())
 }
 
-// renew issues the next credential of a member that asks for it.
-func (n *Node) renew(ctx context.Context, from p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+// currentMember asks for a peer's row of the member table; nil when there is none.
+func (n *Node) currentMember(ctx context.Context, id p2p.NodeID) (*meta.Member, error) {
 	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
 	if err != nil {
 		return nil, err
 	}
 	for _, m := range a.GetMembers().GetMembers() {
-		roles, ok := p2p.ParseRoles(strings.Join(m.GetRoles(), ","))
-		if m.GetPeerId() != string(from.ID) || !ok {
-			continue
+		if m.GetPeerId() == string(id) {
+			return m, nil
 		}
-		cred, err := n.net.issuer.Issue(member.Credential{
-			Peer: from.ID, Site: m.GetSite(), Roles: roles, Serial: m.GetSerial(), Epoch: a.GetMembers().GetEpoch(),
-		}, time.Now())
-		return &p2p.Message{Header: cred}, err
 	}
-	return nil, &api.Error{Kind: api.AccessDenied, Op: "node.renew"}
+	return nil, nil
+}
+
+// grant issues the credential of a member, and tells it whom to turn to.
+func (n *Node) grant(m *meta.Member) (transport.JoinGrant, error) {
+	roles, ok := p2p.ParseRoles(strings.Join(m.GetRoles(), ","))
+	if !ok {
+		return transport.JoinGrant{}, fmt.Errorf("member %s has the roles %v", m.GetPeerId(), m.GetRoles())
+	}
+	cred, err := n.issuer.Issue(member.Credential{
+		Peer: p2p.NodeID(m.GetPeerId()), Site: m.GetSite(), Roles: roles, Serial: m.GetSerial(), Epoch: m.GetEpoch(),
+	}, n.cfg.Now())
+	if err != nil {
+		return transport.JoinGrant{}, err
+	}
+	peers := map[p2p.NodeID][]string{n.ID(): n.net.Host.Addrs()}
+	for _, other := range n.net.Table.List() {
+		if len(peers) < grantPeers && other.Roles.Has(p2p.RoleNode) && other.State == member.StateActive && len(other.Addrs) > 0 {
+			peers[other.Peer] = other.Addrs
+		}
+	}
+	return transport.JoinGrant{Credential: cred, Peers: peers}, nil
+}
+
+// grantPeers is how many members a newcomer is told of.
+const grantPeers = 8
+
+// allow lets a peer join by its ID alone.
+func (n *Node) allow(ctx context.Context, req api.Allow) (api.Allowed, error) {
+	id, err := transport.ParseNodeID(req.PeerID)
+	if err != nil {
+		return api.Allowed{}, api.Invalid("node.allow", "The peer ID is malformed.")
+	}
+	roles, ok := p2p.ParseRoles(req.Role)
+	if !ok || roles != p2p.RoleGateway && roles != p2p.RoleNode {
+		return api.Allowed{}, api.Invalid("node.allow", "The role must be node or gateway.")
+	}
+	if req.TTL < inviteMin || req.TTL > inviteMax {
+		return api.Allowed{}, api.Invalid("node.allow", "The time to live must be 1 minute to 7 days.")
+	}
+	setDefault(&req.Site, n.issuer.own.Site)
+	_, err = n.propose(ctx, &meta.Command{Op: &meta.Command_PutInvite{PutInvite: &meta.PutInvite{Life: int64(req.TTL), Invite: &meta.Invite{
+		TokenId: []byte(id), PeerId: string(id), Roles: network.RoleNames(roles), Site: req.Site, Expires: n.cfg.Now().Add(req.TTL).UnixNano(),
+	}}}})
+	if err != nil {
+		return api.Allowed{}, err
+	}
+	var out api.Allowed
+	for _, at := range n.joinAddrs() {
+		if m, err := joinMultiaddr(at, n.ID()); err == nil {
+			out.Join = append(out.Join, m)
+		}
+	}
+	return out, nil
+}
+
+// joinMultiaddr writes host:port of a join listener as the multiaddr that --join takes.
+func joinMultiaddr(at string, id p2p.NodeID) (string, error) {
+	host, port, err := net.SplitHostPort(at)
+	if err != nil {
+		return "", err
+	}
+	kind := "dns"
+	if ip := net.ParseIP(host); ip != nil {
+		if kind = "ip4"; ip.To4() == nil {
+			kind = "ip6"
+		}
+	}
+	return "/" + kind + "/" + host + "/tcp/" + port + "/p2p/" + string(id), nil
+}
+
+// setMember changes what an operator decides about a member.
+func (n *Node) setMember(ctx context.Context, req api.MemberChange) error {
+	set := &meta.SetMember{PeerId: req.PeerID, Site: req.Site, Weight: req.Weight}
+	switch req.State {
+	case "":
+	case api.MemberActive:
+		set.State = meta.MemberState_MEMBER_ACTIVE.Enum()
+	case api.MemberDraining:
+		set.State = meta.MemberState_MEMBER_LEAVING.Enum()
+		if err := n.checkDrain(ctx, req.PeerID); err != nil {
+			return err
+		}
+	default:
+		return api.Invalid("node.setMember", "The state must be active or draining.")
+	}
+	if _, err := n.propose(ctx, &meta.Command{Op: &meta.Command_SetMember{SetMember: set}}); err != nil {
+		return err
+	}
+	n.net.Poke()
+	return nil
+}
+
+// setSetting changes one of the store's settings.
+func (n *Node) setSetting(ctx context.Context, s api.Setting) error {
+	if err := api.CheckSetting(s.Name, s.Value); err != nil {
+		return err
+	}
+	_, err := n.propose(ctx, &meta.Command{Op: &meta.Command_SetSetting{SetSetting: &meta.SetSetting{Name: s.Name, Value: s.Value}}})
+	n.control.Poke()
+	select {
+	case n.settingsChanged <- struct{}{}:
+	default: // One is enough.
+	}
+	return err
+}
+
+// revoke takes a member out of the cluster for good, and tells how many of the connected members
+// have said within a second that it is cut off there.
+func (n *Node) revoke(ctx context.Context, peerID string) (api.Revoked, error) {
+	m, err := n.currentMember(ctx, p2p.NodeID(peerID))
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	if m == nil {
+		return api.Revoked{}, api.Invalid("node.revoke", "No member has this peer ID.")
+	}
+	if peerID == string(n.ID()) {
+		return api.Revoked{}, api.Invalid("node.revoke", "A node cannot revoke itself: ask another one.")
+	}
+	now := n.cfg.Now()
+	serial := max(m.GetSerial(), uint64(now.Unix()))
+	raw, err := n.issuer.Revoke(member.Revocation{Peer: p2p.NodeID(peerID), Serial: serial, Epoch: m.GetEpoch() + 1}, now)
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	res, err := n.propose(ctx, &meta.Command{Op: &meta.Command_RemoveMember{RemoveMember: &meta.RemoveMember{PeerId: peerID, Signed: raw, Serial: serial}}})
+	if err != nil {
+		return api.Revoked{}, err
+	}
+	if err := n.net.Gossip.Revoke(raw); err != nil {
+		n.cfg.Logger.Warn("a revocation is not gossiped", "node_id", peerID, "err", err)
+	}
+	acked, total, err := n.net.Host.SpreadRevocation(ctx, raw)
+	if err := errors.Join(err, n.net.FetchMembers(ctx)); err != nil { // it holds all the same: it is in the system group
+		n.cfg.Logger.Warn("a revocation is not spread in full", "node_id", peerID, "err", err)
+	}
+	return api.Revoked{PeerID: peerID, Epoch: res.GetMember().GetEpoch(), Members: total, Acknowledged: acked}, nil
+}
+
+// renew issues the next credential of a member that asks for it.
+func (n *Node) renew(ctx context.Context, from p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	m, err := n.currentMember(ctx, from.ID)
+	if err != nil {
+		return nil, err
+	}
+	if m == nil {
+		return nil, &api.Error{Kind: api.AccessDenied, Op: "node.renew"}
+	}
+	g, err := n.grant(m)
+	return &p2p.Message{Header: g.Credential}, err
 }

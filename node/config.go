@@ -21,8 +21,20 @@ type Config struct {
 	Erasure string
 	// P2PAddr is host:port for peers. Default ":4001". The others default to the two ports behind it.
 	P2PAddr, P2PBulkAddr, P2PJoinAddr string
-	// Site names where the node stands. Default "default".
+	// Site names where the node stands. Default "default", or that of the invitation.
 	Site string
+	// Join makes the node a member of a store that exists: a token, or the multiaddr of a member's
+	// join listener that ends in /p2p/PEERID. At the first start only.
+	Join string
+	// Token is the token beside a Join that is a multiaddr. Without one the node must have been
+	// allowed by its peer ID.
+	Token string
+	// MDNS also looks for members on the local network.
+	MDNS bool
+	// RelayOnly is for a node that no other can dial: it reaches the cluster through members that can be.
+	RelayOnly bool
+	// Announce lists the multiaddrs that peers are told, instead of those listened on.
+	Announce []string
 	// Partitions is the number of metadata groups for buckets, at the first start only: 1 to 256. Default 16.
 	Partitions int
 	// Region is what signatures carry, at the first start only. Default "us-east-1".
@@ -41,6 +53,9 @@ type Config struct {
 	// AcceptLogLoss lets the node start although its metadata log has lost acknowledged writes.
 	AcceptLogLoss bool
 
+	// Now is the wall clock: what stamps commands and shards, and what validities are compared with.
+	// Default: time.Now.
+	Now        func() time.Time
 	Logger     *slog.Logger          // default: slog.Default
 	Registerer prometheus.Registerer // may be nil
 	Release    string                // of the software, for peers' logs
@@ -63,6 +78,9 @@ func (c Config) withDefaults() Config {
 	setDefault(&c.BufferBytes, 96<<20)
 	setDefault(&c.CacheBytes, 32<<20)
 	setDefault(&c.Logger, slog.Default())
+	if c.Now == nil {
+		c.Now = time.Now
+	}
 	return c
 }
 

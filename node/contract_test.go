@@ -19,7 +19,7 @@ func TestStoreContract(t *testing.T) {
 			apitest.Suite(t, func(t *testing.T) apitest.Stores {
 				dir := t.TempDir()
 				s := start(t, Config{DataDir: filepath.Join(dir, "data"), Drives: driveDirs(dir, drives)}).Store()
-				return apitest.Stores{Buckets: s, Objects: s, Uploads: s}
+				return apitest.Stores{Buckets: s, Objects: s, Uploads: s, Versions: s}
 			})
 		})
 	}
@@ -32,8 +32,8 @@ func (r *running) gateway(t testing.TB) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := client.GatewayConfig{DataDir: t.TempDir(), Join: token, Logger: slog.New(slog.DiscardHandler)}
-	g, err := client.OpenGateway(t.Context(), cfg)
+	cfg := GatewayConfig{DataDir: t.TempDir(), Join: token, Logger: slog.New(slog.DiscardHandler)}
+	g, err := OpenGateway(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,10 +46,10 @@ func (r *running) gateway(t testing.TB) *client.Client {
 			t.Errorf("gateway: %v", err)
 		}
 	})
-	if err := g.Store().Ready(t.Context()); err != nil {
-		t.Fatal(err)
+	if limits, err := g.Store().Ready(t.Context()); err != nil || len(limits) > 0 {
+		t.Fatal(limits, err)
 	}
-	if _, err := client.OpenGateway(t.Context(), client.GatewayConfig{DataDir: t.TempDir(), Join: token}); err == nil {
+	if _, err := OpenGateway(t.Context(), GatewayConfig{DataDir: t.TempDir(), Join: token}); err == nil {
 		t.Error("a token let a second peer in")
 	}
 	return g.Store()
@@ -61,6 +61,6 @@ func TestGatewayContract(t *testing.T) {
 		dir := t.TempDir()
 		n := start(t, Config{DataDir: filepath.Join(dir, "data"), Drives: driveDirs(dir, 3)})
 		s := n.gateway(t)
-		return apitest.Stores{Buckets: s, Objects: s, Uploads: s}
+		return apitest.Stores{Buckets: s, Objects: s, Uploads: s, Versions: s}
 	})
 }

@@ -35,15 +35,10 @@ func describe(cfg *Config, old *description) (*description, error) {
 	return old, old.locate(paths, cfg.Degraded)
 }
 
-// drivePaths gives the directories to look in, absolute.
+// drivePaths gives the directories to look in, absolute: those that are given, and those of the last start.
 func drivePaths(cfg *Config, old *description) ([]string, error) {
 	given := cfg.Drives
-	if len(given) == 0 && old != nil {
-		for _, d := range old.Drives {
-			given = append(given, d.Path)
-		}
-	}
-	if len(given) == 0 {
+	if len(given) == 0 && (old == nil || len(old.Drives) == 0) {
 		given = []string{filepath.Join(cfg.DataDir, drivesDir, "0")}
 		if err := os.MkdirAll(given[0], 0o700); err != nil {
 			return nil, err
@@ -59,6 +54,13 @@ func drivePaths(cfg *Config, old *description) ([]string, error) {
 			return nil, fmt.Errorf("the drive %s is given twice", p)
 		}
 		paths[i] = abs
+	}
+	if old != nil {
+		for _, d := range old.Drives {
+			if !slices.Contains(paths, d.Path) {
+				paths = append(paths, d.Path)
+			}
+		}
 	}
 	return paths, nil
 }
@@ -91,46 +93,6 @@ func newDescription(cfg *Config, paths []string) (*description, error) {
 	return d, nil
 }
 
-// locate finds each drive of the description among the directories.
-func (d *description) locate(paths []string, degraded bool) error {
-	found := make(map[hexID]string)
-	for _, p := range paths {
-		cluster, id, err := shardstore.ReadDrive(shardstore.OS(), p)
-		if errors.Is(err, shardstore.ErrMissingDrive) || errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if i := slices.IndexFunc(d.Drives, func(dd describedDrive) bool { return dd.Path == p }); err != nil && i >= 0 {
-			found[d.Drives[i].ID] = p // its description is damaged: opening it mends that from the segments, or refuses
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("the drive %s cannot be read: %w", p, err)
-		}
-		if hexID(cluster) != d.Cluster {
-			return fmt.Errorf("the drive %s belongs to another store: take it off the command line, or give an empty directory", p)
-		}
-		if !slices.ContainsFunc(d.Drives, func(dd describedDrive) bool { return dd.ID == hexID(id) }) {
-			return fmt.Errorf("the drive %s is not one of this node's: take it off the command line", p)
-		}
-		found[hexID(id)] = p
-	}
-	for i := range d.Drives {
-		dd := &d.Drives[i]
-		p, ok := found[dd.ID]
-		if !ok && !degraded {
-			return fmt.Errorf("the drive %s is missing: mount it and start again, or start with --degraded to run on the others", dd.Path)
-		}
-		if ok {
-			dd.Path = p
-			delete(found, dd.ID)
-		}
-	}
-	if len(paths) > len(d.Drives) {
-		return fmt.Errorf("%d drives are given, the store was made with %d: drives cannot be added to a node in this release", len(paths), len(d.Drives))
-	}
-	return nil
-}
-
 // openDrives opens the drives, and formats first those that a new store does not have yet.
 func openDrives(cfg *Config, d *description) (map[peer.DriveID]*shardstore.Store, error) {
 	drives := make(map[peer.DriveID]*shardstore.Store)
@@ -151,7 +113,7 @@ func openDrives(cfg *Config, d *description) (map[peer.DriveID]*shardstore.Store
 }
 
 func openDrive(cfg *Config, d *description, dd *describedDrive) (*shardstore.Store, error) {
-	if !d.Ready {
+	if !d.Ready || dd.New {
 		err := shardstore.Format(shardstore.OS(), dd.Path, d.Cluster, dd.ID)
 		if err != nil && !isFormatted(d, dd) {
 			return nil, err
@@ -161,7 +123,7 @@ func openDrive(cfg *Config, d *description, dd *describedDrive) (*shardstore.Sto
 	if cfg.Registerer != nil {
 		reg = prometheus.WrapRegistererWith(prometheus.Labels{"drive": dd.ID.String()[:8]}, cfg.Registerer)
 	}
-	sc := shardstore.Config{Dir: dd.Path, Cluster: d.Cluster, Drive: dd.ID, Logger: cfg.Logger, Metrics: reg}
+	sc := shardstore.Config{Dir: dd.Path, Cluster: d.Cluster, Drive: dd.ID, Now: cfg.Now, Logger: cfg.Logger, Metrics: reg}
 	if _, size, err := room(dd.Path); err == nil {
 		sc.ReserveBytes = min(driveRoomBytes, size/driveRoomShare)
 	}
@@ -179,7 +141,7 @@ func driveError(path string, err error) error {
 	case errors.Is(err, shardstore.ErrDriveLocked):
 		return fmt.Errorf("the drive %s is in use by another process: stop that one first", path)
 	case errors.Is(err, shardstore.ErrMissingDrive):
-		return fmt.Errorf("the drive %s is missing: mount it and start again, or start with --degraded to run on the others", path)
+		return missingDrive(path)
 	case errors.Is(err, shardstore.ErrForeignDrive):
 		return fmt.Errorf("the drive %s is damaged or belongs to another store: %w", path, err)
 	}

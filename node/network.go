@@ -3,111 +3,118 @@ package node
 import (
 	"context"
 	"errors"
-	"log/slog"
-	"sync/atomic"
+	"fmt"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
-	"shoal/node/client"
 	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/network"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 	"shoal/p2p"
-	"shoal/p2p/discovery"
 	"shoal/p2p/gossip"
 	"shoal/p2p/member"
-	"shoal/p2p/transport"
 )
 
-// network is the node's side of the cluster's network: membership and transport.
-type network struct {
-	host   *transport.Host
-	trust  *member.Trust
-	issuer *member.Issuer
-	table  *member.Table
-	dir    *memberDirectory
-	dht    *discovery.DHT
-	gossip *gossip.Gossip
-	serial uint64 // of the node's own credential
-	cred   atomic.Pointer[[]byte]
-	site   string
-	id     p2p.NodeID
-	log    *slog.Logger
+// issuer is what makes a node one that admits others: it signs credentials, its own among them.
+type issuer struct {
+	*member.Issuer
+	seed []byte            // secret: of the cluster key, for nodes that join
+	own  member.Credential // what the node's own credential says, but for epoch and validity
 }
 
 // openNetwork makes the cluster's keys at the first start, issues the node's own credential, and
-// prepares the transport.
-func openNetwork(n *Node) (*network, error) {
+// prepares the network.
+func (n *Node) openNetwork() error {
 	ck, err := member.LoadOrCreateClusterKey(n.path(clusterKeyFile), member.ClusterID(n.desc.Cluster))
 	if err != nil {
-		return nil, secretError(err)
+		return secretError(err)
 	}
 	seed, _, err := member.LoadOrCreateKeyFile(n.path(issuerKeyFile), "shoal-issuer-key-v1")
 	if err != nil {
-		return nil, secretError(err)
+		return secretError(err)
 	}
-	now := time.Now()
-	nw := &network{
-		trust: member.NewTrust(ck.Cluster(), nil), issuer: ck.NewIssuer(seed, 1, now), site: n.cfg.Site, id: n.ID(), log: n.cfg.Logger,
+	if n.mem != nil && !ck.Cluster().RootKey.Equal(n.mem.Cluster.RootKey) {
+		return fmt.Errorf("%s is not the key of the store that this node joined: restore it from your backup", n.path(clusterKeyFile))
 	}
-	nw.table, err = member.OpenTable(n.path(membersFile), nw.trust, n.cfg.Logger)
+	now := n.cfg.Now()
+	trust := member.NewTrust(ck.Cluster(), n.cfg.Now)
+	table, err := member.OpenTable(n.path(membersFile), trust, n.cfg.Logger)
 	if err != nil && !errors.Is(err, member.ErrCacheDamaged) {
-		return nil, err
+		return err
 	}
-	cred, err := nw.issueOwn(now)
-	if err != nil {
-		return nil, err
+	n.issuer = &issuer{Issuer: ck.NewIssuer(seed, 1, now), seed: ck.Seed()}
+	if n.issuer.own, err = n.describeSelf(trust, table, now); err != nil {
+		return err
 	}
-	nw.host, err = transport.New(transport.Config{
-		Identity: n.id, Trust: nw.trust, Credential: cred, Listen: n.cfg.P2PAddr, Bulk: n.cfg.P2PBulkAddr, Join: n.cfg.P2PJoinAddr,
-		Admit:  n.admit,
-		Epochs: func() p2p.Epochs { return p2p.Epochs{Members: nw.table.Epoch()} },
-		OnHello: func(from p2p.Peer, _ p2p.Epochs, addrs []string) {
-			nw.table.SetAddrs(from.ID, addrs)
-		},
-		Release: n.cfg.Release, Log: n.cfg.Logger, Registerer: n.cfg.Registerer,
-	})
-	if err != nil {
-		return nil, err
-	}
-	nw.dir = newMemberDirectory(nw.host)
-	return nw, nw.openDiscovery(n)
-}
-
-// openDiscovery makes the node's part of the DHT and of the gossip topics.
-func (nw *network) openDiscovery(n *Node) error {
-	var err error
-	nw.dht, err = discovery.New(discovery.Config{
-		Host: nw.host.LibP2P(), Trust: nw.trust, Members: nw.table.List, Log: nw.log,
-		Connect: func(ctx context.Context, id p2p.NodeID, addrs []string) error {
-			nw.host.AddPeer(id, addrs...)
-			return nw.host.Connect(ctx, id)
-		},
-	})
+	cred, err := n.issueOwn(table.Epoch(), now)
 	if err != nil {
 		return err
 	}
-	nw.host.SetResolver(nw.dht)
-	nw.gossip, err = gossip.New(gossip.Config{
-		Host: nw.host.LibP2P(), Trust: nw.trust, Credential: func() []byte { return *nw.cred.Load() }, Log: nw.log,
-		Self:     gossip.Record{Site: nw.site, Roles: p2p.RoleNode | p2p.RoleGateway, Release: n.cfg.Release},
-		OnRecord: func(r gossip.Record) { nw.table.SetAddrs(r.Peer, r.Addrs) },
+	var known map[p2p.NodeID][]string
+	if n.mem != nil {
+		known = n.mem.Nodes
+	}
+	n.net, err = network.Open(network.Config{
+		Identity: n.id, Trust: trust, Table: table, Credential: cred,
+		Self:   gossip.Record{Site: n.issuer.own.Site, Roles: n.issuer.own.Roles, Release: n.cfg.Release},
+		Starts: n.path(startsFile),
+		Listen: n.cfg.P2PAddr, Bulk: n.cfg.P2PBulkAddr, Join: n.cfg.P2PJoinAddr, Announce: n.cfg.Announce, RelayOnly: n.cfg.RelayOnly,
+		MDNS: n.cfg.MDNS, Admit: n.admit, Known: known, Fetch: n.askMembers,
+		OnMembers: n.membersChanged, OnLayout: n.layoutChanged, OnStatus: n.statusChanged, Log: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
 	return err
 }
 
-// tell publishes what this node is like: where it listens and how its drives are.
-func (nw *network) tell(drives map[peer.DriveID]*shardstore.Store) {
-	nw.gossip.Update(func(r *gossip.Record) {
-		r.Addrs, r.Epochs, r.Drives = nw.host.Addrs(), p2p.Epochs{Members: nw.table.Epoch()}, nil
-		for id, st := range drives {
-			u := st.Usage()
-			r.Drives = append(r.Drives, gossip.Drive{
-				ID: id, Capacity: uint64(u.TotalBytes), Used: uint64(u.TotalBytes - u.FreeBytes), State: gossipState(u.State),
-			})
+// askMembers asks the system group for the member table.
+func (n *Node) askMembers(ctx context.Context) (*meta.MembersAnswer, error) {
+	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
+	return a.GetMembers(), err
+}
+
+// describeSelf says what this node is: as the member table has it, or else the credential that it
+// was given when it joined, or, of the first node, as it was told.
+func (n *Node) describeSelf(trust *member.Trust, table *member.Table, now time.Time) (member.Credential, error) {
+	own := member.Credential{Peer: n.ID(), Site: n.cfg.Site, Roles: p2p.RoleNode | p2p.RoleGateway, Serial: uint64(now.Unix())}
+	if n.mem != nil {
+		given, err := trust.Cluster().VerifyCredential(n.mem.Credential, now)
+		if err != nil && !errors.Is(err, member.ErrExpired) {
+			return own, fmt.Errorf("the credential that this node joined with: %w", err)
 		}
-	})
+		if err == nil {
+			own.Site, own.Roles, own.Serial = given.Site, given.Roles, given.Serial
+		}
+	}
+	if row, ok := table.Get(n.ID()); ok {
+		own.Site, own.Roles, own.Serial = row.Site, row.Roles, max(row.Serial, own.Serial)
+	}
+	return own, nil
+}
+
+// issueOwn signs the node's own credential.
+func (n *Node) issueOwn(epoch uint64, now time.Time) ([]byte, error) {
+	own := n.issuer.own
+	own.Epoch = epoch
+	return n.issuer.Issue(own, now)
+}
+
+// serveNetwork registers what peers may ask. It belongs before the network listens.
+func (n *Node) serveNetwork() {
+	serveLink(n.net.Host, func() *consensus.Host { return n.host }, n.cfg.Logger)
+	n.net.Host.HandleStream(methodState, p2p.RoleNode, n.serveState)
+	peer.Serve(n.net.Host, n.server)
+	n.net.Host.Handle(peer.MethodRenew, p2p.RoleAny, n.renew)
+}
+
+// tell fills in what this node says of itself: how its drives are.
+func (n *Node) tell(r *gossip.Record) {
+	r.Drives = nil
+	for id, st := range n.drives {
+		u := st.Usage()
+		r.Drives = append(r.Drives, gossip.Drive{
+			ID: id, Capacity: uint64(u.TotalBytes), Used: uint64(u.TotalBytes - u.FreeBytes), State: gossipState(u.State),
+		})
+	}
 }
 
 func gossipState(s shardstore.State) gossip.DriveState {
@@ -122,90 +129,22 @@ func gossipState(s shardstore.State) gossip.DriveState {
 	return gossip.DriveGone
 }
 
-// issueOwn signs the node's own credential.
-func (nw *network) issueOwn(now time.Time) ([]byte, error) {
-	nw.serial = uint64(now.Unix())
-	cred, err := nw.issuer.Issue(member.Credential{
-		Peer: nw.id, Site: nw.site, Roles: p2p.RoleNode | p2p.RoleGateway, Serial: nw.serial, Epoch: nw.table.Epoch(),
-	}, now)
-	if err == nil {
-		nw.cred.Store(&cred)
-	}
-	return cred, err
-}
-
-// serve registers what peers may ask. It belongs before run.
-func (nw *network) serve(n *Node) {
-	serveLink(nw.host, func() *consensus.Host { return n.host }, n.cfg.Logger)
-	peer.Serve(nw.host, n.server)
-	nw.host.Handle(peer.MethodRenew, p2p.RoleAny, n.renew)
-}
-
-// tellEvery is how often a node says anew what it is like.
-const tellEvery = 30 * time.Second
-
-// run serves peers, finds them, and keeps the node's own credential and record fresh.
-func (nw *network) run(ctx context.Context, drives map[peer.DriveID]*shardstore.Store) error {
-	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return nw.host.Run(ctx) })
-	g.Go(func() error { return nw.dht.Run(ctx) })
-	g.Go(func() error { return nw.gossip.Run(ctx) })
-	g.Go(func() error {
-		nw.refresh(ctx, drives)
-		return nil
-	})
-	return g.Wait()
-}
-
-func (nw *network) refresh(ctx context.Context, drives map[peer.DriveID]*shardstore.Store) {
-	renew, tell := time.NewTicker(member.CredentialLife/3), time.NewTicker(tellEvery)
-	defer renew.Stop()
-	defer tell.Stop()
-	nw.tell(drives)
+// renewOwn keeps the node's own credential fresh.
+func (n *Node) renewOwn(ctx context.Context) error {
+	t := time.NewTicker(member.CredentialLife / 3)
+	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return
-		case <-tell.C:
-			nw.tell(drives)
-		case now := <-renew.C:
-			cred, err := nw.issueOwn(now)
+			return nil
+		case <-t.C:
+			cred, err := n.issueOwn(n.net.Table.Epoch(), n.cfg.Now())
 			if err == nil {
-				err = nw.host.SetCredential(cred)
+				err = n.net.SetCredential(cred)
 			}
 			if err != nil {
-				nw.log.Error("renew the node's credential", "err", err)
+				n.cfg.Logger.Error("renew the node's credential", "err", err)
 			}
 		}
 	}
 }
-
-func (nw *network) close() error {
-	var err error
-	if nw.dht != nil {
-		err = nw.dht.Close()
-	}
-	return errors.Join(err, nw.host.Close())
-}
-
-// memberDirectory finds members: the node itself without a socket, others over the transport.
-type memberDirectory struct {
-	client.Remotes
-	local peer.Node
-	self  p2p.NodeID
-}
-
-func newMemberDirectory(h *transport.Host) *memberDirectory {
-	return &memberDirectory{Remotes: client.Remotes{Transport: h}, self: h.Self()}
-}
-
-// Node implements client.Directory.
-func (d *memberDirectory) Node(id p2p.NodeID) peer.Node {
-	if id == d.self {
-		return d.local
-	}
-	return d.Remotes.Node(id)
-}
-
-// Nodes implements client.Directory.
-func (d *memberDirectory) Nodes() []p2p.NodeID { return []p2p.NodeID{d.self} }

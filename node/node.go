@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -13,16 +14,20 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"golang.org/x/sync/errgroup"
 
+	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/client"
 	"shoal/node/consensus"
+	"shoal/node/controller"
 	"shoal/node/keyring"
 	"shoal/node/meta"
+	"shoal/node/network"
 	"shoal/node/peer"
 	"shoal/node/repair"
 	"shoal/node/server"
 	"shoal/node/shardstore"
+	"shoal/node/sitecache"
 	"shoal/p2p"
 	"shoal/p2p/transport"
 )
@@ -33,22 +38,34 @@ type Node struct {
 	lock *os.File
 
 	desc    *description
-	profile erasure.Profile
+	mem     *network.Membership // of a node that joined
+	profile erasure.Profile     // of a store that this node founds
 	root    rootCredential
+	rootKey envelope.RootKey
 
 	id      *transport.Identity
-	net     *network
+	net     *network.Network
+	issuer  *issuer
 	db      *pebble.DB
 	host    *consensus.Host
 	machine *meta.Machine
 	drives  map[peer.DriveID]*shardstore.Store
 	keys    *keyring.Keyring
+	site    *sitecache.Cache
 	server  *server.Server
 	client  *client.Client
 	repair  *repair.Repair
+	control *controller.Driver
+	widths  atomic.Pointer[widthsFound]
 
-	ready atomic.Bool
-	full  atomic.Bool // the disk of the metadata is nearly full
+	moveRate        atomic.Int64  // bytes per second that the operator allows, 0 for no bound
+	settingsChanged chan struct{} // holds a token when a setting was changed here
+
+	describing sync.Mutex // guards desc.Drives once the node serves
+
+	backing sync.Mutex // held by the one backup that may run
+	ready   atomic.Bool
+	full    atomic.Bool // the disk of the metadata is nearly full
 }
 
 // Open reads or makes the data directory, opens drives and metadata, and binds the peers' ports. It
@@ -57,7 +74,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg.withDefaults()}
+	n := &Node{cfg: cfg.withDefaults(), settingsChanged: make(chan struct{}, 1)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
 	}
@@ -65,7 +82,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) open(ctx context.Context) error {
-	if err := n.openDirectory(); err != nil {
+	if err := n.openDirectory(ctx); err != nil {
 		return err
 	}
 	if err := n.openSecrets(); err != nil {
@@ -75,17 +92,22 @@ func (n *Node) open(ctx context.Context) error {
 	if n.drives, err = openDrives(&n.cfg, n.desc); err != nil {
 		return err
 	}
-	if n.net, err = openNetwork(n); err != nil {
+	if err := n.drivesMade(); err != nil {
+		return err
+	}
+	if err := n.openNetwork(); err != nil {
 		return err
 	}
 	if err := n.openMetadata(ctx); err != nil {
 		return err
 	}
-	n.assemble()
-	return n.net.host.Listen()
+	if err := n.assemble(); err != nil {
+		return err
+	}
+	return n.net.Host.Listen()
 }
 
-func (n *Node) openDirectory() error {
+func (n *Node) openDirectory(ctx context.Context) error {
 	if err := os.MkdirAll(n.cfg.DataDir, 0o700); err != nil {
 		return fmt.Errorf("make the data directory: %w", err)
 	}
@@ -100,8 +122,21 @@ func (n *Node) openDirectory() error {
 	if err != nil {
 		return err
 	}
+	var from *peer.BootstrapAnswer
+	if old == nil {
+		if from, err = n.enter(ctx); err != nil {
+			return err
+		}
+	} else if old.Joined {
+		if n.mem, err = network.LoadMembership(n.path(network.MembershipFile)); err != nil {
+			return fmt.Errorf("the membership of this node: %w; restore it from your backup", err)
+		}
+	}
 	if n.desc, err = describe(&n.cfg, old); err != nil {
 		return err
+	}
+	if from != nil {
+		n.desc.join(n.mem.Cluster.ID, from)
 	}
 	if n.profile, err = erasure.ParseProfile(n.desc.Erasure); err != nil {
 		return fmt.Errorf("%s: %w", describedFile, err)
@@ -112,21 +147,29 @@ func (n *Node) openDirectory() error {
 func (n *Node) path(name string) string { return filepath.Join(n.cfg.DataDir, name) }
 
 func (n *Node) openSecrets() error {
-	if n.desc.Ready {
-		if _, err := os.Stat(n.path(identityFile)); err != nil {
-			return fmt.Errorf("the identity %s is missing: restore it from your backup", n.path(identityFile))
+	known := n.desc.Ready || n.desc.Joined // its secrets exist
+	for _, name := range []string{identityFile, clusterKeyFile} {
+		if _, err := os.Stat(n.path(name)); err != nil && known {
+			return fmt.Errorf("the key %s is missing: restore it from your backup", n.path(name))
 		}
 	}
 	var err error
 	if n.id, err = transport.LoadOrCreateIdentity(n.path(identityFile)); err != nil {
 		return secretError(err)
 	}
-	rootKey, err := keyring.LoadOrCreateRootKey(n.path(rootKeyFile), !n.desc.Ready)
-	if err != nil {
+	if err := n.desc.claim(n.cfg.DataDir, n.id.NodeID()); err != nil {
 		return err
 	}
-	n.keys = keyring.New(rootKey)
-	n.root, err = loadRootCredential(n.path(credentialsFile), !n.desc.Ready)
+	if n.rootKey, err = keyring.LoadOrCreateRootKey(n.path(rootKeyFile), !known); err != nil {
+		return err
+	}
+	n.keys = keyring.New(n.rootKey)
+	if n.site, err = sitecache.Open(n.path(siteCacheFile), n.keys, n.cfg.Now); errors.Is(err, sitecache.ErrDamaged) {
+		n.cfg.Logger.Warn("what this node kept for when its site is cut off is set aside", "err", err)
+	} else if err != nil {
+		return err
+	}
+	n.root, err = loadRootCredential(n.path(credentialsFile), !known)
 	return err
 }
 
@@ -161,9 +204,12 @@ func (n *Node) openMetadata(ctx context.Context) error {
 	n.machine = meta.New(meta.Config{})
 	n.host, err = consensus.Open(consensus.Config{
 		DB: n.db, FS: vfs.Default, Dir: n.path(metaDir + ".side"), Self: consensus.NodeID(n.id.NodeID()), Machine: n.machine,
-		Link: &link{n.net.host}, Fatal: fatal, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
-		CacheBytes: entryCacheBytes, AcceptLoss: n.cfg.AcceptLogLoss,
+		Link: &link{n.net.Host}, Fatal: fatal, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
+		CacheBytes: entryCacheBytes, AcceptLoss: n.cfg.AcceptLogLoss && n.alone(),
 	})
+	if errors.Is(err, consensus.ErrLogLost) && !n.alone() {
+		return fmt.Errorf("%w: run `shoal admin recover --discard --all --data %s`, and start again: this node's replicas are made anew from the others", err, n.cfg.DataDir)
+	}
 	if errors.Is(err, consensus.ErrLogLost) {
 		return fmt.Errorf("%w: restore the metadata from your backup, or start with --accept-log-loss to go on without what is lost", err)
 	}
@@ -171,10 +217,26 @@ func (n *Node) openMetadata(ctx context.Context) error {
 		return err
 	}
 	groups := n.groups()
-	if n.desc.Ready && len(n.host.Groups()) < len(groups) {
+	switch {
+	case !n.desc.Ready && !n.desc.Joined:
+		return n.host.Bootstrap(ctx, groups)
+	case n.alone() && len(n.host.Groups()) < len(groups):
 		return fmt.Errorf("the metadata %s holds %d of %d groups: restore it from your backup", dir, len(n.host.Groups()), len(groups))
 	}
-	return n.host.Bootstrap(ctx, groups)
+	return nil
+}
+
+// alone tells whether no other node was ever seen: then all there is is here.
+func (n *Node) alone() bool {
+	if n.desc.Joined {
+		return false
+	}
+	for _, m := range n.net.Table.List() {
+		if m.Peer != n.ID() && m.Roles.Has(p2p.RoleNode) {
+			return false
+		}
+	}
+	return true
 }
 
 // Memory of the metadata: small enough that a store on a small machine is a good neighbour.
@@ -203,37 +265,62 @@ func (n *Node) leads() []consensus.GroupID {
 	return led
 }
 
+// clockOf reads the clock of another node.
+func (n *Node) clockOf(ctx context.Context, id p2p.NodeID) (time.Time, error) {
+	other := n.net.Dir.Node(id)
+	if other == nil {
+		return time.Time{}, fmt.Errorf("node %s is not known", id)
+	}
+	return other.Clock(ctx)
+}
+
+// applied gives how far the replica of a group here has come; 0 where there is none.
+func (n *Node) applied(g consensus.GroupID) uint64 {
+	s, err := n.host.Status(g)
+	if err != nil {
+		return 0
+	}
+	return s.Applied
+}
+
 // assemble builds what stands on drives, metadata and network.
-func (n *Node) assemble() {
+func (n *Node) assemble() (err error) {
 	n.server = server.New(server.Config{
-		Host: n.host, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Full: n.full.Load, Logger: n.cfg.Logger,
+		Host: n.host, Self: consensus.NodeID(n.ID()), Clock: n.clockOf, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Shared: n.shared, Members: n.net.Members, Founder: n.founder, Recall: n.site.Recall, Full: n.full.Load, Now: n.cfg.Now, Logger: n.cfg.Logger,
 	})
-	n.net.dir.local = n.server
-	n.client = client.New(client.Config{Directory: n.net.dir, BufferBytes: n.cfg.BufferBytes, Logger: n.cfg.Logger})
+	n.net.Dir.Serve(n.server)
+	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	n.repair = repair.New(repair.Config{
-		Client: n.client, Directory: n.net.dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, Leads: n.leads, Drop: n.server.DropOwner,
-		OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
+		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load,
+		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
 	n.server.Connect(n.client, n.repair, &operator{n})
-	n.net.serve(n)
+	n.serveNetwork()
+	n.control, err = controller.NewDriver(controller.Config{World: &world{n}, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
+	return err
 }
 
 // Store is the node's client: all of package api.
 func (n *Node) Store() *Store { return &Store{n.client, n} }
 
-// Store is the client of a node in the same process. It is ready only when the node is.
+// Store is the client of a node in the same process. It is ready only when the node is, or has what
+// its site needs when it is cut off.
 type Store struct {
 	*client.Client
 	n *Node
 }
 
 // Ready implements api.Health.
-func (s *Store) Ready(ctx context.Context) error {
-	if !s.n.ready.Load() {
-		return &api.Error{Kind: api.Unavailable, Op: "node.Ready", Detail: "The store is starting."}
+func (s *Store) Ready(ctx context.Context) (limits []string, err error) {
+	if !s.n.ready.Load() && !s.n.site.Filled() {
+		return nil, &api.Error{Kind: api.Unavailable, Op: "node.Ready", Detail: "The store is starting."}
 	}
-	return s.Client.Ready(ctx)
+	limits, err = s.Client.Ready(ctx)
+	if err == nil && len(limits) == 0 && !s.n.ready.Load() {
+		err = &api.Error{Kind: api.Unavailable, Op: "node.Ready", Detail: "The store is starting."}
+	}
+	return limits, err
 }
 
 // ID is the node's peer ID.
@@ -267,7 +354,8 @@ func (n *Node) Run(ctx context.Context) error {
 			return errors.New("metadata or drives have stopped")
 		}
 	})
-	above.Go(func() error { return n.net.run(actx, n.drives) })
+	above.Go(func() error { return n.net.Run(actx, n.tell) })
+	above.Go(func() error { return n.renewOwn(actx) })
 	above.Go(func() error { return n.client.Run(actx) })
 	above.Go(func() error { return n.watchRoom(actx) })
 	above.Go(func() error { return n.serve(actx) })
@@ -281,19 +369,37 @@ func (n *Node) Run(ctx context.Context) error {
 	return errors.Join(fault, err, n.close())
 }
 
-// serve sets the store up if that is still to be done, and then works in the background.
+// serve sets the store up if that is still to be done, and then works in the background. What is
+// kept for the case that the site is cut off is used meanwhile.
 func (n *Node) serve(ctx context.Context) error {
-	if err := n.setUp(ctx); err != nil {
-		return fmt.Errorf("set up the store: %w", err)
-	}
-	n.ready.Store(true)
-	return n.repair.Run(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	up := make(chan struct{}) // closed once the store is set up
+	g.Go(func() error {
+		if err := n.setUp(ctx); err != nil {
+			return fmt.Errorf("set up the store: %w", err)
+		}
+		n.ready.Store(true)
+		close(up)
+		g.Go(func() error { return n.control.Run(ctx) })
+		g.Go(func() error { return n.settle(ctx) })
+		g.Go(func() error { return n.followRates(ctx) })
+		return n.keepSite(ctx)
+	})
+	g.Go(func() error {
+		if n.site.Filled() {
+			n.awaitLayout(ctx, up)
+		} else {
+			awaitClosed(ctx, up)
+		}
+		return n.repair.Run(ctx)
+	})
+	return g.Wait()
 }
 
 func (n *Node) close() error {
 	var errs []error
 	if n.net != nil {
-		errs = append(errs, n.net.close())
+		errs = append(errs, n.net.Close())
 	}
 	errs = append(errs, closeDrives(n.drives))
 	if n.db != nil {

@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"shoal/node/api"
+	"shoal/p2p/transport"
 )
 
 // running is a node that serves, for a test.
@@ -47,7 +50,11 @@ func start(t testing.TB, cfg Config) *running {
 	t.Cleanup(r.stop)
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.Store().Ready(ctx) != nil {
+	ready := func() bool {
+		_, err := n.Store().Ready(ctx)
+		return err == nil
+	}
+	for !ready() {
 		select {
 		case err := <-done:
 			t.Fatalf("the node ended: %v", err)
@@ -127,5 +134,28 @@ func TestContentSurvivesRestart(t *testing.T) {
 				t.Errorf("second start: new root %v then %v, identity %v then %v", first, second, id, again.ID())
 			}
 		})
+	}
+}
+
+func TestForeignIdentity(t *testing.T) {
+	cfg := Config{DataDir: filepath.Join(t.TempDir(), "data")}
+	n := start(t, cfg)
+	id := n.ID()
+	n.stop()
+	path := filepath.Join(cfg.DataDir, identityFile)
+	if err := os.Rename(path, path+".own"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := transport.LoadOrCreateIdentity(path); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "is that of "+string(id)) {
+		t.Errorf("opened with the identity of another: %v", err)
+	}
+	if err := os.Rename(path+".own", path); err != nil {
+		t.Fatal(err)
+	}
+	if again := start(t, cfg); again.ID() != id {
+		t.Errorf("identity %v, was %v", again.ID(), id)
 	}
 }

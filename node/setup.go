@@ -8,8 +8,9 @@ import (
 
 	"shoal/chunker/envelope"
 	"shoal/node/api"
-	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/node/network"
+	"shoal/node/trouble"
 	"shoal/p2p/placement"
 )
 
@@ -25,12 +26,12 @@ const rootPrincipal = "root"
 // setUp brings the system group to where this node can serve: at the first start it is filled, at
 // later ones the node's own row is brought up to date. Each step may be repeated.
 func (n *Node) setUp(ctx context.Context) error {
-	if err := n.awaitLeaders(ctx); err != nil {
-		return err
-	}
-	steps := []func(context.Context) error{n.openKeyring, n.putMember}
-	if !n.desc.Ready {
-		steps = []func(context.Context) error{n.initCluster, n.makeKEK, n.openKeyring, n.makeCredential, n.putMember, n.placeDrives}
+	steps := []func(context.Context) error{n.awaitSystem, n.patient(n.openKeyring), n.patient(n.net.FetchMembers), n.patient(n.putMember)}
+	switch {
+	case n.desc.Ready && n.alone():
+		steps = []func(context.Context) error{n.awaitLeaders, n.openKeyring, n.putMember, n.net.FetchMembers}
+	case !n.desc.Ready && !n.desc.Joined:
+		steps = []func(context.Context) error{n.awaitLeaders, n.initCluster, n.makeKEK, n.openKeyring, n.makeCredential, n.putMember, n.placeDrives, n.pinErasure, n.net.FetchMembers}
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -65,16 +66,62 @@ func (n *Node) awaitLeaders(ctx context.Context) error {
 	return nil
 }
 
-func (n *Node) propose(ctx context.Context, cmd *meta.Command) (*meta.Result, error) {
-	res, err := n.server.Propose(ctx, consensus.SystemGroup, cmd)
-	if err != nil {
-		return nil, err
+// awaitSystem waits until the system group answers, for as long as it takes: the other nodes may be
+// starting too.
+func (n *Node) awaitSystem(ctx context.Context) error {
+	return n.await(ctx, func(ctx context.Context) error {
+		_, err := n.query(ctx, &meta.Query{Q: &meta.Query_Settings{Settings: &meta.SettingsQuery{}}})
+		return err
+	}, func(error) bool { return true })
+}
+
+// patient repeats a step for as long as the other nodes cannot be reached: that they have just been is
+// no promise.
+func (n *Node) patient(step func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error { return n.await(ctx, step, passing) }
+}
+
+// passing tells whether what failed may go well without anybody doing something about it.
+func passing(err error) bool {
+	switch api.KindOf(err) {
+	case api.Unavailable, api.Canceled, api.SlowDown, api.OutcomeUnknown:
+		return true
 	}
-	return res, res.Err("node.setUp")
+	return false
+}
+
+// await repeats a step until it has gone well, or fails in a way that does not pass.
+func (n *Node) await(ctx context.Context, step func(context.Context) error, passes func(error) bool) error {
+	log, began := trouble.New(n.cfg.Logger, nil), time.Now()
+	for {
+		err := step(ctx)
+		if ctx.Err() == nil && (err == nil || time.Since(began) > awaitQuietly) {
+			log.Note(err, "waiting for the store's metadata: a majority of the nodes that keep it must run", "")
+		}
+		if err == nil || ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if !passes(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(awaitPause):
+		}
+	}
+}
+
+const (
+	awaitPause   = 100 * time.Millisecond
+	awaitQuietly = 5 * time.Second // before the log is told
+)
+
+func (n *Node) propose(ctx context.Context, cmd *meta.Command) (*meta.Result, error) {
+	return n.client.ProposeSystem(ctx, "node.propose", cmd)
 }
 
 func (n *Node) query(ctx context.Context, q *meta.Query) (*meta.Answer, error) {
-	return n.server.Query(ctx, consensus.SystemGroup, q)
+	return n.client.System(ctx, q)
 }
 
 func (n *Node) initCluster(ctx context.Context) error {
@@ -132,28 +179,50 @@ func (n *Node) makeCredential(ctx context.Context) error {
 	return err
 }
 
+// pinErasure keeps a profile that was asked for by name from following the number of drives.
+func (n *Node) pinErasure(ctx context.Context) error {
+	if n.cfg.Erasure == "" {
+		return nil
+	}
+	_, err := n.propose(ctx, &meta.Command{Op: &meta.Command_SetSetting{SetSetting: &meta.SetSetting{Name: api.SettingErasure, Value: n.profile.String()}}})
+	return err
+}
+
 // putMember writes the node's own row of the member table when it is not what it should be.
 func (n *Node) putMember(ctx context.Context) error {
 	own := &meta.Member{
-		PeerId: string(n.ID()), Roles: []string{"node", "gateway"}, Site: n.cfg.Site, Addrs: n.net.host.Addrs(), Serial: n.net.serial,
-	}
-	for i := range n.desc.Drives {
-		dd := &n.desc.Drives[i]
-		own.Drives = append(own.Drives, &meta.Drive{
-			Id: dd.ID[:], Node: own.PeerId, Site: own.Site, Weight: weightOf(dd.Path), Path: dd.Path,
-		})
+		PeerId: string(n.ID()), Roles: network.RoleNames(n.issuer.own.Roles), Site: n.issuer.own.Site, Addrs: n.net.Host.Addrs(), Serial: n.issuer.own.Serial,
 	}
 	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
 	if err != nil {
 		return err
 	}
+	own.Drives = n.driveRows(a.GetMembers().GetMembers())
 	for _, m := range a.GetMembers().GetMembers() {
-		if m.GetPeerId() == own.PeerId && slices.Equal(m.GetAddrs(), own.Addrs) && sameDrives(m.GetDrives(), own.Drives) {
+		if m.GetPeerId() == own.PeerId && slices.Equal(m.GetAddrs(), own.Addrs) && sameDrives(m.GetDrives(), own.Drives) && m.GetState() != meta.MemberState_MEMBER_LOST {
 			return nil
 		}
 	}
 	_, err = n.propose(ctx, &meta.Command{Op: &meta.Command_PutMember{PutMember: &meta.PutMember{Member: own}}})
 	return err
+}
+
+// driveRows describes the drives of this node. One that is missing keeps the weight that it has in the table.
+func (n *Node) driveRows(members []*meta.Member) (rows []*meta.Drive) {
+	known := make(map[string]uint32)
+	for _, m := range members {
+		for _, d := range m.GetDrives() {
+			known[string(d.GetId())] = d.GetWeight()
+		}
+	}
+	for _, dd := range n.describedDrives() {
+		row := &meta.Drive{Id: dd.ID[:], Node: string(n.ID()), Site: n.issuer.own.Site, Weight: weightOf(dd.Path), Path: dd.Path}
+		if w := known[string(dd.ID[:])]; w > 0 && !n.holdsDrive(dd.id()) {
+			row.Weight = w
+		}
+		rows = append(rows, row)
+	}
+	return rows
 }
 
 func sameDrives(a, b []*meta.Drive) bool {

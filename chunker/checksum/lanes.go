@@ -1,11 +1,9 @@
 package checksum
 
 import (
-	"crypto/md5"
 	"runtime"
 	"sync"
 	"sync/atomic"
-	"unsafe"
 )
 
 // sliceMax is how many bytes of each lane are hashed before others may join: about 20 to 40
@@ -31,13 +29,21 @@ type laneHall struct {
 // laneJob is a piece of whole blocks that is being hashed, on behalf of the goroutine that waits for
 // it or leads.
 type laneJob struct {
-	h     md5Hash
-	rest  []byte
-	state md5State // holds the state instead of h while inLane
-	lane  bool     // whether state holds it
+	md5    chain
+	sha256 chain // of the same piece; its h is nil when it is not wanted
+	rest   []byte
 	// wake receives nil when the piece is hashed, or else the lanes that the job's goroutine is to lead
 	// from now on, its own piece among them.
 	wake chan *laneSet
+}
+
+// chain is one hash of a job. While it is out, words holds its state instead of h.
+type chain struct {
+	h     chainHash
+	out   bool
+	words [sha256Words]uint32
+	state chainState // before the bytes hashed since it is out
+	done  int        // so many
 }
 
 // laneSet is what one leader hashes.
@@ -45,6 +51,10 @@ type laneSet struct {
 	jobs  []*laneJob // at most laneCount
 	words [4][laneCountMax]uint32
 	rows  [laneCountMax]*byte
+	two   struct { // for two jobs side by side
+		md5    [2][md5Words]uint32
+		sha256 [2][sha256Words]uint32
+	}
 }
 
 var (
@@ -59,22 +69,41 @@ var lanesHere = sync.OnceValue(func() int {
 	return laneCount()
 })
 
+// chainsKnown says which chains can run side by side here: those of MD5, and SHA-256 along with them.
+var chainsKnown = sync.OnceValues(func() (md5, sha256 bool) {
+	if lanesHere() == 0 {
+		return false, false
+	}
+	return chainsHere()
+})
+
 // usable tells whether hash may be called.
 func (l *laneHall) usable() bool { return lanesHere() > 0 }
 
-// hash hashes whole blocks into h, which has hashed whole blocks so far, and returns when it is done.
-func (l *laneHall) hash(h md5Hash, p []byte) {
+// pairsMax is up to how many streams SHA-256 is cheapest along with MD5, one stream or two at a time.
+// From there on MD5 in lanes and SHA-256 apart cost less.
+const pairsMax = 5
+
+// along tells whether the SHA-256 of a stream is better hashed along with its MD5.
+func (l *laneHall) along() bool {
+	_, ok := chainsKnown()
+	return ok && l.live.Load() <= pairsMax
+}
+
+// hash hashes whole blocks into h, which has hashed whole blocks so far, and into along, the SHA-256
+// of the same, unless that is nil. It returns when that is done.
+func (l *laneHall) hash(h, along chainHash, p []byte) {
 	if len(p) == 0 {
 		return
 	}
 	job := laneJobs.Get().(*laneJob)
-	job.h, job.rest = h, p
+	job.md5.h, job.sha256.h, job.rest = h, along, p
 	if set := l.join(job); set != nil {
 		l.lead(set, job)
 	} else if set := <-job.wake; set != nil {
 		l.lead(set, job)
 	}
-	job.h, job.rest = nil, nil
+	job.md5.h, job.sha256.h, job.rest = nil, nil, nil
 	laneJobs.Put(job)
 }
 
@@ -151,42 +180,6 @@ func (l *laneHall) next(set *laneSet) bool {
 	return false
 }
 
-// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has.
-func (set *laneSet) hashSlice() {
-	n := sliceMax
-	for _, job := range set.jobs {
-		n = min(n, len(job.rest))
-	}
-	if len(set.jobs) == 1 {
-		job := set.jobs[0]
-		job.leaveLane()
-		job.h.Write(job.rest[:n])
-		job.rest = job.rest[n:]
-		return
-	}
-	for lane := range set.rows {
-		if lane >= len(set.jobs) {
-			set.rows[lane] = set.rows[0] // Any readable memory will do.
-			continue
-		}
-		job := set.jobs[lane]
-		job.enterLane()
-		for i := range set.words {
-			set.words[i][lane] = job.state.word(i)
-		}
-		set.rows[lane] = unsafe.SliceData(job.rest)
-	}
-	hashLanes(len(set.jobs), &set.words, &set.rows, n/md5.BlockSize)
-	for lane, job := range set.jobs {
-		for i := range set.words {
-			job.state.setWord(i, set.words[i][lane])
-		}
-		job.state.addLength(n)
-		job.rest = job.rest[n:]
-	}
-	clear(set.rows[:])
-}
-
 // dismiss removes the jobs that are done, wakes who waits for them, and tells whether own was one.
 func (set *laneSet) dismiss(own *laneJob) (ownDone bool) {
 	left := set.jobs[:0]
@@ -195,30 +188,14 @@ func (set *laneSet) dismiss(own *laneJob) (ownDone bool) {
 		case len(job.rest) > 0:
 			left = append(left, job)
 		case job == own:
-			job.leaveLane()
+			job.settle()
 			ownDone = true
 		default:
-			job.leaveLane()
+			job.settle()
 			job.wake <- nil
 		}
 	}
 	clear(set.jobs[len(left):])
 	set.jobs = left
 	return ownDone
-}
-
-// enterLane takes the state from the hash.
-func (job *laneJob) enterLane() {
-	if !job.lane {
-		job.state.read(job.h)
-		job.lane = true
-	}
-}
-
-// leaveLane gives the state back to the hash.
-func (job *laneJob) leaveLane() {
-	if job.lane {
-		job.state.write(job.h)
-		job.lane = false
-	}
 }

@@ -10,3 +10,13 @@ func laneCount() int { return 0 }
 func hashLanes(int, *[4][laneCountMax]uint32, *[laneCountMax]*byte, int) {
 	panic("checksum: no lanes on this processor")
 }
+
+// chainsHere says that other processors hash one chain at a time.
+func chainsHere() (md5, sha256 bool) { return false, false }
+
+func md5Text(*[4]uint32, *byte, int)                                  { noChains() }
+func md5SHA256Text(*[4]uint32, *[8]uint32, *byte, int)                { noChains() }
+func md5Texts2(*[2][4]uint32, *byte, *byte, int)                      { noChains() }
+func md5SHA256Texts2(*[2][4]uint32, *[2][8]uint32, *byte, *byte, int) { noChains() }
+
+func noChains() { panic("checksum: no chains side by side on this processor") }

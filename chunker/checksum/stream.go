@@ -43,25 +43,23 @@ func (s *Stream) Start(p []byte) {
 		panic("checksum: Start after the stream has ended")
 	}
 	s.running.Wait()
-	set := s.sums.Set
+	along := s.along()
 	if len(p) <= inlineMax {
-		if set.Has(MD5) {
-			s.md5.write(p)
-		}
-		s.writeOthers(p)
+		s.writeMD5(p, along)
+		s.writeOthers(p, along)
 		return
 	}
 	// The digests that run at about half a GiB or more a second for each core, one goroutine each; the
 	// CRCs cost next to nothing and go with one of them.
-	if set.Has(MD5) {
-		s.running.Go(func() { s.md5.write(p) })
+	if s.sums.Set.Has(MD5) {
+		s.running.Go(func() { s.writeMD5(p, along) })
 	}
 	switch {
-	case s.sha1 != nil && s.sha256 != nil:
+	case s.sha1 != nil && s.sha256 != nil && !along:
 		s.running.Go(func() { s.sha1.Write(p) })
-		s.running.Go(func() { s.writeSHA256(p) })
-	case set&^MD5 != 0:
-		s.running.Go(func() { s.writeOthers(p) })
+		s.running.Go(func() { s.writeSHA256(p, false) })
+	case s.sha1 != nil || s.crcs != 0 || s.sha256 != nil && !along:
+		s.running.Go(func() { s.writeOthers(p, along) })
 	}
 }
 
@@ -101,17 +99,29 @@ func (s *Stream) Close() {
 	s.done = true
 }
 
-func (s *Stream) writeSHA256(p []byte) {
+// along tells whether the SHA-256 of the next piece is hashed along with its MD5.
+func (s *Stream) along() bool { return s.sha256 != nil && s.sums.Set.Has(MD5) && lanes.along() }
+
+func (s *Stream) writeMD5(p []byte, along bool) {
+	switch {
+	case along:
+		s.md5.write(p, s.sha256.(chainHash))
+	case s.sums.Set.Has(MD5):
+		s.md5.write(p, nil)
+	}
+}
+
+func (s *Stream) writeSHA256(p []byte, along bool) {
 	for a := range s.crcs.Each {
 		s.sums.updateCRC(a, p)
 	}
-	if s.sha256 != nil {
+	if s.sha256 != nil && !along {
 		s.sha256.Write(p)
 	}
 }
 
-func (s *Stream) writeOthers(p []byte) {
-	s.writeSHA256(p)
+func (s *Stream) writeOthers(p []byte, along bool) {
+	s.writeSHA256(p, along)
 	if s.sha1 != nil {
 		s.sha1.Write(p)
 	}

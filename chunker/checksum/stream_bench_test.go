@@ -83,7 +83,7 @@ func BenchmarkMD5Ways(b *testing.B) {
 			benchStreams(b, streams, func(p []byte) {
 				var m md5Stream
 				for range benchPieces {
-					m.write(p)
+					m.write(p, nil)
 				}
 				m.sum()
 			})

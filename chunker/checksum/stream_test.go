@@ -73,6 +73,33 @@ func TestManyStreamsAtOnce(t *testing.T) {
 	}
 }
 
+// Two to a few streams at once, of which some want SHA-256 too: their chains run side by side.
+func TestFewStreamsAtOnce(t *testing.T) {
+	p := pattern(1 << 20)
+	for streams := 1; streams <= pairsMax+2; streams++ {
+		for mix := range 1 << streams {
+			var wg sync.WaitGroup
+			for i := range streams {
+				set := MD5
+				if mix>>i&1 == 1 {
+					set |= SHA256
+				}
+				wg.Go(func() {
+					r := rand.New(rand.NewPCG(uint64(mix), uint64(i)))
+					to := r.IntN(len(p) / 8)
+					if got, want := digest(New(set), r, p[:to], 100_000), Sum(set, p[:to]); got != want {
+						t.Errorf("stream %d of %d, %v: %+v, want %+v", i, streams, set, got, want)
+					}
+				})
+			}
+			wg.Wait()
+		}
+	}
+	if n := lanes.live.Load(); n != 0 {
+		t.Errorf("%d streams count as live", n)
+	}
+}
+
 func TestStreamEnds(t *testing.T) {
 	s := New(MD5)
 	s.Write([]byte("abc"))

@@ -1,7 +1,9 @@
 package envelope
 
 import (
+	"crypto/hkdf"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -31,6 +33,18 @@ func NewDEK() DEK {
 	var d DEK
 	rand.Read(d.key[:]) // Never fails: the runtime stops the process when there is no randomness.
 	return d
+}
+
+// Under gives the data key that seals in d's place for a customer who brings a key: neither opens
+// anything without the other.
+func (d DEK) Under(customer [KeySize]byte) DEK {
+	both := append(append(make([]byte, 0, 2*KeySize), d.key[:]...), customer[:]...)
+	defer clear(both)
+	out, err := hkdf.Key(sha256.New, both, nil, "shoal customer data key v1", KeySize)
+	if err != nil {
+		panic("envelope: HKDF: " + err.Error()) // of lengths alone, which are fixed
+	}
+	return DEK{[KeySize]byte(out)}
 }
 
 // KEK is a cluster's key that wraps data keys. ID tells the keys of a keyring apart and is stored in

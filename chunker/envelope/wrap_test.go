@@ -2,6 +2,8 @@ package envelope
 
 import (
 	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -30,6 +32,25 @@ func lookup(keks ...KEK) func(uint32) (KEK, error) {
 }
 
 var errNoKEK = errors.New("no such KEK")
+
+// TestUnder pins what a customer's key makes of a data key (docs/formats/sealed-chunk.md).
+func TestUnder(t *testing.T) {
+	customer := [KeySize]byte([]byte(strings.Repeat("c", KeySize)))
+	mac := func(key, text []byte) []byte {
+		h := hmac.New(sha256.New, key)
+		h.Write(text)
+		return h.Sum(nil)
+	}
+	dek := fixedDEK(1)
+	prk := mac(make([]byte, sha256.Size), append(dek.key[:], customer[:]...)) // RFC 5869, 2.2
+	want := mac(prk, []byte("shoal customer data key v1\x01"))                // 2.3, one block
+	if got := dek.Under(customer); !bytes.Equal(got.key[:], want) {
+		t.Errorf("%x, want %x", got.key, want)
+	}
+	if fixedDEK(2).Under(customer) == dek.Under(customer) || dek.Under([KeySize]byte{}) == dek.Under(customer) {
+		t.Error("another key makes the same")
+	}
+}
 
 func TestWrap(t *testing.T) {
 	dek, aad := NewDEK(), []byte("bucket 7")

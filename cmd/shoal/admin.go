@@ -29,8 +29,10 @@ func newAdminCommand(env environment) *cobra.Command {
 	a := &adminCommand{env: env, loader: newLoader(env, cmd, partAdmin)}
 	cmd.PersistentFlags().BoolVar(&a.json, "json", false, "print JSON instead of a table")
 	cmd.AddCommand(
-		newSpaceCommand(a), newWorkersCommand(a), newGroupsCommand(a), newMembersCommand(a),
-		newScrubCommand(a), newInviteCommand(a), newDriveCommand(a),
+		newMembersCommand(a), newInviteCommand(a), newGroupsCommand(a), newWorkersCommand(a), newSpaceCommand(a),
+		newPlacementCommand(a), newDurabilityCommand(a), newHealthCommand(a), newSettingsCommand(a), newScrubCommand(a), newDriveCommand(a), newBucketCommand(a),
+		newBackupCommand(a), newRestoreCommand(a), newRecoverCommand(a),
+		newUserCommand(a), newGroupCommand(a), newPolicyCommand(a), newKeyCommand(a),
 	)
 	return cmd
 }
@@ -49,22 +51,40 @@ func query[T any](a *adminCommand, use, short, method, path string, print func(*
 
 // ask sends one request and prints the answer as JSON or by print.
 func ask[T any](ctx context.Context, a *adminCommand, method, path string, body any, print func(*tabwriter.Writer, T)) error {
+	client, err := a.connect()
+	if err != nil {
+		return err
+	}
+	value, err := fetch[T](ctx, client, method, path, body)
+	if err != nil {
+		return err
+	}
+	return show(a, value, print)
+}
+
+// connect reads the settings and makes the client of the node that they name.
+func (a *adminCommand) connect() (*adminClient, error) {
 	s, err := a.loader.load()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	client, err := newAdminClient(a.env, s)
-	if err != nil {
-		return err
-	}
+	return newAdminClient(a.env, s)
+}
+
+// fetch sends one request and decodes the answer.
+func fetch[T any](ctx context.Context, client *adminClient, method, path string, body any) (value T, err error) {
 	answer, err := client.call(ctx, method, path, body)
 	if err != nil {
-		return err
+		return value, err
 	}
-	var value T
 	if err := json.Unmarshal(answer, &value); err != nil {
-		return fmt.Errorf("the answer of %s cannot be read: %w", client.base, err)
+		return value, fmt.Errorf("the answer of %s cannot be read: %w", client.base, err)
 	}
+	return value, nil
+}
+
+// show prints a value as JSON or by print.
+func show[T any](a *adminCommand, value T, print func(*tabwriter.Writer, T)) error {
 	if a.json {
 		return printJSON(a.env.out, value)
 	}

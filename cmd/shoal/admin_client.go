@@ -43,6 +43,20 @@ func newAdminClient(env environment, s *settings) (*adminClient, error) {
 // call sends one signed request. body is sent as JSON unless it is nil. The error of an
 // answer that is not a success carries the node's own words.
 func (c *adminClient) call(ctx context.Context, method, path string, body any) ([]byte, error) {
+	resp, err := c.send(ctx, method, path, body)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, adminAnswerMax))
+	if err != nil {
+		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
+	}
+	return answer, nil
+}
+
+// send sends one signed request. The answer is a success, and its body is the caller's to read and close.
+func (c *adminClient) send(ctx context.Context, method, path string, body any) (*http.Response, error) {
 	var sent []byte
 	if body != nil {
 		var err error
@@ -65,15 +79,13 @@ func (c *adminClient) call(ctx context.Context, method, path string, body any) (
 	if err != nil {
 		return nil, fmt.Errorf("ask %s: %w", c.base, err)
 	}
+	if resp.StatusCode/100 == 2 {
+		return resp, nil
+	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, adminAnswerMax))
-	if err != nil {
-		return nil, fmt.Errorf("read the answer of %s: %w", c.base, err)
-	}
-	if resp.StatusCode/100 != 2 {
-		return nil, answerError(c.base, resp.StatusCode, answer)
-	}
-	return answer, nil
+	// What of the answer cannot be read is not told.
+	answer, _ := io.ReadAll(io.LimitReader(resp.Body, adminAnswerMax))
+	return nil, answerError(c.base, resp.StatusCode, answer)
 }
 
 // answerError makes an error of an answer {"code":…, "message":…}.

@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -15,17 +16,48 @@ import (
 	"shoal/node/api"
 )
 
+const (
+	peerA = "12D3KooWAAAAAAAAAAAAAAAAxyzaaaaa1"
+	peerB = "12D3KooWBBBBBBBBBBBBBBBBxyzbbbbb2"
+)
+
 // adminServer answers as a node's management port would, and remembers what it was asked.
 func adminServer(t *testing.T) (address string, asked *[]string) {
 	t.Helper()
 	asked = new([]string)
+	durability := api.Durability{Epoch: 3, Complete: true, Nodes: 2, Stripes: 40, Bytes: 160 << 20,
+		Tolerance:    []api.Tolerance{{Tolerates: 0, Stripes: 3, Bytes: 12 << 20}, {Tolerates: 1, Stripes: 37, Bytes: 148 << 20}},
+		BelowPromise: api.Affected{Stripes: 3, Bytes: 12 << 20, Versions: 2, AtLeast: true},
+		IfLost:       []api.LossOf{{Kind: "node", Name: peerA, Stripes: 3, Bytes: 12 << 20}}}
+	without := durability
+	without.WhatIf = &api.WhatIf{Site: "there", Unreadable: api.Affected{Stripes: 9, Bytes: 9 << 20, Versions: 8}}
 	answers := map[string]any{
 		"GET /admin/v1/space": api.Space{Objects: 3, ObjectBytes: 5 << 20, MetaBytes: 1000,
-			Drives: []api.DriveSpace{{Path: "/d0", State: "healthy", Shards: 2, ShardBytes: 5 << 20, SegmentBytes: 6 << 20, FreeBytes: 1 << 40, TotalBytes: 2 << 40, DriveID: "ab"}}},
-		"GET /admin/v1/workers": []api.Worker{{Name: "scrub", State: "idle", Done: 7, LastRun: time.Unix(0, 0)}, {Name: "heal", State: "busy", Total: 9, LastError: "no"}},
-		"GET /admin/v1/groups":  []api.Group{{ID: 1, Leader: "p", Term: 2, Applied: 3, Voters: []string{"p", "q"}}},
-		"GET /admin/v1/members": []api.Member{{PeerID: "p", Roles: []string{"node"}, Site: "default", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Epoch: 4}},
-		"POST /admin/v1/scrub":  api.ScrubReport{Shards: 10, Corrupt: 1, Healed: 1},
+			Silent: []string{peerB}, Drives: []api.DriveSpace{{Node: peerA, Path: "/d0", State: "healthy", Shards: 2, ShardBytes: 5 << 20, SegmentBytes: 6 << 20, FreeBytes: 1 << 40, TotalBytes: 2 << 40, DriveID: "ab"}}},
+		"GET /admin/v1/workers": []api.Worker{{Name: "scrub", State: "idle", Done: 7, LastRun: time.Unix(0, 0)}, {Node: peerA, Name: "heal", State: "busy", Done: 3, Total: 6, LastError: "no", BytesPerSecond: 5 << 20, ETASeconds: 90}},
+		"GET /admin/v1/groups": []api.Group{
+			{ID: 1, Leader: peerA, Term: 2, Applied: 3, Voters: []string{peerA, peerB}, Lag: 7, Slowest: peerB, Quiet: true},
+			{ID: 2, Voters: []string{peerB}, Pending: "adds a learner"},
+		},
+		"GET /admin/v1/members": []api.Member{
+			{PeerID: peerA, Roles: []string{"node"}, Site: "here", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Epoch: 4, State: "active", Liveness: "alive", Drives: 2, UsedBytes: 1 << 30, CapacityBytes: 4 << 40, Weight: 50, Release: "v9", LastSeen: time.Unix(0, 0)},
+			{PeerID: peerB, Roles: []string{"gateway"}, Site: "there", State: "active", Liveness: "dead"},
+		},
+		"GET /admin/v1/placement": api.Placement{Epoch: 12, Profile: "2+1", Widths: []int{3, 2}, Earlier: []uint64{11}, Moving: api.Moving{Shards: 8, Bytes: 1 << 20},
+			Drives: []api.PlacementDrive{{DriveID: "ab", Node: peerA, Site: "here", Weight: 100, Share: 0.3333}}},
+		"GET /admin/v1/settings":           append(api.KnownSettings(), api.Setting{Name: "later", Value: "7"}),
+		"GET /admin/v1/health":             api.ClusterHealth{Reasons: []string{"The node q is dead."}, More: 2},
+		"POST /admin/v1/scrub":             api.ScrubReport{Shards: 10, Corrupt: 1, Healed: 1},
+		"POST /admin/v1/members/allow":     api.Allowed{Join: []string{"/ip4/10.0.0.1/tcp/4003/p2p/" + peerA}},
+		"POST /admin/v1/members/revoke":    api.Revoked{PeerID: peerA, Members: 3, Acknowledged: 2, Waiting: []string{peerB}},
+		"POST /admin/v1/members/set":       struct{}{},
+		"POST /admin/v1/settings":          struct{}{},
+		"GET /admin/v1/buckets/b/quota":    api.Usage{Bucket: "b", Owner: "root", Objects: 3, Bytes: 5 << 20},
+		"PUT /admin/v1/buckets/b/quota":    api.Usage{Bucket: "b", Owner: "root", Objects: 3, Bytes: 5 << 20, Quota: api.Quota{Bytes: 10 << 30, Objects: 700}},
+		"DELETE /admin/v1/buckets/b/quota": api.Usage{Bucket: "b", Owner: "root"},
+		"POST /admin/v1/drives/remove":     struct{}{},
+		"GET /admin/v1/durability":         durability,
+		"POST /admin/v1/durability":        without,
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -50,32 +82,65 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 	return strings.TrimPrefix(s.URL, "http://"), asked
 }
 
-func TestAdminCommands(t *testing.T) {
-	address, asked := adminServer(t)
+// credentialsDir is a data directory with a root credential.
+func credentialsDir(t *testing.T) string {
+	t.Helper()
 	data := t.TempDir()
 	credentials := "[default]\naws_access_key_id = A\naws_secret_access_key = S\n"
 	if err := os.WriteFile(filepath.Join(data, rootCredentials), []byte(credentials), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+const (
+	getMembers  = "GET /admin/v1/members "
+	getSettings = "GET /admin/v1/settings "
+)
+
+func TestAdminCommands(t *testing.T) {
+	address, asked := adminServer(t)
+	data := credentialsDir(t)
 	for _, c := range []struct {
 		args  string
-		asks  string
+		asks  []string
 		shows []string
 	}{
-		{"space", "GET /admin/v1/space ", []string{"objects", "5.0 MiB", "/d0", "healthy", "1.0 TiB"}},
-		{"workers", "GET /admin/v1/workers ", []string{"scrub", "1970-01-01T00:00:00Z", "never", "no"}},
-		{"groups", "GET /admin/v1/groups ", []string{"LEADER", "p,q"}},
-		{"members", "GET /admin/v1/members ", []string{"/ip4/127.0.0.1/tcp/1"}},
-		{"scrub", "POST /admin/v1/scrub ", []string{"shards checked", "10"}},
-		{"invite --role gateway --ttl 2h", `POST /admin/v1/invites {"role":"gateway","site":"default","ttl":"2h0m0s"}`, []string{"shoal-token\n"}},
-		{"space --json", "GET /admin/v1/space ", []string{`"object_bytes": 5242880`}},
+		{"space", []string{"GET /admin/v1/space "}, []string{"objects", "5.0 MiB", "/d0", "healthy", "1.0 TiB", "aaaaa1", "without answer", "bbbbb2"}},
+		{"workers", []string{"GET /admin/v1/workers "}, []string{"scrub", "1970-01-01T00:00:00Z", "never", "no", "[##########..........]  50% 3/6", "5.0 MiB/s", "1m30s"}},
+		{"groups", []string{"GET /admin/v1/groups "}, []string{"LEADER", "yzaaaaa1,yzbbbbb2", "7 (yzbbbbb2)", "none", "adds a learner"}},
+		{"members", []string{getMembers}, []string{"/ip4/127.0.0.1/tcp/1", "yzaaaaa1", "active", "dead", "1.0 GiB", "4.0 TiB", "50%", "v9"}},
+		{"members --json", []string{getMembers}, []string{peerA, `"weight": 50`}},
+		{"placement", []string{"GET /admin/v1/placement "}, []string{"12", "2+1", "3 2", "11", "8 (1.0 MiB)", "33.33%"}},
+		{"placement --json", []string{"GET /admin/v1/placement "}, []string{`"share": 0.3333`}},
+		{"health", []string{"GET /admin/v1/health "}, []string{"not whole", "The node q is dead.", "and 2 more"}},
+		{"settings", []string{getSettings}, []string{"survives", "replace-after", "(10m)", "later"}},
+		{"settings set voters 3", []string{getSettings, `POST /admin/v1/settings {"name":"voters","value":"3"}`}, []string{"voters is now 3"}},
+		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "node yzaaaaa1"}},
+		{"durability --what-if site=there", []string{getMembers, `POST /admin/v1/durability {"lost_site":"there"}`}, []string{"If site there were lost, unreadable: 9 (9.0 MiB), of 8 versions; below promise: none."}},
+		{"durability --what-if node=zaaaaa1", []string{getMembers, "GET /admin/v1/durability "}, []string{"If node " + peerA + " were lost, 3 (12.0 MiB) more stripes would be unreadable."}},
+		{"durability --what-if node=zbbbbb2", []string{getMembers, "GET /admin/v1/durability "}, []string{"everything that is readable now would stay so"}},
+		{"durability --what-if site=there --json", []string{getMembers, `POST /admin/v1/durability {"lost_site":"there"}`}, []string{`"what_if": {`}},
+		{"scrub", []string{"POST /admin/v1/scrub "}, []string{"shards checked", "10"}},
+		{"invite --role gateway --ttl 2h", []string{`POST /admin/v1/invites {"role":"gateway","site":"default","ttl":"2h0m0s"}`}, []string{"shoal-token\n"}},
+		{"space --json", []string{"GET /admin/v1/space "}, []string{`"object_bytes": 5242880`}},
+		{"members allow " + peerB + " --site b", []string{`POST /admin/v1/members/allow {"peer_id":"` + peerB + `","role":"node","site":"b","ttl":"1h0m0s"}`}, []string{"may join within 1h0m0s", "--join /ip4/10.0.0.1/tcp/4003/p2p/" + peerA}},
+		{"members drain zaaaaa1", []string{getMembers, `POST /admin/v1/members/set {"peer_id":"` + peerA + `","state":"draining"}`}, []string{peerA + " is now draining"}},
+		{"members undrain 12D3KooWB", []string{getMembers, `POST /admin/v1/members/set {"peer_id":"` + peerB + `","state":"active"}`}, []string{peerB + " is now active"}},
+		{"members set " + peerA + " --site c --weight 75", []string{getMembers, `POST /admin/v1/members/set {"peer_id":"` + peerA + `","site":"c","weight":75}`}, []string{"in site c, of weight 75%"}},
+		{"bucket quota b", []string{"GET /admin/v1/buckets/b/quota "}, []string{"5.0 MiB", "none", "root"}},
+		{"bucket quota b --bytes 10GiB --objects 700", []string{`PUT /admin/v1/buckets/b/quota {"bytes":10737418240,"objects":700}`}, []string{"10.0 GiB", "700"}},
+		{"bucket quota b --none --json", []string{"DELETE /admin/v1/buckets/b/quota "}, []string{`"bucket": "b"`}},
+		{"drive remove /mnt/b --yes", []string{`POST /admin/v1/drives/remove {"drive":"/mnt/b"}`}, []string{"the drive /mnt/b is forgotten"}},
+		{"members revoke zaaaaa1 --yes", []string{getMembers, `POST /admin/v1/members/revoke {"peer_id":"` + peerA + `"}`}, []string{"2 of 3 members acknowledged", "yzbbbbb2"}},
+		{"members revoke zaaaaa1 --yes --json", []string{getMembers, `POST /admin/v1/members/revoke {"peer_id":"` + peerA + `"}`}, []string{`"acknowledged": 2`}},
 	} {
 		t.Run(c.args, func(t *testing.T) {
 			*asked = nil
 			var out, errs bytes.Buffer
 			args := append([]string{"admin"}, strings.Fields(c.args)...)
 			code := execute(t.Context(), environment{out: &out, err: &errs}, append(args, "--data", data, "--admin", address))
-			if code != exitOK || len(*asked) != 1 || (*asked)[0] != c.asks {
+			if code != exitOK || !slices.Equal(*asked, c.asks) {
 				t.Fatalf("exit %d, asked %q: %s", code, *asked, errs.String())
 			}
 			for _, want := range c.shows {
@@ -84,6 +149,84 @@ func TestAdminCommands(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What is refused before anything is changed.
+func TestAdminRefuses(t *testing.T) {
+	address, asked := adminServer(t)
+	data := credentialsDir(t)
+	for _, c := range []struct {
+		args, says string
+		code       int
+	}{
+		{"members drain aaa1", "is too short for a peer ID", exitUsage},
+		{"members drain 12D3KooW", "2 members' peer IDs begin or end with", exitFailure},
+		{"members drain nobody", "no member's peer ID begins or ends with", exitFailure},
+		{"members drain", "accepts 1 arg", exitUsage},
+		{"members set zaaaaa1", "give --site or --weight", exitUsage},
+		{"members set zaaaaa1 --weight 0", "--weight is 1 to 1000 percent", exitUsage},
+		{"members allow q --role king", "--role is node or gateway", exitUsage},
+		{"members allow q --ttl 1s", "--ttl is 1m to 168h", exitUsage},
+		{"settings set survive 1", `there is no setting "survive"; did you mean survives?`, exitUsage},
+		{"durability --what-if drive=x", "--what-if is site=NAME or node=PEERID", exitUsage},
+		{"durability --what-if site=", "--what-if is site=NAME or node=PEERID", exitUsage},
+		{"durability --what-if site=moon", `no member stands in site "moon"`, exitFailure},
+		{"workers --watch --every 1ms", "--every is at least 100ms", exitUsage},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			*asked = nil
+			var out, errs bytes.Buffer
+			args := append([]string{"admin"}, strings.Fields(c.args)...)
+			code := execute(t.Context(), environment{out: &out, err: &errs}, append(args, "--data", data, "--admin", address))
+			if code != c.code || !strings.Contains(errs.String(), c.says) || strings.Count(errs.String(), "\n") != 1 {
+				t.Errorf("exit %d: %s", code, errs.String())
+			}
+			for _, a := range *asked {
+				if strings.HasPrefix(a, "POST") {
+					t.Errorf("it asked for %q", a)
+				}
+			}
+		})
+	}
+}
+
+func TestRevokeAsks(t *testing.T) {
+	address, asked := adminServer(t)
+	data := credentialsDir(t)
+	for _, c := range []struct {
+		answer string
+		code   int
+	}{{"y\n", exitOK}, {"YES\n", exitOK}, {"n\n", exitFailure}, {"\n", exitFailure}, {"", exitFailure}, {"yesterday\n", exitFailure}} {
+		*asked = nil
+		var out, errs bytes.Buffer
+		env := environment{in: strings.NewReader(c.answer), out: &out, err: &errs}
+		code := execute(t.Context(), env, []string{"admin", "members", "revoke", peerA, "--data", data, "--admin", address})
+		if code != c.code || !strings.Contains(errs.String(), "Revoke "+peerA) || !strings.Contains(errs.String(), "hold 1.0 GiB and are not being drained") {
+			t.Errorf("%q: exit %d, %s", c.answer, code, errs.String())
+		}
+		if revoked := len(*asked) == 2; revoked != (code == exitOK) {
+			t.Errorf("%q: asked %q", c.answer, *asked)
+		}
+	}
+}
+
+// A watch ends once every worker rests.
+func TestWatchWorkers(t *testing.T) {
+	data := credentialsDir(t)
+	states := []string{"busy", "throttled", "idle", "busy"}
+	asked := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := json.NewEncoder(w).Encode([]api.Worker{{Name: "heal", State: states[asked]}, {Name: "scrub", State: "done"}}); err != nil {
+			t.Error(err)
+		}
+		asked++
+	}))
+	defer s.Close()
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), environment{out: &out, err: &errs}, []string{"admin", "workers", "--watch", "--every", "100ms", "--data", data, "--admin", s.URL})
+	if code != exitOK || asked != 3 || strings.Count(out.String(), "WORKER") != 3 || strings.Contains(out.String(), "\x1b") {
+		t.Errorf("exit %d, asked %d times: %s%s", code, asked, out.String(), errs.String())
 	}
 }
 
@@ -111,5 +254,17 @@ func TestAdminErrors(t *testing.T) {
 		if code := execute(t.Context(), env, []string{"admin", "space", "--admin", c.url}); code != exitFailure || !strings.Contains(errs.String(), c.says) {
 			t.Errorf("exit %d, %q; want %q", code, errs.String(), c.says)
 		}
+	}
+}
+
+func TestScrubbing(t *testing.T) {
+	got := scrubbing([]api.Worker{
+		{Name: "scrub", State: "busy", Done: 10, Total: 100, BytesPerSecond: 1 << 20, ETASeconds: 30},
+		{Name: "scrub", State: "busy", Done: 40, Total: 100, BytesPerSecond: 1 << 20, ETASeconds: 20},
+		{Name: "scrub", State: "idle", Done: 100, Total: 100},
+		{Name: "check", State: "busy", Done: 1, Total: 100},
+	})
+	if !strings.Contains(got, "25% 50/200") || !strings.Contains(got, "30s") || !strings.Contains(got, "nodes at work: 2") {
+		t.Errorf("%q", got)
 	}
 }

@@ -7,7 +7,7 @@ import (
 	"path/filepath"
 
 	"shoal/gateway"
-	"shoal/node/client"
+	"shoal/node"
 )
 
 // runGateway runs a gateway over the peers of a cluster that it has joined, or joins now.
@@ -16,9 +16,10 @@ func runGateway(ctx context.Context, p *process) error {
 	if err := p.portsFree(ctx, map[string]string{"s3": s.s3, "admin": s.admin, "p2p": s.p2p}); err != nil {
 		return err
 	}
-	below, err := client.OpenGateway(ctx, client.GatewayConfig{
-		DataDir: s.data, Join: s.join, P2PAddr: s.p2p, BufferBytes: int64(s.buffer),
-		Logger: p.log, Registerer: p.metrics, Release: releaseName(),
+	below, err := node.OpenGateway(ctx, node.GatewayConfig{
+		DataDir: s.data, P2PAddr: s.p2p, BufferBytes: int64(s.buffer),
+		Join: s.join, Token: s.token, MDNS: s.mdns, RelayOnly: s.relayOnly, Announce: s.announce,
+		Logger: p.log, Registerer: p.metrics, Release: releaseName(), Now: p.now,
 	})
 	if err != nil {
 		return err

@@ -67,7 +67,7 @@ func (l *loader) loadEnv() (file string, errs []error) {
 	for _, v := range l.env.vars {
 		name, value, _ := strings.Cut(v, "=")
 		bare, ok := strings.CutPrefix(name, envPrefix)
-		if !ok {
+		if !ok || name == passphraseVariable || name == clockVariable {
 			continue
 		}
 		k := strings.ReplaceAll(strings.ToLower(bare), "_", "-")

@@ -112,6 +112,35 @@ func TestConfigFile(t *testing.T) {
 	})
 }
 
+func TestJoinIsChecked(t *testing.T) {
+	const at = "/ip4/192.0.2.1/tcp/4003/p2p/12D3KooWAbc"
+	for _, c := range []struct {
+		args []string
+		says string // "" when they are right
+	}{
+		{nil, ""},
+		{[]string{"--join", "shoal1-abc"}, ""},
+		{[]string{"--join", at}, ""},
+		{[]string{"--join", at, "--token", "shoal1-abc", "--mdns", "--relay-only", "--announce", "/dns4/a/tcp/1", "--announce", "/ip4/192.0.2.1/tcp/1"}, ""},
+		{[]string{"--token", "shoal1-abc"}, "token: give --join"},
+		{[]string{"--join", "abc"}, "join: neither a token"},
+		{[]string{"--join", "/ip4/192.0.2.1/tcp/4003"}, "join: \"/ip4/192.0.2.1/tcp/4003\" is not"},
+		{[]string{"--join", "shoal1-abc", "--token", "shoal1-abc"}, "token: --join is a token already"},
+		{[]string{"--join", at, "--token", at}, "token: it does not begin with shoal1-"},
+		{[]string{"--announce", "192.0.2.1:4001"}, `announce: "192.0.2.1:4001" is not an address`},
+	} {
+		for _, p := range []part{partServer, partNode, partGateway} {
+			_, err := loaded(t, p, "", nil, c.args)
+			if (err == nil) != (c.says == "") || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("part %d, %q: %v, want %q", p, c.args, err, c.says)
+			}
+			if err != nil && strings.Contains(err.Error(), "shoal1-abc") {
+				t.Errorf("the error shows a token: %v", err)
+			}
+		}
+	}
+}
+
 func TestEditDistance(t *testing.T) {
 	for _, c := range []struct {
 		a, b string

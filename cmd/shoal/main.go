@@ -29,7 +29,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// After the first signal the default action is back: a second one ends the process.
 	context.AfterFunc(ctx, stop)
-	env := environment{vars: os.Environ(), out: os.Stdout, err: os.Stderr}
+	env := environment{vars: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
 	code := execute(ctx, env, os.Args[1:])
 	stop()
 	os.Exit(code)
@@ -37,7 +37,8 @@ func main() {
 
 // environment is what the commands see of the process around them.
 type environment struct {
-	vars []string // NAME=value, as os.Environ gives them
+	vars []string  // NAME=value, as os.Environ gives them
+	in   io.Reader // nil is empty
 	out  io.Writer
 	err  io.Writer
 }

@@ -23,6 +23,7 @@ type process struct {
 	settings *settings
 	log      *slog.Logger
 	metrics  *prometheus.Registry
+	now      func() time.Time // the wall clock of all parts
 }
 
 // newPartCommands are the commands that start a part of the store.
@@ -42,13 +43,17 @@ func partCommand(env environment, p part, use, short string, run func(context.Co
 		if err != nil {
 			return err
 		}
+		now, err := env.clock()
+		if err != nil {
+			return err
+		}
 		boundMemory()
-		return run(cmd.Context(), newProcess(env, s))
+		return run(cmd.Context(), newProcess(env, s, now))
 	}
 	return cmd
 }
 
-func newProcess(env environment, s *settings) *process {
+func newProcess(env environment, s *settings, now func() time.Time) *process {
 	options := &slog.HandlerOptions{Level: logLevel(s.logLevel)}
 	var handler slog.Handler = slog.NewTextHandler(env.err, options)
 	if s.logFormat == "json" {
@@ -56,7 +61,7 @@ func newProcess(env environment, s *settings) *process {
 	}
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return &process{env: env, settings: s, log: slog.New(handler), metrics: reg}
+	return &process{env: env, settings: s, log: slog.New(handler), metrics: reg, now: now}
 }
 
 // logLevel is that of a name that validate has let through.
@@ -73,7 +78,9 @@ type store interface {
 	api.Buckets
 	api.Objects
 	api.Uploads
+	api.Versions
 	api.Credentials
+	api.Identities
 	api.Health
 	api.Admin
 }
@@ -84,10 +91,11 @@ func (p *process) gatewayConfig(st store, s3Addr string) gateway.Config {
 	s := p.settings
 	return gateway.Config{
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
-		Buckets: st, Objects: st, Uploads: st, Credentials: st, Health: st, Admin: st,
+		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Health: st, Admin: st,
 		Logger: p.log, AccessLogDir: logDir(s.data), Registerer: p.metrics, Gatherer: p.metrics,
 		TLSCert: s.tlsCert, TLSKey: s.tlsKey, InsecureHTTP: s.insecureHTTP,
-		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(),
+		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
+		OpenFiles: openFiles(),
 	}
 }
 
@@ -129,9 +137,10 @@ func (p *process) nodeConfig() node.Config {
 	return node.Config{
 		DataDir: s.data, Drives: s.drives, Erasure: s.erasure, Partitions: s.partitions, Region: s.region,
 		P2PAddr: s.p2p, P2PBulkAddr: s.p2pBulk, P2PJoinAddr: s.p2pJoin, Site: s.site,
+		Join: s.join, Token: s.token, MDNS: s.mdns, RelayOnly: s.relayOnly, Announce: s.announce,
 		OrphanGrace: s.orphanGrace, ScrubPeriod: s.scrubPeriod,
 		BufferBytes: int64(s.buffer), CacheBytes: int64(s.cache),
 		Degraded: s.degraded, AcceptLogLoss: s.acceptLogLoss,
-		Logger: p.log, Registerer: p.metrics, Release: releaseName(),
+		Logger: p.log, Registerer: p.metrics, Release: releaseName(), Now: p.now,
 	}
 }

@@ -39,6 +39,10 @@ type settings struct {
 	region        string
 	site          string
 	join          string
+	token         string
+	mdns          bool
+	relayOnly     bool
+	announce      []string
 	partitions    int
 	insecureHTTP  bool
 	tlsCert       string
@@ -95,10 +99,22 @@ var keys = []key{
 		f.StringVar(&s.region, n, "us-east-1", "`name` of the region that signatures carry")
 	}},
 	{"site", storing, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.site, n, "default", "`name` of the site this node stands in")
+		f.StringVar(&s.site, n, "", "`name` of the site this node stands in; empty is default, or that of the invitation")
 	}},
-	{"join", partGateway, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.join, n, "", "`token` from shoal admin invite; needed at the first start only")
+	{"join", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.join, n, "", "`token` from shoal admin invite, or /ip4/ADDRESS/tcp/PORT/p2p/PEERID of a member's join listener; used by the first start")
+	}},
+	{"token", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.token, n, "", "`token` beside an address in --join; without one a member must have allowed this peer ID")
+	}},
+	{"mdns", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.mdns, n, false, "look for members on the local network too")
+	}},
+	{"relay-only", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.relayOnly, n, false, "reach the cluster through other members: no peer can dial this one")
+	}},
+	{"announce", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.announce), n, "`address` that peers are told, such as /ip4/192.0.2.1/tcp/4001; repeat for more; empty is where it listens")
 	}},
 	{"partitions", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.IntVar(&s.partitions, n, 16, "metadata groups for buckets, 1 to 256; fixed when the cluster is made")
@@ -188,6 +204,7 @@ func (s *settings) validate(p part) error {
 		check(s.cache >= 1<<20, "cache: %v is less than 1MiB", s.cache)
 	}
 	if p&running != 0 {
+		s.validateJoin(check)
 		address("p2p", s.p2p, true)
 		check(s.grace >= time.Second, "grace: %v is less than 1s", s.grace)
 		check(s.buffer >= 16<<20, "buffer: %v is less than 16MiB", s.buffer)
@@ -196,6 +213,28 @@ func (s *settings) validate(p part) error {
 		check(oneOf(s.logFormat, logFormats), "log-format: %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
 	}
 	return errors.Join(errs...)
+}
+
+// tokenPrefix begins every token of an invitation.
+const tokenPrefix = "shoal1-"
+
+// validateJoin checks what can be checked without asking: a token that lies where an address belongs
+// is found here, before anything is made on disk.
+func (s *settings) validateJoin(check func(ok bool, format string, args ...any)) {
+	at := strings.HasPrefix(s.join, "/")
+	switch {
+	case s.join == "":
+		check(s.token == "", "token: give --join with the address of a member's join listener, or the token as --join")
+	case at:
+		check(strings.Contains(s.join, "/tcp/") && strings.Contains(s.join, "/p2p/"), "join: %q is not /ip4/ADDRESS/tcp/PORT/p2p/PEERID", s.join)
+		check(s.token == "" || strings.HasPrefix(s.token, tokenPrefix), "token: it does not begin with %s", tokenPrefix)
+	default:
+		check(strings.HasPrefix(s.join, tokenPrefix), "join: neither a token (%s…) nor an address (/ip4/ADDRESS/tcp/PORT/p2p/PEERID)", tokenPrefix)
+		check(s.token == "", "token: --join is a token already; give one of them")
+	}
+	for _, a := range s.announce {
+		check(strings.HasPrefix(a, "/"), "announce: %q is not an address such as /ip4/192.0.2.1/tcp/4001", a)
+	}
 }
 
 var (

@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/spf13/pflag"
 )
 
 func TestTargets(t *testing.T) {
@@ -234,11 +236,49 @@ func TestReport(t *testing.T) {
 	}
 }
 
+// A cluster's run leaves out what nobody asked for, and only that.
+func TestTrim(t *testing.T) {
+	for _, c := range []struct {
+		args    []string
+		sizes   int
+		clients string
+	}{
+		{nil, 5, "[1 16 64]"},
+		{[]string{"--nodes", "4"}, 3, "[1 16]"},
+		{[]string{"--nodes", "4", "--sizes", "1MiB", "--clients", "7"}, 1, "[7]"},
+	} {
+		var o options
+		f := pflag.NewFlagSet("bench", pflag.ContinueOnError)
+		o.bind(f)
+		if err := f.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		o.trim(f)
+		if len(o.sizes) != c.sizes || fmt.Sprint(o.clients) != c.clients {
+			t.Errorf("%v: %v, %v", c.args, o.sizes, o.clients)
+		}
+	}
+}
+
+// What a cluster takes is summed over its processes, and each is told its part in its own way.
+func TestArguments(t *testing.T) {
+	s := &server{dir: "d", s3: "s", admin: "a", p2p: [3]string{"p", "b", "j"}, args: []string{"--x"}}
+	for part, want := range map[string]string{
+		"server":  "server --data d --admin a --p2p p --p2p-bulk b --p2p-join j --s3 s --x",
+		"node":    "node --data d --admin a --p2p p --p2p-bulk b --p2p-join j --x",
+		"gateway": "gateway --data d --admin a --p2p p --s3 s --x",
+	} {
+		if s.part = part; strings.Join(s.arguments(), " ") != want {
+			t.Errorf("%q, want %q", s.arguments(), want)
+		}
+	}
+}
+
 func TestOptions(t *testing.T) {
-	o := options{program: "/nonexistent", duration: time.Second, idle: time.Second, sizes: []string{"4KiB", "17MiB", "x"},
+	o := options{program: "/nonexistent", nodes: 3, duration: time.Second, idle: time.Second, sizes: []string{"4KiB", "17MiB", "x"},
 		clients: []int{0}, only: []string{"floors", "other"}}
 	err := o.validate()
-	for _, want := range []string{"/nonexistent", "17MiB", `"x"`, "clients: 0", `"other"`} {
+	for _, want := range []string{"/nonexistent", "17MiB", `"x"`, "clients: 0", `"other"`, "nodes: 3"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v says nothing of %s", err, want)
 		}

@@ -6,6 +6,10 @@
 // ratio to a floor and processor seconds hold, and each row says how much of the machine
 // others took meanwhile.
 //
+// Of a cluster it also measures how soon a write gets through after a leader was killed, and
+// how fast a lost node is made again beside copying as much over the transport, while a
+// client reads.
+//
 // The load generator is small on purpose, for client and server share the processors: it
 // knows all digests before the clock starts, sends bodies out of one pool without a copy,
 // and compares what it reads with that pool. Every byte read is checked.

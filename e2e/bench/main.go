@@ -37,6 +37,7 @@ func main() {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, os.Interrupt, syscall.SIGPIPE)
 			defer stop()
 			o.quicken(cmd.Flags())
+			o.trim(cmd.Flags())
 			if err := o.validate(); err != nil {
 				return err
 			}
@@ -133,6 +134,9 @@ func (b *bench) all(ctx context.Context) error {
 		if err := b.floorNetwork(ctx); err != nil {
 			return fmt.Errorf("floors: %w", err)
 		}
+	}
+	if b.options.nodes > 0 {
+		return b.cluster(ctx)
 	}
 	if err := b.store(ctx); err != nil {
 		return err

@@ -148,6 +148,7 @@ type observation struct {
 	at                      time.Time
 	server, client, machine time.Duration
 	allocations             float64
+	scrapes                 int // of processes, for allocations
 	peak                    int64
 }
 
@@ -155,26 +156,36 @@ type observation struct {
 // memory. A sink has no management address, and its memory is not the store's.
 func (b *bench) observe(ctx context.Context, s *server, begin bool) (o observation, err error) {
 	const allocations = "go_memstats_mallocs_total"
-	if s.admin != "" {
-		found, err := counters(ctx, s.admin, allocations)
+	for _, p := range s.all() {
+		if p.admin == "" {
+			continue
+		}
+		found, err := counters(ctx, p.admin, allocations)
 		if err != nil {
 			return o, err
 		}
-		o.allocations = found[allocations]
+		o.allocations += found[allocations]
+		o.scrapes++
 	}
 	o.at = time.Now()
 	if o.client, err = ownTime(); err != nil {
 		return o, err
 	}
 	// What this system does not tell stays 0.
-	o.server, _ = processorTime(s.pid())
 	o.machine, _ = machineTime()
-	o.peak, _ = peakBytes(s.pid())
+	for _, p := range s.all() {
+		took, _ := processorTime(p.pid())
+		peak, _ := peakBytes(p.pid())
+		o.server, o.peak = o.server+took, o.peak+peak
+	}
 	if s.admin != "" {
 		b.peak = max(b.peak, o.peak)
 	}
-	if begin {
-		_ = resetPeak(s.pid())
+	if !begin {
+		return o, nil
+	}
+	for _, p := range s.all() {
+		_ = resetPeak(p.pid())
 	}
 	return o, nil
 }
@@ -187,7 +198,7 @@ func (r *row) charge(before, after observation, bytesPerOp int64) {
 	} else {
 		r.CPUPerKilo = per(server*1000, float64(r.Ops))
 	}
-	r.AllocsOp = per(max(after.allocations-before.allocations-scrapeAllocations, 0), float64(r.Ops))
+	r.AllocsOp = per(max(after.allocations-before.allocations-float64(scrapeAllocations*after.scrapes), 0), float64(r.Ops))
 	r.PeakMiB = float64(after.peak) / mib
 	r.Others = othersShare(before, after)
 }

@@ -17,6 +17,7 @@ type options struct {
 	dir      string        // where its data goes; a new directory below it is used and removed
 	json     string        // file for the report, or none
 	quick    bool          // one minute instead of six
+	nodes    int           // of a cluster with a gateway; 0 is one server
 	duration time.Duration // of each row
 	idle     time.Duration // of watching an idle server
 	sizes    []string
@@ -30,13 +31,14 @@ type options struct {
 }
 
 // groups are the names that only knows, in the order in which they run.
-var groups = []string{"floors", "objects", "small", "restart", "idle", "gateway", "consensus"}
+var groups = []string{"floors", "objects", "small", "restart", "idle", "gateway", "consensus", "failover", "repair"}
 
 func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.program, "server", "bin/shoal", "program to measure")
 	f.StringVar(&o.dir, "dir", os.TempDir(), "directory on the disk to measure; everything made there is removed")
 	f.StringVar(&o.json, "json", "", "file for the report as JSON")
 	f.BoolVar(&o.quick, "quick", false, "rough figures within a minute")
+	f.IntVar(&o.nodes, "nodes", 0, "measure a cluster of that many nodes and a gateway instead of one server, 4 or more")
 	f.DurationVar(&o.duration, "duration", 2500*time.Millisecond, "time of each row")
 	f.DurationVar(&o.idle, "idle", 10*time.Second, "time for which an idle server is watched, after as long a rest")
 	f.StringSliceVar(&o.sizes, "sizes", []string{"4KiB", "64KiB", "1MiB", "16MiB", "256MiB"}, "sizes of objects, 1B to 16MiB or multiples of 16MiB")
@@ -63,6 +65,22 @@ func (o *options) quicken(f *pflag.FlagSet) {
 	}
 }
 
+// trim leaves out of a cluster's run what the command line did not ask for and little is learnt of.
+func (o *options) trim(f *pflag.FlagSet) {
+	if o.nodes == 0 {
+		return
+	}
+	if !f.Changed("sizes") {
+		o.sizes = []string{"4KiB", "1MiB", "16MiB"}
+	}
+	if !f.Changed("clients") {
+		o.clients = []int{1, 16}
+	}
+	if !f.Changed("duration") && !o.quick {
+		o.duration = 1500 * time.Millisecond
+	}
+}
+
 // validate reports every problem at once and fills in what is derived.
 func (o *options) validate() error {
 	var errs []error
@@ -72,6 +90,7 @@ func (o *options) validate() error {
 		}
 	}
 	check(o.duration > 0 && o.idle > 0, "durations must be positive")
+	check(o.nodes == 0 || o.nodes >= nodesMin && o.nodes <= nodesMax, "nodes: %d is not within %d to %d", o.nodes, nodesMin, nodesMax)
 	check(o.objects >= 0, "objects: %d is negative", o.objects)
 	check(len(o.clients) > 0 && len(o.sizes) > 0, "name at least one size and one number of clients")
 	for _, n := range o.clients {

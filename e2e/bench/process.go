@@ -21,6 +21,7 @@ const (
 	readyWithin = 2 * time.Minute
 	stopWithin  = time.Minute
 	pollEvery   = time.Millisecond
+	probeWithin = 5 * time.Second
 	// outputKept is how much of the end of a process's errors is shown when it fails, in bytes.
 	outputKept = 4 << 10
 )
@@ -154,13 +155,15 @@ type server struct {
 	admin   string
 	p2p     [3]string // peers, shard transfers, joining
 	args    []string  // further arguments
+	part    string    // server, node or gateway
 	sign    *signer
+	others  []*server // those whose time and memory count too: the rest of a cluster
 	*process
 }
 
 // newServer prepares a server without starting it.
 func newServer(program, dir string, args []string) (*server, error) {
-	s := &server{program: program, dir: dir, args: args}
+	s := &server{program: program, dir: dir, args: args, part: "server"}
 	for _, addr := range []*string{&s.s3, &s.admin, &s.p2p[0], &s.p2p[1], &s.p2p[2]} {
 		var err error
 		if *addr, err = freeAddr(); err != nil {
@@ -172,14 +175,12 @@ func newServer(program, dir string, args []string) (*server, error) {
 
 // start starts the server, waits until it is ready and gives how long that took.
 func (s *server) start(ctx context.Context) (time.Duration, error) {
-	args := append([]string{"server", "--data", s.dir, "--s3", s.s3, "--admin", s.admin,
-		"--p2p", s.p2p[0], "--p2p-bulk", s.p2p[1], "--p2p-join", s.p2p[2]}, s.args...)
-	p, err := start(s.program, args...)
+	p, err := start(s.program, s.arguments()...)
 	if err != nil {
 		return 0, err
 	}
 	s.process = p
-	if err := p.await(ctx, func(ctx context.Context) error { return healthy(ctx, s.admin) }); err != nil {
+	if err := p.await(ctx, func(ctx context.Context) error { return healthy(ctx, s.admin, "ready") }); err != nil {
 		return 0, errors.Join(err, p.stop(syscall.SIGKILL))
 	}
 	took := time.Since(p.began)
@@ -191,6 +192,21 @@ func (s *server) start(ctx context.Context) (time.Duration, error) {
 	return took, nil
 }
 
+// arguments are those of its command line.
+func (s *server) arguments() []string {
+	args := []string{s.part, "--data", s.dir, "--admin", s.admin, "--p2p", s.p2p[0]}
+	if s.part != "gateway" {
+		args = append(args, "--p2p-bulk", s.p2p[1], "--p2p-join", s.p2p[2])
+	}
+	if s.part != "node" {
+		args = append(args, "--s3", s.s3)
+	}
+	return append(args, s.args...)
+}
+
+// all are the processes that serve what is asked of this one.
+func (s *server) all() []*server { return append([]*server{s}, s.others...) }
+
 // end ends the server if it runs.
 func (s *server) end() error {
 	if s.process == nil {
@@ -199,11 +215,12 @@ func (s *server) end() error {
 	return s.process.stop(syscall.SIGTERM)
 }
 
-// healthy asks whether a management address says that S3 requests are served.
-func healthy(ctx context.Context, admin string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
+// healthy asks whether a health page of a management address says that all is well: ready
+// that requests are served, cluster that everything stored is as it should be.
+func healthy(ctx context.Context, admin, page string) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/health/ready", nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/health/"+page, nil)
 	if err != nil {
 		return err
 	}
@@ -226,7 +243,7 @@ func readCredentials(name string) (*signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &signer{region: "us-east-1"}
+	s := &signer{region: "us-east-1", file: name}
 	for line := range strings.Lines(string(text)) {
 		key, value, _ := strings.Cut(line, "=")
 		switch strings.TrimSpace(key) {

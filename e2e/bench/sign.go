@@ -21,6 +21,7 @@ type header struct{ name, value string }
 // signer makes AWS signatures of version 4 in the Authorization header. It may be used by many goroutines.
 type signer struct {
 	id, secret, region string
+	file               string // that id and secret were read from, for the operator's tool
 
 	mu  sync.Mutex // guards day and key
 	day string

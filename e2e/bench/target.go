@@ -62,3 +62,25 @@ func (f *floors) judgeLarge(r *row, put bool) {
 	r.Targets = append(r.Targets, atMost("CPU-s/GiB", r.CPUPerGiB, limit*max(here/there, 1)))
 	r.Note = fmt.Sprintf("floors sum to %.2f, reference %.2f", here, there)
 }
+
+// clusterWidth is how many bytes are kept for each byte of an object by 2+2.
+const clusterWidth = 2
+
+// clusterSum is the least that a GiB can cost with 2+2 on four nodes. What is kept crosses
+// the network between peers: received, sealed and opened there, once more than in one process.
+// Each node verifies the shard that it is sent and writes it; a reader verifies the half that it fetches.
+func (f *floors) clusterSum(put bool) float64 {
+	if put {
+		return f.putSum() - f.direct - f.blake3 + clusterWidth*(min(f.put, 0.09)+2*f.gcm+2*f.blake3+f.direct)
+	}
+	return f.getSum() + min(f.get, 0.09) + 2*f.gcm
+}
+
+// tellCluster sets the sum of the floors beside a row of a cluster.
+func (f *floors) tellCluster(r *row, put bool) {
+	if r.CPUPerGiB == 0 {
+		return
+	}
+	sum := f.clusterSum(put)
+	r.Note = fmt.Sprintf("floors with 2+2 sum to %.2f: %.1f times as much", sum, per(r.CPUPerGiB, sum))
+}

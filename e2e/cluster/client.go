@@ -2,8 +2,9 @@ package cluster
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
-	"net"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,11 +19,19 @@ import (
 	miniocreds "github.com/minio/minio-go/v7/pkg/credentials"
 )
 
+// adminWithin bounds one command of the operator's tool.
+const adminWithin = 60 * time.Second
+
 // Region is what clients sign with.
 const Region = "us-east-1"
 
 // CredentialsFile is the path of the root credential.
-func (p *Process) CredentialsFile() string { return filepath.Join(p.o.Dir, "root.credentials") }
+func (p *Process) CredentialsFile() string {
+	if p.o.Credentials != "" {
+		return p.o.Credentials
+	}
+	return filepath.Join(p.o.Dir, "root.credentials")
+}
 
 // Credentials reads the root credential.
 func (p *Process) Credentials() (id, secret string) {
@@ -46,11 +55,19 @@ func (p *Process) Credentials() (id, secret string) {
 	return id, secret
 }
 
+// management is a client of the management port.
+func (p *Process) management() *http.Client {
+	if p.manage == nil {
+		p.manage = p.httpClient()
+	}
+	return p.manage
+}
+
 // httpClient makes connections of its own, so that those to a killed process are not
 // met again.
 func (p *Process) httpClient() *http.Client {
 	transport := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
+		DialContext:           p.o.Host.dial,
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
@@ -103,26 +120,39 @@ func (p *Process) ClientEnv() []string {
 
 // Admin runs shoal admin with these arguments on the process and gives what it printed.
 func (p *Process) Admin(args ...string) (string, error) {
-	all := append([]string{"admin", "--data", p.o.Dir, "--admin", p.admin}, args...)
-	cmd := exec.CommandContext(p.t.Context(), program, all...)
+	ctx, cancel := context.WithTimeout(p.t.Context(), adminWithin)
+	defer cancel()
+	all := append([]string{"admin", "--credentials", p.CredentialsFile(), "--admin", p.admin}, args...)
+	cmd := exec.CommandContext(ctx, program, all...)
 	cmd.Env = cleanEnv()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
+	if err := p.o.Host.start(cmd); err != nil {
+		return "", err
+	}
+	if err := cmd.Wait(); err != nil {
 		return errs.String(), err
 	}
 	return out.String(), nil
 }
 
-// AdminJSON runs shoal admin with --json and decodes what it printed into value.
-func (p *Process) AdminJSON(value any, args ...string) {
-	p.t.Helper()
+// Query runs shoal admin with --json and decodes what it printed into value.
+func (p *Process) Query(value any, args ...string) error {
 	out, err := p.Admin(append(args, "--json")...)
 	if err != nil {
-		p.t.Fatalf("shoal admin %s: %v: %s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("shoal admin %s: %w: %s", strings.Join(args, " "), err, out)
 	}
 	if err := json.Unmarshal([]byte(out), value); err != nil {
-		p.t.Fatalf("shoal admin %s printed %q: %v", strings.Join(args, " "), out, err)
+		return fmt.Errorf("shoal admin %s printed %q: %w", strings.Join(args, " "), out, err)
+	}
+	return nil
+}
+
+// AdminJSON is Query that fails the test.
+func (p *Process) AdminJSON(value any, args ...string) {
+	p.t.Helper()
+	if err := p.Query(value, args...); err != nil {
+		p.t.Fatal(err)
 	}
 }
 

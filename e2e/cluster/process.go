@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -29,6 +30,11 @@ type Options struct {
 	Drives int      // drives in Dir/d0, Dir/d1, …; 0 is the program's own default
 	Args   []string // further arguments
 	Env    []string // further variables
+	Host   *Host    // where it runs; nil is this machine's loopback
+
+	// Credentials is a file with the root credential, for a process whose data directory
+	// has none.
+	Credentials string
 }
 
 // Process is one process of the program, running or not. Its methods are for one
@@ -44,19 +50,24 @@ type Process struct {
 	err    error         // of cmd, once ended is closed
 	stdout *output
 	stderr *output
+	manage *http.Client // of management, made when first used
+	clock  string       // file that says how wrong its clock is, where it can be
 }
 
 // New prepares a process without starting it. It is killed when the test ends, and its
 // output is shown when the test failed.
 func New(t testing.TB, o Options) *Process {
 	t.Helper()
-	p := &Process{t: t, o: o, s3: FreeAddr(t), admin: FreeAddr(t),
-		p2p: [3]string{FreeAddr(t), FreeAddr(t), FreeAddr(t)}}
+	p := &Process{t: t, o: o}
+	p.takeAddrs()
 	if p.o.Part == "" {
 		p.o.Part = "server"
 	}
 	if p.o.Dir == "" {
 		p.o.Dir = filepath.Join(t.TempDir(), "data")
+	}
+	if clocks {
+		p.clock = filepath.Join(t.TempDir(), "clock")
 	}
 	t.Cleanup(func() {
 		p.Kill()
@@ -68,6 +79,18 @@ func New(t testing.TB, o Options) *Process {
 	return p
 }
 
+// takeAddrs chooses the addresses: free ports of loopback, or those of its host. A host
+// reaches S3 and management on its own loopback, which no fault of the network touches.
+func (p *Process) takeAddrs() {
+	if h := p.o.Host; h != nil {
+		p.s3, p.admin = "127.0.0.1:9000", "127.0.0.1:9001"
+		p.p2p = [3]string{h.addr + ":4001", h.addr + ":4002", h.addr + ":4003"}
+		return
+	}
+	p.s3, p.admin = FreeAddr(p.t), FreeAddr(p.t)
+	p.p2p = [3]string{FreeAddr(p.t), FreeAddr(p.t), FreeAddr(p.t)}
+}
+
 // Start prepares and starts a process and waits until it is ready.
 func Start(t testing.TB, o Options) *Process {
 	t.Helper()
@@ -76,6 +99,12 @@ func Start(t testing.TB, o Options) *Process {
 	p.WaitReady()
 	return p
 }
+
+// Part is what the process is: server, node or gateway.
+func (p *Process) Part() string { return p.o.Part }
+
+// Host is where it runs, nil on loopback.
+func (p *Process) Host() *Host { return p.o.Host }
 
 // Dir is the data directory.
 func (p *Process) Dir() string { return p.o.Dir }
@@ -122,9 +151,12 @@ func (p *Process) Start() {
 	p.stdout, p.stderr = new(output), new(output)
 	cmd := exec.Command(program, p.args()...)
 	cmd.Env = append(cleanEnv(), p.o.Env...)
+	if p.clock != "" {
+		cmd.Env = append(cmd.Env, "SHOAL_TEST_CLOCK="+p.clock)
+	}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
 	cmd.SysProcAttr = processAttributes()
-	if err := cmd.Start(); err != nil {
+	if err := p.o.Host.start(cmd); err != nil {
 		p.t.Fatalf("start the program: %v", err)
 	}
 	ended := make(chan struct{})
@@ -195,22 +227,40 @@ func (p *Process) Ready() error {
 	}
 }
 
-func (p *Process) ready(ctx context.Context) error {
+func (p *Process) ready(ctx context.Context) error { return p.health(ctx, "ready") }
+
+// Redundant is nil once the process says that everything stored in the cluster has the
+// redundancy that it was promised.
+func (p *Process) Redundant() error { return p.health(p.t.Context(), "cluster") }
+
+// health asks one of the health pages.
+func (p *Process) health(ctx context.Context, page string) error {
+	status, text, err := p.page(ctx, "/health/"+page)
+	if err == nil && status != http.StatusOK {
+		err = fmt.Errorf("/health/%s answers %d: %s", page, status, strings.TrimSpace(text))
+	}
+	return err
+}
+
+// Page gets a page of the management port that anyone may read, of at most 1 MiB.
+func (p *Process) Page(path string) (status int, text string, err error) {
+	return p.page(p.t.Context(), path)
+}
+
+func (p *Process) page(ctx context.Context, path string) (status int, text string, err error) {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+"/health/ready", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+p.admin+path, nil)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := p.management().Do(req)
 	if err != nil {
-		return err
+		return 0, "", err
 	}
-	resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("health answers %s", resp.Status)
-	}
-	return nil
+	defer resp.Body.Close()
+	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	return resp.StatusCode, string(b), err
 }
 
 // Kill ends the process as a power cut would end it, as far as a process can, and waits
@@ -222,6 +272,26 @@ func (p *Process) Kill() {
 	// The error would say that it has ended by itself, which is as good.
 	_ = p.cmd.Process.Kill()
 	<-p.ended
+}
+
+// Pause stops the process where it stands; its connections stay. Resume lets it go on.
+func (p *Process) Pause() error { return p.cmd.Process.Signal(syscall.SIGSTOP) }
+
+// Resume ends a Pause.
+func (p *Process) Resume() error { return p.cmd.Process.Signal(syscall.SIGCONT) }
+
+// SetClock makes the wall clock of the process wrong by that much, in whole seconds, from now on
+// and after its next starts: 0 sets it right. As on a machine whose clock is set, time goes on as
+// before.
+func (p *Process) SetClock(by time.Duration) error {
+	if err := CanShiftClocks(); err != nil {
+		return err
+	}
+	fresh := p.clock + ".new"
+	if err := os.WriteFile(fresh, []byte(by.String()), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(fresh, p.clock)
 }
 
 // Stop asks the process to end and gives its exit code.

@@ -1,10 +1,12 @@
 package cluster
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,13 +14,29 @@ import (
 // program is the path of the built binary. Main sets it before any test runs.
 var program string
 
+// clocks says whether the clock of the program can be wrong.
+var clocks bool
+
+// CanShiftClocks is nil where SetClock works, else it says what is missing.
+func CanShiftClocks() error {
+	if !clocks {
+		return errors.New("the program was built without the tag " + faultsTag)
+	}
+	return nil
+}
+
+// faultsTag is the build tag with which the program has a clock that can be wrong.
+const faultsTag = "faults"
+
 // Main builds the program once, runs the tests and gives their exit code. It belongs in a
-// TestMain. E2E_PROGRAM names a program to use as it is; E2E_RACE=1 builds with the race
-// detector.
-func Main(m *testing.M) int {
+// TestMain. Build tags may be given, such as faults. E2E_PROGRAM names a program to use as it
+// is, and E2E_TAGS the tags with which it was built; E2E_RACE=1 builds with the race detector.
+func Main(m *testing.M, tags ...string) int {
 	if program = os.Getenv("E2E_PROGRAM"); program != "" {
+		clocks = slices.Contains(strings.Split(os.Getenv("E2E_TAGS"), ","), faultsTag)
 		return m.Run()
 	}
+	clocks = slices.Contains(tags, faultsTag)
 	dir, err := os.MkdirTemp("", "shoal-e2e-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -26,7 +44,7 @@ func Main(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	program = filepath.Join(dir, "shoal")
-	args := []string{"build", "-trimpath", "-o", program}
+	args := []string{"build", "-trimpath", "-tags", strings.Join(tags, ","), "-o", program}
 	cgo := "CGO_ENABLED=0"
 	if os.Getenv("E2E_RACE") != "" {
 		args, cgo = append(args, "-race"), "CGO_ENABLED=1"

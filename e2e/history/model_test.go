@@ -49,7 +49,7 @@ func TestModel(t *testing.T) {
 		{"a conditional deletion", []porcupine.Operation{op(0, 1, put("a"), done), op(2, 3, Request{Kind: DeleteMatch, Match: "b"}, refused), op(4, 5, get, read("a"))}, true},
 		{"a wrong conditional deletion", []porcupine.Operation{op(0, 1, put("a"), done), op(2, 3, Request{Kind: DeleteMatch, Match: "b"}, done)}, false},
 	} {
-		if got := porcupine.CheckOperations(model(), c.ops); got != c.want {
+		if got := porcupine.CheckOperations(modelOf("", step), c.ops); got != c.want {
 			t.Errorf("%s: linearizable is %v, want %v", c.name, got, c.want)
 		}
 	}

@@ -1,6 +1,9 @@
 package history
 
 import (
+	"maps"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,14 +20,21 @@ const (
 	PutMatch                // write Value if the key holds Match (If-Match)
 	Delete                  // remove the key
 	DeleteMatch             // remove the key if it holds Match
+
+	Head         // learn what the key holds, as Get does
+	List         // read all keys of the bucket and what they hold
+	MakeBucket   // create the bucket
+	RemoveBucket // remove the bucket, which must be empty
 )
 
-// Request is one request for one key. Values are never empty and never written twice.
+// Request is one request for one key, or for a bucket as a whole. Values are never empty,
+// never written twice, and have neither '=' nor ',' in them, nor have keys.
 type Request struct {
-	Kind  Kind
-	Key   string
-	Value string
-	Match string
+	Kind   Kind
+	Bucket string // may be empty where there is one only
+	Key    string
+	Value  string
+	Match  string
 }
 
 // Outcome is what the client was told.
@@ -36,12 +46,39 @@ const (
 	Refused                 // the condition does not hold
 	Missing                 // the key does not exist
 	Conflict                // another write was under way; nothing happened
+	NoBucket                // the bucket does not exist
+	Exists                  // the bucket exists already
+	NotEmpty                // the bucket is not empty
 )
 
-// Answer is an outcome, with the value that a Get read.
+// Answer is an outcome, with the value that a Get read, or what a List read as Listing
+// writes it.
 type Answer struct {
 	Outcome Outcome
 	Value   string
+}
+
+// Listing writes what keys hold, as the answer to a List.
+func Listing(held map[string]string) string {
+	var b strings.Builder
+	for i, key := range slices.Sorted(maps.Keys(held)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(key + "=" + held[key])
+	}
+	return b.String()
+}
+
+// held reads what Listing wrote.
+func held(listing string) map[string]string {
+	all := make(map[string]string)
+	for entry := range strings.SplitSeq(listing, ",") {
+		if key, value, ok := strings.Cut(entry, "="); ok {
+			all[key] = value
+		}
+	}
+	return all
 }
 
 // Recorder collects requests from many clients. Times are those of its own clock.

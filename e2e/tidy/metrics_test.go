@@ -79,8 +79,8 @@ func registered(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	st := n.Store()
-	g, err := gateway.New(gateway.Config{S3Addr: anyPort, AdminAddr: anyPort, Buckets: st, Objects: st, Uploads: st,
-		Credentials: st, Health: st, Admin: st, Logger: log, Registerer: r, Gatherer: r})
+	g, err := gateway.New(gateway.Config{S3Addr: anyPort, AdminAddr: anyPort, Buckets: st, Objects: st, Uploads: st, Versions: st,
+		Credentials: st, Identities: st, Health: st, Admin: st, Logger: log, Registerer: r, Gatherer: r})
 	if err != nil {
 		t.Fatal(err)
 	}

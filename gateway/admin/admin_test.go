@@ -6,10 +6,12 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -26,19 +28,27 @@ const testSecret = "0123456789abcdefghijABCDEFGHIJ0123456789"
 
 // node is the store behind the management port.
 type node struct {
+	api.IdentityAdmin
 	ready   error
 	fail    error
+	health  api.ClusterHealth
+	asked   int // for the cluster's health
 	invited api.Invite
+	done    []string // changes but for invites
+	quota   api.Quota
 }
 
 func (n *node) Credential(_ context.Context, id string) (api.Credential, error) {
+	if id == "narrow-key" { // root's, with less than root's rights
+		return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: "root", SessionPolicy: "{}"}, nil
+	}
 	if id != "root-key" && id != "guest-key" {
 		return api.Credential{}, &api.Error{Kind: api.NoSuchCredential}
 	}
 	return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: strings.TrimSuffix(id, "-key")}, nil
 }
 
-func (n *node) Ready(context.Context) error              { return n.ready }
+func (n *node) Ready(context.Context) ([]string, error)  { return nil, n.ready }
 func (n *node) Space(context.Context) (api.Space, error) { return api.Space{Objects: 7}, n.fail }
 func (n *node) Workers(context.Context) ([]api.Worker, error) {
 	return []api.Worker{{Name: "scrub"}}, n.fail
@@ -54,6 +64,56 @@ func (n *node) Invite(_ context.Context, r api.Invite) (string, error) {
 	n.invited = r
 	return "one-time", n.fail
 }
+
+func (n *node) Placement(context.Context) (api.Placement, error) {
+	return api.Placement{Epoch: 5, Profile: "4+2"}, n.fail
+}
+func (n *node) Durability(_ context.Context, q api.DurabilityQuery) (api.Durability, error) {
+	d := api.Durability{Epoch: 8}
+	if q.LostSite != "" {
+		d.WhatIf = &api.WhatIf{Site: q.LostSite}
+	}
+	return d, n.fail
+}
+func (n *node) Settings(context.Context) ([]api.Setting, error) {
+	return []api.Setting{{Name: "voters", Value: "3"}}, n.fail
+}
+func (n *node) Cluster(context.Context) (api.ClusterHealth, error) {
+	n.asked++
+	return n.health, n.fail
+}
+func (n *node) Allow(_ context.Context, r api.Allow) (api.Allowed, error) {
+	n.did("allow %s %s %q %v", r.PeerID, r.Role, r.Site, r.TTL)
+	return api.Allowed{Join: []string{"/ip4/10.0.0.1/tcp/4003/p2p/q"}}, n.fail
+}
+func (n *node) SetMember(_ context.Context, r api.MemberChange) error {
+	text, err := json.Marshal(r)
+	n.did("set %s", text)
+	return errors.Join(err, n.fail)
+}
+func (n *node) Revoke(_ context.Context, peerID string) (api.Revoked, error) {
+	n.did("revoke %s", peerID)
+	return api.Revoked{PeerID: peerID, Members: 3, Acknowledged: 2, Waiting: []string{"z"}}, n.fail
+}
+func (n *node) RemoveDrive(_ context.Context, drive string) error {
+	n.did("remove drive %s", drive)
+	return n.fail
+}
+func (n *node) SetSetting(_ context.Context, name, value string) error {
+	n.did("setting %s=%q", name, value)
+	return n.fail
+}
+
+func (n *node) Usage(_ context.Context, bucket string) (api.Usage, error) {
+	return api.Usage{Bucket: bucket, Owner: "root", Objects: 3, Quota: n.quota}, n.fail
+}
+func (n *node) SetQuota(_ context.Context, bucket string, q api.Quota) error {
+	n.did("quota %s %+v", bucket, q)
+	n.quota = q
+	return n.fail
+}
+
+func (n *node) did(format string, args ...any) { n.done = append(n.done, fmt.Sprintf(format, args...)) }
 
 // request describes a call; id "-" sends no signature.
 type request struct {
@@ -134,7 +194,22 @@ func TestAnswers(t *testing.T) {
 		{request{method: "GET", target: "/admin/v1/members"}, `"peer_id":"p"`},
 		{request{method: "GET", target: "/admin/v1/release"}, `"release":"v0.1"`},
 		{request{method: "POST", target: "/admin/v1/scrub"}, `"healed":9`},
+		{request{method: "GET", target: "/admin/v1/placement"}, `"epoch":5,"profile":"4+2"`},
+		{request{method: "GET", target: "/admin/v1/durability"}, `"epoch":8`},
+		{request{method: "POST", target: "/admin/v1/durability", body: `{"lost_site":"b"}`}, `"what_if":{"site":"b"`},
+		{request{method: "GET", target: "/admin/v1/settings"}, `"name":"voters","value":"3"`},
+		{request{method: "GET", target: "/admin/v1/health"}, `"whole":false`},
 		{request{method: "POST", target: "/admin/v1/invites", body: `{"role":"gateway","site":"a","ttl":"1h"}`}, `"token":"one-time"`},
+		{request{method: "POST", target: "/admin/v1/members/allow", body: `{"peer_id":"q","role":"node","site":"b","ttl":"2h"}`}, `"join":["/ip4/10.0.0.1/tcp/4003/p2p/q"]`},
+		{request{method: "POST", target: "/admin/v1/members/revoke", body: `{"peer_id":"q"}`}, `"acknowledged":2,"waiting":["z"]`},
+		{request{method: "POST", target: "/admin/v1/drives/remove", body: `{"drive":"/mnt/b"}`}, `{}`},
+		{request{method: "POST", target: "/admin/v1/members/set", body: `{"peer_id":"q","weight":50}`}, `{}`},
+		{request{method: "POST", target: "/admin/v1/members/set", body: `{"peer_id":"q","site":"b","state":"draining"}`}, `{}`},
+		{request{method: "POST", target: "/admin/v1/settings", body: `{"name":"survives","value":"1 site"}`}, `{}`},
+		{request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":""}`}, `{}`},
+		{request{method: "GET", target: "/admin/v1/buckets/b/quota"}, `"bucket":"b","owner":"root","objects":3`},
+		{request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"bytes":7,"objects":2}`}, `"quota":{"bytes":7,"objects":2}`},
+		{request{method: "DELETE", target: "/admin/v1/buckets/b/quota"}, `"quota":{}`},
 	}
 	for _, tt := range tests {
 		w := tt.do(t, h)
@@ -145,10 +220,20 @@ func TestAnswers(t *testing.T) {
 	if n.invited != (api.Invite{Role: "gateway", Site: "a", TTL: time.Hour}) {
 		t.Errorf("invited %+v", n.invited)
 	}
+	want := []string{
+		`allow q node "b" 2h0m0s`, `revoke q`, `remove drive /mnt/b`, `set {"peer_id":"q","weight":50}`, `set {"peer_id":"q","site":"b","state":"draining"}`,
+		`setting survives="1 site"`, `setting voters=""`, "quota b {Bytes:7 Objects:2}", "quota b {Bytes:0 Objects:0}",
+	}
+	if !slices.Equal(n.done, want) {
+		t.Errorf("done %q", n.done)
+	}
 }
 
 func TestRefuses(t *testing.T) {
-	invite := func(body string) request { return request{method: "POST", target: "/admin/v1/invites", body: body} }
+	post := func(path, body string) request {
+		return request{method: "POST", target: "/admin/v1/" + path, body: body}
+	}
+	invite := func(body string) request { return post("invites", body) }
 	tests := []struct {
 		name string
 		request
@@ -176,6 +261,32 @@ func TestRefuses(t *testing.T) {
 		{"invite too long", invite(`{"role":"node","ttl":"169h"}`), 400, "InvalidArgument"},
 		{"invite without time", invite(`{"role":"node"}`), 400, "InvalidArgument"},
 		{"invite to a long site", invite(`{"role":"node","ttl":"1h","site":"` + strings.Repeat("a", 65) + `"}`), 400, "InvalidArgument"},
+		{"allow without a peer", post("members/allow", `{"role":"node","ttl":"1h"}`), 400, "InvalidArgument"},
+		{"allow a path", post("members/allow", `{"peer_id":"../q","role":"node","ttl":"1h"}`), 400, "InvalidArgument"},
+		{"allow a long peer", post("members/allow", `{"peer_id":"`+strings.Repeat("a", 129)+`","role":"node","ttl":"1h"}`), 400, "InvalidArgument"},
+		{"allow another role", post("members/allow", `{"peer_id":"q","role":"root","ttl":"1h"}`), 400, "InvalidArgument"},
+		{"allow a site with a line end", post("members/allow", `{"peer_id":"q","role":"node","ttl":"1h","site":"a\nb"}`), 400, "InvalidArgument"},
+		{"allow for ever", post("members/allow", `{"peer_id":"q","role":"node","ttl":"9000h"}`), 400, "InvalidArgument"},
+		{"quota of nothing", request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{}`}, 400, "InvalidArgument"},
+		{"quota below zero", request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"bytes":-1}`}, 400, "InvalidArgument"},
+		{"quota of another kind", request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"inodes":1}`}, 400, "InvalidArgument"},
+		{"quota by a guest", request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"bytes":1}`, id: "guest-key"}, 403, "AccessDenied"},
+		{"usage without a signature", request{method: "GET", target: "/admin/v1/buckets/b/quota", id: "-"}, 403, "AccessDenied"},
+		{"remove no drive", post("drives/remove", `{"drive":""}`), 400, "InvalidArgument"},
+		{"remove a drive by a guest", request{method: "POST", target: "/admin/v1/drives/remove", body: `{"drive":"/mnt/b"}`, id: "guest-key"}, 403, "AccessDenied"},
+		{"revoke nobody", post("members/revoke", `{}`), 400, "InvalidArgument"},
+		{"revoke with a field too many", post("members/revoke", `{"peer_id":"q","force":true}`), 400, "InvalidArgument"},
+		{"set nothing", post("members/set", `{"peer_id":"q"}`), 400, "InvalidArgument"},
+		{"set no site", post("members/set", `{"peer_id":"q","site":""}`), 400, "InvalidArgument"},
+		{"set no weight", post("members/set", `{"peer_id":"q","weight":0}`), 400, "InvalidArgument"},
+		{"set a large weight", post("members/set", `{"peer_id":"q","weight":1001}`), 400, "InvalidArgument"},
+		{"set lost", post("members/set", `{"peer_id":"q","state":"lost"}`), 400, "InvalidArgument"},
+		{"durability without nothing", post("durability", `{}`), 400, "InvalidArgument"},
+		{"durability without a drive", post("durability", `{"lost_drive":"x"}`), 400, "InvalidArgument"},
+		{"unknown setting", post("settings", `{"name":"sync","value":"off"}`), 400, "InvalidArgument"},
+		{"setting out of range", post("settings", `{"name":"voters","value":"4"}`), 400, "InvalidArgument"},
+		{"long setting", post("settings", `{"name":"voters","value":"`+strings.Repeat("1", 257)+`"}`), 400, "InvalidArgument"},
+		{"revoke by a guest", request{method: "POST", target: "/admin/v1/members/revoke", body: `{"peer_id":"q"}`, id: "guest-key"}, 403, "AccessDenied"},
 		{"large body", invite(strings.Repeat(" ", 65<<10)), 400, "MaxMessageLengthExceeded"},
 	}
 	for _, tt := range tests {
@@ -186,7 +297,7 @@ func TestRefuses(t *testing.T) {
 			if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil || w.Code != tt.status || got.Code != tt.code || got.Message == "" {
 				t.Errorf("%d %s %v", w.Code, w.Body, err)
 			}
-			if n.invited != (api.Invite{}) || strings.Contains(w.Body.String(), "objects") {
+			if n.invited != (api.Invite{}) || n.done != nil || strings.Contains(w.Body.String(), `"objects":`) {
 				t.Error("it was done all the same")
 			}
 		})

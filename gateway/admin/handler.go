@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
 	"shoal/node/api"
@@ -32,6 +33,8 @@ type Config struct {
 	Region      string
 	Health      api.Health
 	Admin       api.Admin
+	// Simulate says what would be decided of a request.
+	Simulate func(context.Context, *iam.Question) (iam.Outcome, error)
 	// Draining says that the process is about to end: ready is then answered with 503.
 	Draining func() bool
 	Gatherer prometheus.Gatherer
@@ -45,6 +48,7 @@ type Handler struct {
 	cfg      Config
 	verifier *sigv4.Verifier
 	mux      *http.ServeMux
+	cluster  clusterHealth
 }
 
 // New makes the handler.
@@ -55,18 +59,36 @@ func New(cfg Config) *Handler {
 			Credentials: cfg.Credentials, Regions: []string{cfg.Region},
 			Services: []string{"shoal", "s3"}, Now: cfg.Now,
 		}),
-		mux: http.NewServeMux(),
+		mux:     http.NewServeMux(),
+		cluster: clusterHealth{ask: cfg.Admin.Cluster, now: cfg.Now},
 	}
 	h.mux.HandleFunc("GET /health/live", h.live)
 	h.mux.HandleFunc("GET /health/ready", h.ready)
+	h.mux.HandleFunc("GET /health/cluster", h.cluster.serve)
 	h.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
 	h.mux.HandleFunc("GET /admin/v1/space", answer(h, get(cfg.Admin.Space)))
 	h.mux.HandleFunc("GET /admin/v1/workers", answer(h, get(cfg.Admin.Workers)))
 	h.mux.HandleFunc("GET /admin/v1/groups", answer(h, get(cfg.Admin.Groups)))
 	h.mux.HandleFunc("GET /admin/v1/members", answer(h, get(cfg.Admin.Members)))
 	h.mux.HandleFunc("GET /admin/v1/release", answer(h, h.release))
+	h.mux.HandleFunc("GET /admin/v1/placement", answer(h, get(cfg.Admin.Placement)))
+	h.mux.HandleFunc("GET /admin/v1/durability", answer(h, get(h.durability)))
+	h.mux.HandleFunc("POST /admin/v1/durability", answer(h, h.durabilityWithout))
+	h.mux.HandleFunc("GET /admin/v1/settings", answer(h, get(cfg.Admin.Settings)))
+	h.mux.HandleFunc("GET /admin/v1/health", answer(h, get(cfg.Admin.Cluster)))
 	h.mux.HandleFunc("POST /admin/v1/scrub", answer(h, get(cfg.Admin.Scrub)))
 	h.mux.HandleFunc("POST /admin/v1/invites", answer(h, h.invite))
+	h.mux.HandleFunc("POST /admin/v1/members/allow", answer(h, h.allow))
+	h.mux.HandleFunc("POST /admin/v1/members/revoke", answer(h, h.revoke))
+	h.mux.HandleFunc("POST /admin/v1/members/set", answer(h, h.setMember))
+	h.mux.HandleFunc("POST /admin/v1/drives/remove", answer(h, h.removeDrive))
+	h.mux.HandleFunc("POST /admin/v1/settings", answer(h, h.setSetting))
+	h.mux.HandleFunc("GET /admin/v1/buckets/{bucket}/quota", h.usage)
+	h.mux.HandleFunc("PUT /admin/v1/buckets/{bucket}/quota", h.setQuota)
+	h.mux.HandleFunc("DELETE /admin/v1/buckets/{bucket}/quota", h.removeQuota)
+	h.identities()
+	h.mux.HandleFunc("POST /admin/v1/backup", h.backup)
+	h.mux.HandleFunc("GET /admin/v1/backup/metadata", h.backupMetadata)
 	return h
 }
 
@@ -109,7 +131,9 @@ func (h *Handler) live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, status{Status: "live"})
 }
 
-// ready says whether S3 requests are served, and if not what is missing.
+// ready says whether S3 requests are served, and if not what is missing. What is not served although
+// the process is ready, as in a site that is cut off, is in the body alone: whoever balances load by
+// this port must go on to send what is served.
 func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	if h.cfg.Draining != nil && h.cfg.Draining() {
 		writeJSON(w, http.StatusServiceUnavailable, status{Status: "draining"})
@@ -117,16 +141,18 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
-	if err := h.cfg.Health.Ready(ctx); err != nil {
+	limits, err := h.cfg.Health.Ready(ctx)
+	if err != nil {
 		writeJSON(w, http.StatusServiceUnavailable, status{Status: "not ready", Reason: err.Error()})
 		return
 	}
-	writeJSON(w, http.StatusOK, status{Status: "ready"})
+	writeJSON(w, http.StatusOK, status{Status: "ready", Limits: limits})
 }
 
 type status struct {
-	Status string `json:"status"`
-	Reason string `json:"reason,omitempty"`
+	Status string   `json:"status"`
+	Reason string   `json:"reason,omitempty"`
+	Limits []string `json:"limits,omitempty"`
 }
 
 func writeJSON(w http.ResponseWriter, code int, v any) {

@@ -3,8 +3,6 @@ package admin
 import (
 	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -54,7 +52,7 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (body []b
 	if err != nil {
 		return nil, "", err
 	}
-	if auth.Anonymous || auth.Principal != rootPrincipal {
+	if auth.Anonymous || auth.Principal != rootPrincipal || auth.SessionPolicy != "" {
 		return nil, auth.Principal, s3err.New(s3err.AccessDenied)
 	}
 	if r.Method == http.MethodGet {
@@ -70,45 +68,23 @@ func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (body []b
 	return body, auth.Principal, err
 }
 
-// inviteRequest is the body of POST /admin/v1/invites.
-type inviteRequest struct {
-	Role string `json:"role"`
-	Site string `json:"site"`
-	TTL  string `json:"ttl"` // as time.ParseDuration takes it
+func (h *Handler) durability(ctx context.Context) (api.Durability, error) {
+	return h.cfg.Admin.Durability(ctx, api.DurabilityQuery{})
 }
 
-type inviteAnswer struct {
-	Token string `json:"token"`
-}
-
-const (
-	inviteTTLMin = time.Minute
-	inviteTTLMax = 7 * 24 * time.Hour
-	siteBytesMax = 64
-)
-
-func (h *Handler) invite(ctx context.Context, body []byte) (inviteAnswer, error) {
-	var req inviteRequest
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&req); err != nil {
-		return inviteAnswer{}, s3err.Newf(s3err.InvalidArgument, "The body is not the JSON of an invite: role, site, ttl.").Wrap(err)
+// durabilityWithout answers what would be if something were lost; the body is an api.DurabilityQuery.
+func (h *Handler) durabilityWithout(ctx context.Context, body []byte) (api.Durability, error) {
+	var q api.DurabilityQuery
+	if err := decodeBody(body, &q, "what is lost: lost_site"); err != nil {
+		return api.Durability{}, err
 	}
-	if _, err := d.Token(); err != io.EOF {
-		return inviteAnswer{}, s3err.Newf(s3err.InvalidArgument, "The body goes on behind the invite.")
+	if q.LostSite == "" {
+		return api.Durability{}, s3err.Newf(s3err.InvalidArgument, "lost_site must not be empty.")
 	}
-	if req.Role != "node" && req.Role != "gateway" {
-		return inviteAnswer{}, s3err.Newf(s3err.InvalidArgument, "role must be node or gateway.")
+	if err := checkSite(q.LostSite); err != nil {
+		return api.Durability{}, err
 	}
-	if len(req.Site) > siteBytesMax {
-		return inviteAnswer{}, s3err.Newf(s3err.InvalidArgument, "site must not be longer than %d bytes.", siteBytesMax)
-	}
-	ttl, err := time.ParseDuration(req.TTL)
-	if err != nil || ttl < inviteTTLMin || ttl > inviteTTLMax {
-		return inviteAnswer{}, s3err.Newf(s3err.InvalidArgument, "ttl must be between %v and %v.", inviteTTLMin, inviteTTLMax)
-	}
-	token, err := h.cfg.Admin.Invite(ctx, api.Invite{Role: req.Role, Site: req.Site, TTL: ttl})
-	return inviteAnswer{Token: token}, err
+	return h.cfg.Admin.Durability(ctx, q)
 }
 
 type releaseAnswer struct {

@@ -17,6 +17,7 @@ type connTable struct {
 	addresses map[netip.Addr]int    // guarded by mu
 	idle      *list.List            // of *tracked, longest idle first; guarded by mu
 	refused   uint64                // guarded by mu
+	evicted   uint64                // guarded by mu
 }
 
 // tracked is one connection. net/http may show it wrapped in TLS, so it is found by
@@ -45,6 +46,7 @@ func (t *connTable) admit(conn net.Conn) bool {
 		if first := t.idle.Front(); first != nil {
 			old := first.Value.(*tracked)
 			t.drop(old)
+			t.evicted++
 			victim = old.conn
 		} else {
 			ok = false
@@ -118,10 +120,10 @@ func (t *connTable) find(conn net.Conn) *tracked {
 	return t.conns[transportOf(conn)]
 }
 
-func (t *connTable) counts() (open int, refused uint64) {
+func (t *connTable) counts() Connections {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.conns), t.refused
+	return Connections{Open: len(t.conns), Refused: t.refused, Evicted: t.evicted}
 }
 
 // transportOf gives the connection under TLS.

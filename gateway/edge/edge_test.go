@@ -107,15 +107,15 @@ func TestConnectionLimit(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-entered
-	if open, refused := s.Connections(); open != 2 || refused != 0 || s.InFlight() != 2 {
-		t.Errorf("%d open, %d refused, %d in flight", open, refused, s.InFlight())
+	if got := s.Connections(); got != (edge.Connections{Open: 2, Evicted: 1}) || s.InFlight() != 2 {
+		t.Errorf("%+v, %d in flight", got, s.InFlight())
 	}
 	_, third := dial(t, addr) // both are busy: nobody gives way
 	if got := closed(t, third); got != "" {
 		t.Errorf("third connection got %q", got)
 	}
-	if _, refused := s.Connections(); refused != 1 {
-		t.Errorf("%d refused", refused)
+	if got := s.Connections(); got.Refused != 1 || got.Evicted != 1 {
+		t.Errorf("%+v", got)
 	}
 	close(release)
 	for _, r := range []io.Reader{busyReader, freshReader} {
@@ -197,7 +197,7 @@ func TestTLS(t *testing.T) {
 		t.Errorf("%q over %s, TLS %x: %v", text, resp.Proto, resp.TLS.Version, err)
 	}
 	resp.Body.Close()
-	if open, _ := s.Connections(); open != 1 {
+	if open := s.Connections().Open; open != 1 {
 		t.Errorf("%d connections", open)
 	}
 	client.CloseIdleConnections()

@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// ConnectionsMax is how many connections are open at most, unless Limits say otherwise.
+const ConnectionsMax = 8192
+
 // Limits bound what clients may take. The zero value of a field means its default.
 type Limits struct {
 	// HeaderTimeout is how long a request head may take. Default 10 s.
@@ -34,7 +37,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.StallTimeout, 30*time.Second)
 	setDefault(&l.RateMin, 256)
 	setDefault(&l.HeaderBytesMax, 32<<10)
-	setDefault(&l.ConnectionsMax, 8192)
+	setDefault(&l.ConnectionsMax, ConnectionsMax)
 	setDefault(&l.ConnectionsPerAddressMax, max(l.ConnectionsMax/2, 1))
 	setDefault(&l.RequestsMax, 1024)
 	return l

@@ -84,8 +84,15 @@ func (s *Server) Addr() net.Addr { return s.listener.Addr() }
 // InFlight is the number of requests being served.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
 
-// Connections is the number of open connections, and of those refused so far.
-func (s *Server) Connections() (open int, refused uint64) { return s.table.counts() }
+// Connections counts connections.
+type Connections struct {
+	Open    int
+	Refused uint64 // so far: closed at once, since too many were open
+	Evicted uint64 // so far: closed while they waited for a request, to make room for others
+}
+
+// Connections counts those open now, and those that had to go.
+func (s *Server) Connections() Connections { return s.table.counts() }
 
 // Serve serves until Shutdown or Close, and then returns http.ErrServerClosed. Requests
 // get contexts made from base, which should outlive the drain.

@@ -7,7 +7,9 @@ type Code string
 
 // The codes that this gateway can answer.
 const (
+	AccessControlListNotSupported                  Code = "AccessControlListNotSupported"
 	AccessDenied                                   Code = "AccessDenied"
+	AccessForbidden                                Code = "AccessForbidden"
 	AuthorizationHeaderMalformed                   Code = "AuthorizationHeaderMalformed"
 	AuthorizationQueryParametersError              Code = "AuthorizationQueryParametersError"
 	BadDigest                                      Code = "BadDigest"
@@ -16,6 +18,8 @@ const (
 	BucketAlreadyOwnedByYou                        Code = "BucketAlreadyOwnedByYou"
 	BucketNotEmpty                                 Code = "BucketNotEmpty"
 	ConditionalRequestConflict                     Code = "ConditionalRequestConflict"
+	DeleteConflict                                 Code = "DeleteConflict"
+	EntityAlreadyExists                            Code = "EntityAlreadyExists"
 	EntityTooLarge                                 Code = "EntityTooLarge"
 	EntityTooSmall                                 Code = "EntityTooSmall"
 	ExpiredToken                                   Code = "ExpiredToken"
@@ -26,6 +30,7 @@ const (
 	InternalError                                  Code = "InternalError"
 	InvalidAccessKeyId                             Code = "InvalidAccessKeyId"
 	InvalidArgument                                Code = "InvalidArgument"
+	InvalidBucketAclWithObjectOwnership            Code = "InvalidBucketAclWithObjectOwnership"
 	InvalidBucketName                              Code = "InvalidBucketName"
 	InvalidBucketState                             Code = "InvalidBucketState"
 	InvalidDigest                                  Code = "InvalidDigest"
@@ -35,14 +40,17 @@ const (
 	InvalidPart                                    Code = "InvalidPart"
 	InvalidPartNumber                              Code = "InvalidPartNumber"
 	InvalidPartOrder                               Code = "InvalidPartOrder"
+	InvalidPolicyDocument                          Code = "InvalidPolicyDocument"
 	InvalidRange                                   Code = "InvalidRange"
 	InvalidRequest                                 Code = "InvalidRequest"
+	InvalidRetentionPeriod                         Code = "InvalidRetentionPeriod"
 	InvalidStorageClass                            Code = "InvalidStorageClass"
 	InvalidTag                                     Code = "InvalidTag"
 	InvalidToken                                   Code = "InvalidToken"
 	InvalidURI                                     Code = "InvalidURI"
 	KeyTooLongError                                Code = "KeyTooLongError"
 	MalformedACLError                              Code = "MalformedACLError"
+	MalformedPolicy                                Code = "MalformedPolicy"
 	MalformedPOSTRequest                           Code = "MalformedPOSTRequest"
 	MalformedTrailerError                          Code = "MalformedTrailerError"
 	MalformedXML                                   Code = "MalformedXML"
@@ -56,10 +64,13 @@ const (
 	MissingSecurityHeader                          Code = "MissingSecurityHeader"
 	NoSuchBucket                                   Code = "NoSuchBucket"
 	NoSuchBucketPolicy                             Code = "NoSuchBucketPolicy"
+	NoSuchConfiguration                            Code = "NoSuchConfiguration"
 	NoSuchCORSConfiguration                        Code = "NoSuchCORSConfiguration"
+	NoSuchEntity                                   Code = "NoSuchEntity"
 	NoSuchKey                                      Code = "NoSuchKey"
 	NoSuchLifecycleConfiguration                   Code = "NoSuchLifecycleConfiguration"
 	NoSuchObjectLockConfiguration                  Code = "NoSuchObjectLockConfiguration"
+	NoSuchPublicAccessBlockConfiguration           Code = "NoSuchPublicAccessBlockConfiguration"
 	NoSuchTagSet                                   Code = "NoSuchTagSet"
 	NoSuchUpload                                   Code = "NoSuchUpload"
 	NoSuchVersion                                  Code = "NoSuchVersion"
@@ -71,6 +82,7 @@ const (
 	OwnershipControlsNotFoundError                 Code = "OwnershipControlsNotFoundError"
 	PermanentRedirect                              Code = "PermanentRedirect"
 	PreconditionFailed                             Code = "PreconditionFailed"
+	QuotaExceeded                                  Code = "QuotaExceeded"
 	Redirect                                       Code = "Redirect"
 	ReplicationConfigurationNotFoundError          Code = "ReplicationConfigurationNotFoundError"
 	RequestHeaderSectionTooLarge                   Code = "RequestHeaderSectionTooLarge"
@@ -98,7 +110,9 @@ type row struct {
 }
 
 var rows = map[Code]row{
+	AccessControlListNotSupported:           {http.StatusBadRequest, "The bucket does not allow ACLs"},
 	AccessDenied:                            {http.StatusForbidden, "Access Denied"},
+	AccessForbidden:                         {http.StatusForbidden, "Access Forbidden"},
 	AuthorizationHeaderMalformed:            {http.StatusBadRequest, "The authorization header that you provided is not valid."},
 	AuthorizationQueryParametersError:       {http.StatusBadRequest, "The authorization query parameters that you provided are not valid."},
 	BadDigest:                               {http.StatusBadRequest, "The Content-MD5 or checksum value that you specified did not match what the server received."},
@@ -107,6 +121,8 @@ var rows = map[Code]row{
 	BucketAlreadyOwnedByYou:                 {http.StatusConflict, "Your previous request to create the named bucket succeeded and you already own it."},
 	BucketNotEmpty:                          {http.StatusConflict, "The bucket you tried to delete is not empty."},
 	ConditionalRequestConflict:              {http.StatusConflict, "The conditional request cannot succeed due to a conflicting operation against this resource."},
+	DeleteConflict:                          {http.StatusConflict, "It is in use and cannot be deleted."},
+	EntityAlreadyExists:                     {http.StatusConflict, "A user, group or policy of this name exists."},
 	EntityTooLarge:                          {http.StatusBadRequest, "Your proposed upload exceeds the maximum allowed object size."},
 	EntityTooSmall:                          {http.StatusBadRequest, "Your proposed upload is smaller than the minimum allowed object size."},
 	ExpiredToken:                            {http.StatusBadRequest, "The provided token has expired."},
@@ -117,6 +133,7 @@ var rows = map[Code]row{
 	InternalError:                           {http.StatusInternalServerError, "We encountered an internal error. Please try again."},
 	InvalidAccessKeyId:                      {http.StatusForbidden, "The AWS Access Key Id you provided does not exist in our records."},
 	InvalidArgument:                         {http.StatusBadRequest, "Invalid Argument"},
+	InvalidBucketAclWithObjectOwnership:     {http.StatusBadRequest, "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"},
 	InvalidBucketName:                       {http.StatusBadRequest, "The specified bucket is not valid."},
 	InvalidBucketState:                      {http.StatusConflict, "The request is not valid for the current state of the bucket."},
 	InvalidDigest:                           {http.StatusBadRequest, "The Content-MD5 or checksum value that you specified is not valid."},
@@ -126,14 +143,17 @@ var rows = map[Code]row{
 	InvalidPart:                             {http.StatusBadRequest, "One or more of the specified parts could not be found. The part may not have been uploaded, or the specified entity tag may not match the part's entity tag."},
 	InvalidPartNumber:                       {http.StatusRequestedRangeNotSatisfiable, "The requested partnumber is not satisfiable"},
 	InvalidPartOrder:                        {http.StatusBadRequest, "The list of parts was not in ascending order. Parts must be ordered by part number."},
+	InvalidPolicyDocument:                   {http.StatusBadRequest, "The content of the form does not meet the conditions specified in the policy document."},
 	InvalidRange:                            {http.StatusRequestedRangeNotSatisfiable, "The requested range is not satisfiable"},
 	InvalidRequest:                          {http.StatusBadRequest, "Invalid Request"},
+	InvalidRetentionPeriod:                  {http.StatusBadRequest, "The retention period specified is invalid."},
 	InvalidStorageClass:                     {http.StatusBadRequest, "The storage class you specified is not valid"},
 	InvalidTag:                              {http.StatusBadRequest, "The tag provided was not a valid tag. This error can occur if the tag did not pass input validation."},
 	InvalidToken:                            {http.StatusBadRequest, "The provided token is malformed or otherwise not valid."},
 	InvalidURI:                              {http.StatusBadRequest, "Couldn't parse the specified URI."},
 	KeyTooLongError:                         {http.StatusBadRequest, "Your key is too long"},
 	MalformedACLError:                       {http.StatusBadRequest, "The XML you provided was not well-formed or did not validate against our published schema"},
+	MalformedPolicy:                         {http.StatusBadRequest, "Policies must be valid JSON and the first byte must be '{'"},
 	MalformedPOSTRequest:                    {http.StatusBadRequest, "The body of your POST request is not well-formed multipart/form-data."},
 	MalformedTrailerError:                   {http.StatusBadRequest, "The request contained trailing data that was not well-formed or did not conform to our published schema."},
 	MalformedXML:                            {http.StatusBadRequest, "The XML you provided was not well-formed or did not validate against our published schema"},
@@ -147,10 +167,13 @@ var rows = map[Code]row{
 	MissingSecurityHeader:                   {http.StatusBadRequest, "Your request is missing a required header."},
 	NoSuchBucket:                            {http.StatusNotFound, "The specified bucket does not exist"},
 	NoSuchBucketPolicy:                      {http.StatusNotFound, "The bucket policy does not exist"},
+	NoSuchConfiguration:                     {http.StatusNotFound, "The specified configuration does not exist."},
 	NoSuchCORSConfiguration:                 {http.StatusNotFound, "The CORS configuration does not exist"},
+	NoSuchEntity:                            {http.StatusNotFound, "There is no user, group or policy of this name."},
 	NoSuchKey:                               {http.StatusNotFound, "The specified key does not exist."},
 	NoSuchLifecycleConfiguration:            {http.StatusNotFound, "The lifecycle configuration does not exist"},
 	NoSuchObjectLockConfiguration:           {http.StatusNotFound, "The specified object does not have an ObjectLock configuration."},
+	NoSuchPublicAccessBlockConfiguration:    {http.StatusNotFound, "The public access block configuration was not found"},
 	NoSuchTagSet:                            {http.StatusNotFound, "The TagSet does not exist"},
 	NoSuchUpload:                            {http.StatusNotFound, "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed."},
 	NoSuchVersion:                           {http.StatusNotFound, "The specified version does not exist."},
@@ -162,6 +185,7 @@ var rows = map[Code]row{
 	OwnershipControlsNotFoundError:          {http.StatusNotFound, "The bucket ownership controls were not found"},
 	PermanentRedirect:                       {http.StatusMovedPermanently, "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."},
 	PreconditionFailed:                      {http.StatusPreconditionFailed, "At least one of the pre-conditions you specified did not hold"},
+	QuotaExceeded:                           {http.StatusForbidden, "The quota of the bucket would be exceeded. Delete objects or versions, or ask the operator to raise it."},
 	Redirect:                                {http.StatusTemporaryRedirect, "Temporary redirect."},
 	ReplicationConfigurationNotFoundError:   {http.StatusNotFound, "The replication configuration was not found"},
 	RequestHeaderSectionTooLarge:            {http.StatusRequestHeaderFieldsTooLarge, "Your request header section exceeds the maximum allowed size."},

@@ -42,6 +42,9 @@ func WriteXML(w http.ResponseWriter, e *Error, req Request) int64 {
 	for _, name := range describing {
 		delete(h, name)
 	}
+	if e.LastModified != "" {
+		h["Last-Modified"] = []string{e.LastModified}
+	}
 	h["Content-Type"] = contentType
 	buf := buffers.Get().(*[]byte)
 	doc := AppendXML((*buf)[:0], e, req)
@@ -65,7 +68,7 @@ func WriteXML(w http.ResponseWriter, e *Error, req Request) int64 {
 // before it failed, and an error document must not carry them.
 var describing = [...]string{
 	"Accept-Ranges", "Cache-Control", "Content-Disposition", "Content-Encoding", "Content-Language",
-	"Content-Range", "Etag", "Expires", "Last-Modified",
+	"Content-Range", "Etag", "Expires", "Last-Modified", "X-Amz-Expiration",
 }
 
 var contentType = []string{"application/xml"}

@@ -15,7 +15,9 @@ type Error struct {
 	RetryAfter time.Duration
 	// Resource takes the place of the request's path in the document when it is set.
 	Resource string
-	Err      error // cause, not shown
+	// LastModified is told in the header of that name when it is set: of a delete marker.
+	LastModified string
+	Err          error // cause, not shown
 }
 
 // Field is one further element of the error document.

@@ -43,6 +43,16 @@ var kinds = [...]Code{
 	api.Canceled:            RequestTimeout,
 	api.TooManyBuckets:      TooManyBuckets,
 	api.UploadExpired:       RequestTimeout,
+	api.NoSuchSite:          InvalidLocationConstraint,
+	api.InvalidBucketState:  InvalidBucketState,
+	api.NoObjectLock:        InvalidRequest,
+	api.NoSuchIdentity:      NoSuchEntity,
+	api.IdentityExists:      EntityAlreadyExists,
+	api.IdentityInUse:       DeleteConflict,
+	api.CustomerKeyMissing:  InvalidRequest,
+	api.CustomerKeyWrong:    AccessDenied,
+	api.CustomerKeyUnused:   InvalidRequest,
+	api.QuotaExceeded:       QuotaExceeded,
 }
 
 // retryAfter is how long a client of a busy store should wait.
@@ -95,6 +105,12 @@ func fromStore(store *api.Error, err error) *Error {
 		e.withSome("VersionId", store.Version)
 	case api.NoSuchCredential:
 		e.Message = rows[InvalidAccessKeyId].message // never says which keys exist
+	case api.NoObjectLock:
+		e.Message = "Bucket is missing Object Lock Configuration"
+	case api.CustomerKeyMissing:
+		e.Message = "The object was stored using a form of Server Side Encryption. The correct parameters must be provided to retrieve the object."
+	case api.CustomerKeyUnused:
+		e.Message = "The encryption parameters are not applicable to this object."
 	case api.SlowDown, api.Unavailable:
 		e.RetryAfter = retryAfter
 	}

@@ -31,8 +31,15 @@ func getObjectAttributes(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	key, err := c.customerKey()
+	if err != nil {
+		return err
+	}
 	ref := &api.ObjectRef{Bucket: c.Bucket, Key: c.Key, VersionID: version, Parts: wanted["ObjectParts"]}
 	info, err := c.Objects.Head(ctx, ref)
+	if err == nil {
+		err = info.Metadata.OpensWith("s3op.getObjectAttributes", key)
+	}
 	if err != nil {
 		return c.readError(err, ref)
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shoal/chunker/checksum"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3op"
 	"shoal/node/api"
 	"shoal/node/apitest"
@@ -33,7 +34,7 @@ func bench(b *testing.B, method, key, query string, header http.Header, content 
 	if setup != nil {
 		setup(store)
 	}
-	service := &s3op.Service{Buckets: store, Objects: store, Uploads: store, Region: "us-east-1"}
+	service := &s3op.Service{Buckets: store, Objects: store, Uploads: store, Versions: store, Rules: iam.NewBuckets(store), Region: "us-east-1"}
 	r := &http.Request{Method: method, URL: &url.URL{Path: "/bucket/" + key}, Header: header, ProtoMajor: 2}
 	w := &nowhere{h: http.Header{}}
 	reader := bytes.NewReader(content)
@@ -45,7 +46,7 @@ func bench(b *testing.B, method, key, query string, header http.Header, content 
 			b.Fatal(err)
 		}
 		op := s3op.Match(method, "bucket", key, q, header)
-		req := &s3op.Request{HTTP: r, Bucket: "bucket", Key: key, Query: q, Principal: "root", Now: time.Now()}
+		req := &s3op.Request{HTTP: r, Bucket: "bucket", Key: key, Query: q, Caller: iam.Root(), Now: time.Now()}
 		if content != nil {
 			reader.Reset(content)
 			req.Body = &body{Reader: reader, size: int64(len(content))}

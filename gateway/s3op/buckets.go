@@ -30,6 +30,7 @@ func deleteBucket(ctx context.Context, c *call) error {
 	if err := c.Buckets.DeleteBucket(ctx, c.Bucket); err != nil {
 		return err
 	}
+	c.Rules.Forget(c.Bucket)
 	return c.writeNoContent()
 }
 
@@ -47,21 +48,11 @@ func getBucketLocation(ctx context.Context, c *call) error {
 	return c.writeXML(func(b []byte) []byte { return s3xml.AppendLocation(b, location) })
 }
 
-// getBucketVersioning is GetBucketVersioning: the document of a bucket whose versioning
-// was never set, which is what every bucket is here
-// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html).
-func getBucketVersioning(ctx context.Context, c *call) error {
-	if _, err := c.Buckets.HeadBucket(ctx, c.Bucket); err != nil {
-		return err
-	}
-	return c.writeXML(s3xml.AppendVersioning)
-}
-
 // listBuckets is ListBuckets
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListBuckets.html).
 func listBuckets(ctx context.Context, c *call) error {
-	req := api.ListBuckets{Owner: c.Principal, Prefix: c.Query.Get("prefix"), Max: bucketsPageMax}
-	doc := &s3xml.ListBuckets{Owner: c.Principal, Prefix: req.Prefix}
+	req := api.ListBuckets{Owner: api.RootPrincipal, Prefix: c.Query.Get("prefix"), Max: bucketsPageMax}
+	doc := &s3xml.ListBuckets{Owner: api.RootPrincipal, Prefix: req.Prefix}
 	region, regional := c.Query.Lookup("bucket-region")
 	text, paged := c.Query.Lookup("max-buckets")
 	if paged {

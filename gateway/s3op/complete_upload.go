@@ -19,10 +19,17 @@ func completeMultipartUpload(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	key, err := c.customerKey()
+	if err != nil {
+		return err
+	}
 	up, err := c.Uploads.HeadUpload(ctx, req.UploadRef)
 	switch {
 	case err == nil:
 		if err := checkCompletion(up, req); err != nil {
+			return err
+		}
+		if err := checkUploadKey(up, key); err != nil {
 			return err
 		}
 	case api.KindOf(err) != api.NoSuchUpload:
@@ -35,8 +42,11 @@ func completeMultipartUpload(ctx context.Context, c *call) error {
 		return completionError(err, req.If)
 	}
 	h := c.w.Header()
-	writeSealed(h)
+	if key != nil || up == nil || len(up.KeyCheck) == 0 {
+		writeSealed(h, key)
+	}
 	set(h, "X-Amz-Version-Id", w.VersionID)
+	c.writeExpiration(ctx, h, w.ConfigEpoch, api.Subject{Key: c.Key, Size: w.Size, Modified: w.LastModified})
 	doc := &s3xml.Completed{
 		Location: c.location(), Bucket: c.Bucket, Key: c.Key, ETag: w.ETag, Checksum: w.Checksum,
 	}
@@ -58,6 +68,9 @@ func (c *call) readCompletion() (*api.CompleteUpload, error) {
 		return nil, err
 	}
 	h := c.HTTP.Header
+	if err := checkSettings(h); err != nil {
+		return nil, err
+	}
 	req := &api.CompleteUpload{UploadRef: c.uploadRef(), Size: -1}
 	var err error
 	if req.If, err = writeCondition(h); err != nil {

@@ -2,6 +2,7 @@ package s3op
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -18,6 +19,7 @@ const nullVersion = "null"
 type copySource struct {
 	ref   api.ObjectRef
 	conds conditions
+	found string // version that was found, "" in a bucket that was never versioned
 }
 
 // readCopySource reads x-amz-copy-source and its conditions. The value is decoded once,
@@ -43,13 +45,24 @@ func (c *call) readCopySource(ctx context.Context) (*copySource, error) {
 	if err := checkKey(key); err != nil {
 		return nil, err
 	}
+	action, from := "s3:GetObject", thing{bucket: bucket, key: key, version: version}
+	if version != "" {
+		action, from.keys = "s3:GetObjectVersion", map[string][]string{"s3:versionid": {version}}
+	}
+	if err := c.may(ctx, action, from); err != nil {
+		return nil, err
+	}
 	if owner := h.Get("X-Amz-Source-Expected-Bucket-Owner"); owner != "" {
 		if err := c.checkOwner(ctx, bucket, owner); err != nil {
 			return nil, err
 		}
 	}
+	customer, err := c.readCustomerKey(h, sourceCustomerPrefix)
+	if err != nil {
+		return nil, err
+	}
 	return &copySource{
-		ref:   api.ObjectRef{Bucket: bucket, Key: key, VersionID: version},
+		ref:   api.ObjectRef{Bucket: bucket, Key: key, VersionID: version, CustomerKey: customer},
 		conds: readConditions(h, "X-Amz-Copy-Source-"),
 	}, nil
 }
@@ -57,6 +70,7 @@ func (c *call) readCopySource(ctx context.Context) (*copySource, error) {
 // check holds the conditions against the source. A copy knows no 304: what is not
 // modified has failed.
 func (s *copySource) check(info *api.ObjectInfo) error {
+	s.found = info.VersionID
 	if verdict, name := s.conds.decide(info); verdict != proceed {
 		return errPrecondition("x-amz-copy-source-" + name)
 	}
@@ -68,7 +82,14 @@ func (s *copySource) sourceError(err error) error {
 	if api.KindOf(err) == api.DeleteMarker && s.ref.VersionID != "" {
 		return errInvalidRequest("The source of a copy request may not specifically refer to a delete marker by version id.")
 	}
-	return err
+	var e *api.Error
+	if errors.As(err, &e) && e.Key == "" && e.Bucket == s.ref.Bucket {
+		switch e.Kind {
+		case api.NoSuchKey, api.NoSuchVersion, api.DeleteMarker:
+			e.Key = s.ref.Key
+		}
+	}
+	return versionError(err, "x-amz-copy-source", s.ref.VersionID)
 }
 
 // checkCopySize refuses sources that one request may not copy, as S3 does: clients
@@ -83,7 +104,5 @@ func checkCopySize(n int64) error {
 
 // writeSourceVersion tells the version that was copied.
 func (s *copySource) writeSourceVersion(h http.Header) {
-	if s.ref.VersionID != nullVersion {
-		set(h, "X-Amz-Copy-Source-Version-Id", s.ref.VersionID)
-	}
+	set(h, "X-Amz-Copy-Source-Version-Id", s.found)
 }

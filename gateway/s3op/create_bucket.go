@@ -25,22 +25,59 @@ func createBucket(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	_, err = c.Buckets.CreateBucket(ctx, api.CreateBucket{Name: c.Bucket, Owner: c.Principal, Location: location})
+	if err := c.authorizeNew(ctx, location); err != nil {
+		return err
+	}
+	req := api.CreateBucket{
+		Name: c.Bucket, Owner: api.RootPrincipal, Location: location,
+		ObjectLock: strings.EqualFold(c.HTTP.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true"),
+	}
+	if location != c.Region {
+		req.Site = location
+	}
+	_, err = c.Buckets.CreateBucket(ctx, req)
+	var refused *api.Error
+	if errors.As(err, &refused) && refused.Kind == api.NoSuchSite {
+		return errLocation(location)
+	}
 	if err != nil {
 		return err
 	}
+	c.Rules.Forget(c.Bucket)
 	c.w.Header()["Location"] = []string{"/" + c.Bucket}
 	return c.writeEmpty()
+}
+
+// authorizeNew asks for the right to create a bucket in a place, and to give it object lock if that is asked
+// for.
+func (c *call) authorizeNew(ctx context.Context, location string) error {
+	keys := map[string][]string{}
+	if location != "" {
+		keys["s3:locationconstraint"] = []string{location}
+	}
+	if err := c.authorizeOwn(ctx, keys); err != nil {
+		return err
+	}
+	if !strings.EqualFold(c.HTTP.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true") {
+		return nil
+	}
+	for _, action := range [...]string{"s3:PutBucketObjectLockConfiguration", "s3:PutBucketVersioning"} {
+		if err := c.may(ctx, action, thing{bucket: c.Bucket, keys: keys}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkBucketHeaders refuses what a new bucket would not be.
 func (c *call) checkBucketHeaders() error {
 	h := c.HTTP.Header
-	if acl := h.Get("X-Amz-Acl"); acl != "" && acl != "private" {
-		if !cannedACLs[acl] {
-			return errInvalidArgument("x-amz-acl", acl, "Invalid canned ACL")
-		}
-		return errHeaderNotImplemented("x-amz-acl")
+	acl := h.Get("X-Amz-Acl")
+	if err := checkCannedACL(acl); err != nil {
+		return err
+	}
+	if acl != "" && acl != "private" || grants(h) {
+		return s3err.New(s3err.InvalidBucketAclWithObjectOwnership)
 	}
 	switch own := h.Get("X-Amz-Object-Ownership"); own {
 	case "", "BucketOwnerEnforced":
@@ -49,8 +86,10 @@ func (c *call) checkBucketHeaders() error {
 	default:
 		return errInvalidArgument("x-amz-object-ownership", own, "Invalid x-amz-object-ownership header")
 	}
-	if lock := h.Get("X-Amz-Bucket-Object-Lock-Enabled"); lock != "" && !strings.EqualFold(lock, "false") {
-		return errHeaderNotImplemented("x-amz-bucket-object-lock-enabled")
+	switch lock := h.Get("X-Amz-Bucket-Object-Lock-Enabled"); strings.ToLower(lock) {
+	case "", "false", "true":
+	default:
+		return errInvalidArgument("x-amz-bucket-object-lock-enabled", lock, "The value must be true or false.")
 	}
 	return nil
 }
@@ -59,7 +98,7 @@ func (c *call) checkBucketHeaders() error {
 // one that is none.
 var regionName = regexp.MustCompile(`^([a-z]{2,3}(-[a-z]+)+-[0-9]|EU)$`)
 
-// readLocation reads the body's LocationConstraint: this region or nothing.
+// readLocation reads the body's LocationConstraint: nothing, this region, or a site of the store.
 func (c *call) readLocation() (string, error) {
 	text, err := c.document(s3xml.MaxCreateBucket, false)
 	if err != nil || len(text) == 0 {
@@ -69,14 +108,22 @@ func (c *call) readLocation() (string, error) {
 	if err != nil {
 		return "", xmlError(err)
 	}
-	switch {
-	case location == "" || location == c.Region:
-		return location, nil
-	case regionName.MatchString(location):
-		return "", s3err.Newf(s3err.IllegalLocationConstraintException,
+	if len(location) > locationMax {
+		return "", errLocation(location)
+	}
+	return location, nil
+}
+
+// locationMax is the longest name of a site, in bytes.
+const locationMax = 64
+
+// errLocation refuses a location that is neither this region nor a site.
+func errLocation(location string) error {
+	if regionName.MatchString(location) {
+		return s3err.Newf(s3err.IllegalLocationConstraintException,
 			"The %s location constraint is incompatible for the region specific endpoint this request was sent to.", location)
 	}
-	return "", s3err.New(s3err.InvalidLocationConstraint).With("LocationConstraint", location)
+	return s3err.New(s3err.InvalidLocationConstraint).With("LocationConstraint", location)
 }
 
 // xmlError turns what is wrong with a request's document into what S3 says of it.

@@ -30,14 +30,26 @@ func createMultipartUpload(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
+	tags, err := readTags(h)
+	if err != nil {
+		return err
+	}
+	lock, _, err := c.readLock()
+	if err != nil {
+		return err
+	}
+	key, err := c.customerKey()
+	if err != nil {
+		return err
+	}
 	id, err := c.Uploads.CreateUpload(ctx, &api.CreateUpload{
-		Bucket: c.Bucket, Key: c.Key, Metadata: md, Checksum: a, Type: kind, Initiator: c.Principal,
+		Bucket: c.Bucket, Key: c.Key, Metadata: md, Checksum: a, Type: kind, Initiator: c.Caller.ID, Tags: tags, Lock: lock, CustomerKey: key,
 	})
 	if err != nil {
 		return err
 	}
 	answer := c.w.Header()
-	writeSealed(answer)
+	writeSealed(answer, key)
 	if given {
 		answer["X-Amz-Checksum-Algorithm"] = []string{a.Name()}
 		answer["X-Amz-Checksum-Type"] = checksumTypes[kind]

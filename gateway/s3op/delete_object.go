@@ -23,12 +23,15 @@ func deleteObject(ctx context.Context, c *call) error {
 	if err := deleteConditions(c.HTTP.Header, &item); err != nil {
 		return err
 	}
+	if item.Bypass, err = c.bypass(ctx); err != nil {
+		return err
+	}
 	d, err := c.Objects.Delete(ctx, &api.DeleteObject{Bucket: c.Bucket, DeleteItem: item})
 	if err != nil {
 		if item.If.IfMatch != "" {
 			err = conditionError(err, item.If)
 		}
-		return err
+		return versionError(err, "versionId", version)
 	}
 	h := c.w.Header()
 	set(h, "X-Amz-Version-Id", d.VersionID)

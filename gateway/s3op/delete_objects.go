@@ -22,6 +22,13 @@ func deleteObjects(ctx context.Context, c *call) error {
 	if err != nil {
 		return xmlError(err)
 	}
+	bypass, err := c.asksBypass()
+	if err != nil {
+		return err
+	}
+	for i := range req.Items {
+		req.Items[i].Bypass = bypass
+	}
 	results, err := c.deleteKeys(ctx, req.Items)
 	if err != nil {
 		return err
@@ -41,7 +48,17 @@ func (c *call) deleteKeys(ctx context.Context, items []api.DeleteItem) ([]s3xml.
 			results[i].Code, results[i].Message = failure(err)
 			continue
 		}
+		if err := c.mayDelete(ctx, &item); err != nil {
+			if s3err.From(err).Code != s3err.AccessDenied {
+				return nil, err
+			}
+			results[i].Code, results[i].Message = failure(err)
+			continue
+		}
 		wanted, at = append(wanted, item), append(at, i)
+	}
+	if len(wanted) == 0 {
+		return results, nil
 	}
 	done, err := c.Objects.DeleteMany(ctx, c.Bucket, wanted)
 	if err != nil {
@@ -50,6 +67,9 @@ func (c *call) deleteKeys(ctx context.Context, items []api.DeleteItem) ([]s3xml.
 	for j, d := range done {
 		result := &results[at[j]]
 		switch {
+		case d.Err != nil && result.VersionID != "" && api.KindOf(d.Err) == api.InvalidArgument:
+			// What is no version ID names no version, as AWS answers here.
+			result.Code, result.Message = failure(s3err.New(s3err.NoSuchVersion))
 		case d.Err != nil:
 			result.Code, result.Message = failure(d.Err)
 		case d.DeleteMarker:
@@ -57,6 +77,27 @@ func (c *call) deleteKeys(ctx context.Context, items []api.DeleteItem) ([]s3xml.
 		}
 	}
 	return results, nil
+}
+
+// mayDelete asks for the rights to remove one of the keys.
+func (c *call) mayDelete(ctx context.Context, item *api.DeleteItem) error {
+	n, t := needs[c.op.Name], thing{bucket: c.Bucket, key: item.Key, version: item.VersionID}
+	action := n.action
+	if item.VersionID != "" {
+		action, t.keys = n.versioned, map[string][]string{"s3:versionid": {item.VersionID}}
+	}
+	if err := c.may(ctx, action, t); err != nil {
+		return err
+	}
+	if item.If.IfMatch != "" {
+		if err := c.may(ctx, "s3:GetObject", t); err != nil {
+			return err
+		}
+	}
+	if item.Bypass {
+		return c.may(ctx, bypassAction, t)
+	}
+	return nil
 }
 
 // failure is an error in one line of an answer.

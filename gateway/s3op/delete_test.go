@@ -29,8 +29,8 @@ func TestDeleteObject(t *testing.T) {
 		{name: "other time", line: "DELETE /bkt/k", head: H{"x-amz-if-match-last-modified-time": "2026-03-04T05:06:08Z"}, status: 412, code: "PreconditionFailed"},
 		{name: "no time", line: "DELETE /bkt/k", head: H{"x-amz-if-match-last-modified-time": "noon"}, status: 400, code: "InvalidArgument"},
 		{name: "mfa", line: "DELETE /bkt/k", head: H{"x-amz-mfa": "1 2"}, status: 501, code: "NotImplemented"},
-		{name: "bypass", line: "DELETE /bkt/k", head: H{"x-amz-bypass-governance-retention": "true"}, status: 501, code: "NotImplemented"},
-		{name: "tags", line: "DELETE /bkt/k?tagging", status: 501, code: "NotImplemented"},
+		{name: "bypass", line: "DELETE /bkt/k", head: H{"x-amz-bypass-governance-retention": "true"}, status: 204},
+		{name: "tags", line: "DELETE /bkt/k?tagging", status: 204},
 		{name: "sub-resource of a later S3", line: "DELETE /bkt/k?hologram", status: 501, code: "NotImplemented"},
 	})
 	s := newServer(t)
@@ -99,7 +99,7 @@ func TestDeleteObjects(t *testing.T) {
 		{name: "trailer", line: "POST /bkt?delete", head: H{"x-amz-trailer": "x-amz-checksum-crc32", "Test-Trailer": sumOf(checksum.CRC32, removal("k"))}, body: removal("k"), status: 200},
 		{name: "too long", line: "POST /bkt?delete", head: H{"Content-MD5": md5Of(strings.Repeat(" ", 8<<20+1))}, body: strings.Repeat(" ", 8<<20+1), status: 400, code: "MaxMessageLengthExceeded"},
 		{name: "no bucket", line: "POST /nobody?delete", head: H{"Content-MD5": md5Of(removal("k"))}, body: removal("k"), status: 404, code: "NoSuchBucket"},
-		{name: "form", line: "POST /bkt", body: "x", status: 501, code: "NotImplemented"},
+		{name: "form", line: "POST /bkt", body: "x", status: 400, code: "RequestIsNotMultiPartContent"},
 	})
 	s := newServer(t)
 	digits(s)

@@ -18,10 +18,11 @@ func getObject(ctx context.Context, c *call) error {
 		return c.readError(err, ref)
 	}
 	defer o.Close()
-	a, err := c.answerFor(o.Info(), part)
+	a, err := c.answerFor(o.Info(), ref, part)
 	if err != nil {
 		return err
 	}
+	c.writeReadExpiration(ctx, ref, o.Info())
 	out := &lateWriter{answer: a}
 	if a.status != http.StatusNotModified && a.sel.n > 0 {
 		err = o.WriteRange(ctx, out, a.sel.off, a.sel.n)

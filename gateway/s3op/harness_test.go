@@ -14,18 +14,20 @@ import (
 	"time"
 
 	"shoal/chunker/checksum"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
 	"shoal/node/apitest"
 )
 
 // server answers S3 requests over real HTTP from a store in memory. It stands for
-// package gateway without authentication: whoever asks is root.
+// package gateway without authentication: whoever asks is caller, root at first.
 type server struct {
 	*httptest.Server
 	t       *testing.T
 	store   *apitest.Memory
 	service *s3op.Service
+	caller  iam.Caller
 	now     time.Time
 }
 
@@ -34,10 +36,10 @@ var start = time.Date(2026, 3, 4, 5, 6, 7, 890, time.UTC)
 
 func newServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{t: t, store: apitest.NewMemory(), now: start}
+	s := &server{t: t, store: apitest.NewMemory(), caller: iam.Root(), now: start}
 	s.store.Clock = func() time.Time { return s.now }
 	s.service = &s3op.Service{
-		Buckets: s.store, Objects: s.store, Uploads: s.store, Region: "eu-test-1",
+		Buckets: s.store, Objects: s.store, Uploads: s.store, Versions: s.store, Rules: iam.NewBuckets(s.store), Region: "eu-test-1", PlainCustomerKeys: true,
 		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
@@ -70,7 +72,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	query, err := s3op.ParseQuery(r.URL.RawQuery)
 	if err == nil {
 		req := &s3op.Request{
-			HTTP: r, Bucket: bucket, Key: key, Query: query, RequestID: "R", Principal: "root", Now: s.now,
+			HTTP: r, Bucket: bucket, Key: key, Query: query, RequestID: "R", Caller: s.caller, Now: s.now,
 		}
 		if r.ContentLength > 0 {
 			b := &body{Reader: r.Body, size: r.ContentLength}

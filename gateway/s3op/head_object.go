@@ -2,9 +2,11 @@ package s3op
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
+	"shoal/acl"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
@@ -17,13 +19,17 @@ func headObject(ctx context.Context, c *call) error {
 		return err
 	}
 	info, err := c.Objects.Head(ctx, ref)
+	if err == nil {
+		err = info.Metadata.OpensWith("s3op.headObject", ref.CustomerKey)
+	}
 	if err != nil {
 		return c.readError(err, ref)
 	}
-	a, err := c.answerFor(info, part)
+	a, err := c.answerFor(info, ref, part)
 	if err != nil {
 		return err
 	}
+	c.writeReadExpiration(ctx, ref, info)
 	a.writeHeaders()
 	c.w.WriteHeader(a.status)
 	return nil
@@ -45,44 +51,72 @@ func (c *call) readRef() (*api.ObjectRef, int, error) {
 	if err := c.checkOverrides(); err != nil {
 		return nil, 0, err
 	}
-	return &api.ObjectRef{Bucket: c.Bucket, Key: c.Key, VersionID: version, Parts: part > 0}, part, nil
+	key, err := c.customerKey()
+	if err != nil {
+		return nil, 0, err
+	}
+	return &api.ObjectRef{Bucket: c.Bucket, Key: c.Key, VersionID: version, Parts: part > 0, CustomerKey: key}, part, nil
 }
 
 // readError adds what S3 says of delete markers: 404 for the current version, 405 for
 // one that was named.
 func (c *call) readError(err error, ref *api.ObjectRef) error {
-	if api.KindOf(err) != api.DeleteMarker {
-		return err
+	m := markerOf(err)
+	if m == nil {
+		return versionError(err, "versionId", ref.VersionID)
 	}
-	c.w.Header()["X-Amz-Delete-Marker"] = []string{"true"}
-	if ref.VersionID != "" {
-		return errMethodNotAllowed(c.HTTP.Method, ObjectScope)
+	h := c.w.Header()
+	h["X-Amz-Delete-Marker"] = []string{"true"}
+	set(h, "X-Amz-Version-Id", m.VersionID)
+	if ref.VersionID == "" {
+		return errNoSuchKey(c.Key)
 	}
-	return errNoSuchKey(c.Key)
+	h["Allow"] = []string{http.MethodDelete}
+	e := s3err.New(s3err.MethodNotAllowed).With("Method", c.HTTP.Method).With("ResourceType", "DeleteMarker")
+	e.LastModified = httpTime(m.LastModified)
+	return e
+}
+
+// markerOf gives the delete marker that an error is about, nil for none.
+func markerOf(err error) *api.Marker {
+	var e *api.Error
+	if !errors.As(err, &e) {
+		return nil
+	}
+	return e.Marker
+}
+
+// writeReadExpiration says when the version that is read will expire. Of one that was named
+// S3 says nothing.
+func (c *call) writeReadExpiration(ctx context.Context, ref *api.ObjectRef, info *api.ObjectInfo) {
+	if ref.VersionID == "" || ref.VersionID == nullVersion && info.VersionID == "" {
+		c.writeExpiration(ctx, c.w.Header(), info.ConfigEpoch, api.Subject{Key: c.Key, Size: info.Size, Tags: info.Tags, Modified: info.LastModified})
+	}
 }
 
 // reading is the answer of a GET or HEAD before it is written.
 type reading struct {
 	c      *call
+	key    *api.CustomerKey
 	info   *api.ObjectInfo
 	sel    selection
 	status int // 200, 206 or 304
 }
 
 // answerFor holds conditions and range against the object.
-func (c *call) answerFor(info *api.ObjectInfo, part int) (*reading, error) {
+func (c *call) answerFor(info *api.ObjectInfo, ref *api.ObjectRef, part int) (*reading, error) {
 	conds := readConditions(c.HTTP.Header, "")
 	switch verdict, name := conds.decide(info); verdict {
 	case failed:
 		return nil, errPrecondition(name)
 	case unmodified:
-		return &reading{c: c, info: info, status: http.StatusNotModified}, nil
+		return &reading{c: c, key: ref.CustomerKey, info: info, status: http.StatusNotModified}, nil
 	}
 	sel, err := c.selectBytes(info, part)
 	if err != nil {
 		return nil, err
 	}
-	a := &reading{c: c, info: info, sel: sel, status: http.StatusOK}
+	a := &reading{c: c, key: ref.CustomerKey, info: info, sel: sel, status: http.StatusOK}
 	if sel.partial {
 		a.status = http.StatusPartialContent
 	}
@@ -104,7 +138,11 @@ func (a *reading) writeHeaders() {
 	}
 	h["Accept-Ranges"] = acceptBytes
 	writeMetadata(h, &info.Metadata)
-	writeSealed(h)
+	writeSealed(h, a.key)
+	if n := len(info.Tags); n > 0 {
+		h["X-Amz-Tagging-Count"] = []string{itoa(int64(n))}
+	}
+	writeLock(h, &info.Lock)
 	a.writeChecksum(h)
 	for _, o := range overrides {
 		if v, ok := a.c.Query.Lookup(o.param); ok {
@@ -158,7 +196,7 @@ func (c *call) checkOverrides() error {
 		if !ok {
 			continue
 		}
-		if c.Principal == "" {
+		if c.Caller.Kind == acl.Anonymous {
 			return s3err.Newf(s3err.InvalidRequest, "Request specific response headers cannot be used for anonymous GET requests.")
 		}
 		for i := range len(v) {

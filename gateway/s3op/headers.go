@@ -53,6 +53,17 @@ func (op *Operation) checkHeaders(h http.Header) error {
 	return nil
 }
 
+// hoistedSums are parameters without a meaning. A presigner that knows no body yet gives the
+// checksum of an empty one, by default the SDK for JavaScript of today; S3 ignores a checksum that is
+// not in a header.
+var hoistedSums = func() map[string]bool {
+	names := map[string]bool{"X-Amz-Sdk-Checksum-Algorithm": true}
+	for _, header := range sumHeader {
+		names[header] = true
+	}
+	return names
+}()
+
 // hoistParameters turns parameters x-amz-* of a presigned URL into the headers that
 // they stand for: signers move headers into the query string, where the signature
 // covers them (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html).
@@ -62,8 +73,11 @@ func hoistParameters(q Query, h http.Header) error {
 			continue
 		}
 		name := http.CanonicalHeaderKey(p.Name)
-		if authParameters[name] {
+		if authParameters[name] || hoistedSums[name] {
 			continue
+		}
+		if name == customerPrefix+"Key" || name == sourceCustomerPrefix+"Key" {
+			return errInvalidArgument(strings.ToLower(name), "null", "A secret key must be sent in a header: addresses are logged and kept in many places.")
 		}
 		if old, ok := h[name]; ok {
 			if len(old) != 1 || old[0] != p.Value {

@@ -73,6 +73,9 @@ func Match(method, bucket, key string, q Query, h http.Header) *Operation {
 	if bucket == writeObjectResponse && method == http.MethodPost {
 		return &writeGetObjectResponse
 	}
+	if method == http.MethodOptions && bucket != "" {
+		return &preflight
+	}
 	list := index[place{scope, method}]
 	if len(list) == 0 {
 		return notAllowed[scope]
@@ -132,11 +135,11 @@ func hasFoldPrefix(s, prefix string) bool {
 // as those of the table do.
 var (
 	notAllowed = [...]*Operation{
-		ServiceScope: {Name: "MethodNotAllowed", Scope: ServiceScope, serve: serveNotAllowed},
-		BucketScope:  {Name: "MethodNotAllowed", Scope: BucketScope, serve: serveNotAllowed},
-		ObjectScope:  {Name: "MethodNotAllowed", Scope: ObjectScope, serve: serveNotAllowed},
+		ServiceScope: {Name: "MethodNotAllowed", Scope: ServiceScope, free: true, serve: serveNotAllowed},
+		BucketScope:  {Name: "MethodNotAllowed", Scope: BucketScope, free: true, serve: serveNotAllowed},
+		ObjectScope:  {Name: "MethodNotAllowed", Scope: ObjectScope, free: true, serve: serveNotAllowed},
 	}
-	conflictingQuery = Operation{Name: "ConflictingQuery", serve: serveConflictingQuery}
+	conflictingQuery = Operation{Name: "ConflictingQuery", free: true, serve: serveConflictingQuery}
 	unknownQuery     = Operation{Name: "UnknownSubresource"}
 )
 

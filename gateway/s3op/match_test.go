@@ -39,7 +39,7 @@ func TestMatch(t *testing.T) {
 		{"DELETE b/k?tagging", nil, "DeleteObjectTagging"}, {"HEAD b/k", nil, "HeadObject"}, {"POST WriteGetObjectResponse", nil, "WriteGetObjectResponse"},
 		// What no operation means.
 		{"POST", nil, "MethodNotAllowed"}, {"POST b/k", nil, "MethodNotAllowed"}, {"PUT b/k?uploads", nil, "MethodNotAllowed"}, {"PATCH b/k", nil, "MethodNotAllowed"},
-		{"HEAD b?versioning", nil, "MethodNotAllowed"}, {"DELETE b?location", nil, "MethodNotAllowed"}, {"OPTIONS b/k", nil, "MethodNotAllowed"}, {"GET b/k?policy", nil, "MethodNotAllowed"},
+		{"HEAD b?versioning", nil, "MethodNotAllowed"}, {"DELETE b?location", nil, "MethodNotAllowed"}, {"OPTIONS b/k", nil, "OptionsObject"}, {"OPTIONS b", nil, "OptionsObject"}, {"OPTIONS", nil, "MethodNotAllowed"}, {"GET b/k?policy", nil, "MethodNotAllowed"},
 		{"PUT b?acl&policy", nil, "ConflictingQuery"}, {"GET b/k?acl&tagging", nil, "ConflictingQuery"}, {"PUT b/k?hologram", nil, "UnknownSubresource"},
 		{"GET b?hologram", nil, "UnknownSubresource"}, {"GET b?hologram=1", nil, "ListObjects"}, {"DELETE b?hologram=1", nil, "UnknownSubresource"}, {"PUT b/k?x-note=1", nil, "PutObject"},
 	} {

@@ -2,12 +2,17 @@ package s3op
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"time"
 
+	"shoal/acl"
 	"shoal/chunker/checksum"
+	"shoal/gateway/iam"
+	"shoal/gateway/s3err"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 )
 
@@ -40,10 +45,13 @@ type Operation struct {
 	Query []string
 	// Headers lists headers that must be present.
 	Headers []string
+	// Unsigned says that the operation is asked without a signature, and needs none.
+	Unsigned bool
 	// Note says in one sentence how far the operation goes, for the compatibility
 	// page. It is empty where the operation does all that AWS documents.
 	Note string
 
+	free  bool   // needs no right: it only tells of an error, or of what scripts may ask
 	takes string // x-amz-* headers that it understands beside the common ones
 	known map[string]bool
 	serve func(ctx context.Context, c *call) error // nil answers 501
@@ -58,8 +66,17 @@ type Service struct {
 	Buckets api.Buckets
 	Objects api.Objects
 	Uploads api.Uploads
+	// Versions is versioning, object lock and tags.
+	Versions api.Versions
 	// Region is the region that the store says it is in.
 	Region string
+	// Rules are the rules of buckets.
+	Rules *iam.Buckets
+	// AuthenticateForm finds out who signed the policy of a form, and puts that into the
+	// request. It refuses who may not do anything.
+	AuthenticateForm func(context.Context, *Request, *sigv4.Form) error
+	// PlainCustomerKeys lets clients bring keys for their objects without TLS.
+	PlainCustomerKeys bool
 	// Logger gets what broke off in the middle of an answer. Nil logs nothing.
 	Logger *slog.Logger
 }
@@ -86,10 +103,17 @@ type Request struct {
 	Bucket, Key string
 	Query       Query
 	RequestID   string
-	// Principal is the ID of who asks.
-	Principal string
+	// Caller is who asks, AccessKeyID the key that shows it. An Unsigned operation may set them.
+	Caller      iam.Caller
+	AccessKeyID string
+	// AuthType is how it was signed, in the words of the condition key s3:authType, SignedAt when; "" when
+	// it was not.
+	AuthType string
+	SignedAt time.Time
 	// Body is nil when the request has none.
 	Body Body
+	// Form is the body of an Unsigned operation, as it comes.
+	Form io.Reader
 	Now  time.Time
 }
 
@@ -97,8 +121,9 @@ type Request struct {
 type call struct {
 	*Service
 	*Request
-	op *Operation
-	w  http.ResponseWriter
+	op   *Operation
+	w    http.ResponseWriter
+	keys map[string][]string // see conditionKeys
 }
 
 // Serve answers one request. On error nothing was written and the caller writes the
@@ -106,6 +131,9 @@ type call struct {
 // request's body. Serve panics with http.ErrAbortHandler when an answer that was
 // begun cannot be finished; the panic must reach net/http.
 func (op *Operation) Serve(ctx context.Context, s *Service, r *Request, w http.ResponseWriter) error {
+	if r.Caller.Kind == acl.Anonymous && (op.serve == nil || op.free && !op.Unsigned) {
+		return s3err.New(s3err.AccessDenied) // strangers need not know what there is
+	}
 	if op.serve == nil {
 		return errNotImplemented(op.Name)
 	}
@@ -116,8 +144,24 @@ func (op *Operation) Serve(ctx context.Context, s *Service, r *Request, w http.R
 		return err
 	}
 	c := &call{Service: s, Request: r, op: op, w: w}
+	if err := c.authorize(ctx); err != nil {
+		return err
+	}
 	if err := c.checkExpectedOwner(ctx); err != nil {
 		return err
 	}
-	return op.serve(ctx, c)
+	return c.hide(ctx, c.withKey(op.serve(ctx, c)))
+}
+
+// withKey names the request's key in an error of the store that is about a key and names
+// none.
+func (c *call) withKey(err error) error {
+	var e *api.Error
+	if errors.As(err, &e) && e.Key == "" {
+		switch e.Kind {
+		case api.NoSuchKey, api.NoSuchVersion, api.DeleteMarker:
+			e.Key = c.Key
+		}
+	}
+	return err
 }

@@ -21,8 +21,9 @@ func putObject(ctx context.Context, c *call) error {
 	h := c.w.Header()
 	h["ETag"] = []string{`"` + w.ETag + `"`}
 	writeChecksum(h, w.Checksum, true)
-	writeSealed(h)
+	writeSealed(h, put.CustomerKey)
 	set(h, "X-Amz-Version-Id", w.VersionID)
+	c.writeExpiration(ctx, h, w.ConfigEpoch, api.Subject{Key: c.Key, Size: w.Size, Tags: put.Tags, Modified: w.LastModified})
 	return c.writeEmpty()
 }
 
@@ -40,6 +41,9 @@ func (c *call) readPut() (*api.PutObject, error) {
 	}
 	put := &api.PutObject{Bucket: c.Bucket, Key: c.Key}
 	var err error
+	if put.CustomerKey, err = c.customerKey(); err != nil {
+		return nil, err
+	}
 	if put.Body, put.Size, err = c.content(); err != nil {
 		return nil, err
 	}
@@ -49,9 +53,19 @@ func (c *call) readPut() (*api.PutObject, error) {
 	if put.If, err = writeCondition(h); err != nil {
 		return nil, err
 	}
+	if put.Tags, err = readTags(h); err != nil {
+		return nil, err
+	}
 	d, err := c.readDigests()
 	if err != nil {
 		return nil, err
+	}
+	var asked bool
+	if put.Lock, asked, err = c.readLock(); err != nil {
+		return nil, err
+	}
+	if asked && d.md5 == nil && d.algorithm == 0 {
+		return nil, errInvalidRequest("Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters")
 	}
 	// S3 adds a CRC64NVME of its own when the client brings no checksum.
 	if put.Store = d.algorithm; put.Store == 0 {

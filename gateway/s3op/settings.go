@@ -8,20 +8,19 @@ import (
 	"shoal/node/api"
 )
 
-var sealed = []string{"AES256"}
-
-// writeSealed says how the object is encrypted at rest: every object is sealed with
-// AES-256-GCM, whether the client asked or not.
-func writeSealed(h http.Header) { h["X-Amz-Server-Side-Encryption"] = sealed }
-
 // checkSettings refuses what a write asks for and would not get: ACLs other than the
 // owner's own, keys of a KMS, storage classes that do not exist here.
 func checkSettings(h http.Header) error {
-	if acl := h.Get("X-Amz-Acl"); acl != "" && acl != "private" && acl != "bucket-owner-full-control" {
-		if !cannedACLs[acl] {
-			return errInvalidArgument("x-amz-acl", acl, "Invalid canned ACL")
+	switch acl := h.Get("X-Amz-Acl"); acl {
+	case "", "private", "bucket-owner-full-control":
+	default:
+		if err := checkCannedACL(acl); err != nil {
+			return err
 		}
-		return errHeaderNotImplemented("x-amz-acl")
+		return s3err.New(s3err.AccessControlListNotSupported)
+	}
+	if grants(h) {
+		return s3err.New(s3err.AccessControlListNotSupported)
 	}
 	switch sse := h.Get("X-Amz-Server-Side-Encryption"); sse {
 	case "", "AES256":
@@ -31,21 +30,18 @@ func checkSettings(h http.Header) error {
 		return s3err.New(s3err.InvalidEncryptionAlgorithmError).
 			With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", sse)
 	}
-	if class := h.Get("X-Amz-Storage-Class"); class != "" && class != "STANDARD" {
-		if !storageClasses[class] {
-			return s3err.New(s3err.InvalidStorageClass).With("StorageClassRequested", class)
-		}
+	switch class := h.Get("X-Amz-Storage-Class"); class {
+	case "", "STANDARD":
+	case "REDUCED_REDUNDANCY":
 		return errHeaderNotImplemented("x-amz-storage-class")
+	default:
+		return s3err.New(s3err.InvalidStorageClass).With("StorageClassRequested", class)
 	}
 	return nil
 }
 
 var cannedACLs = stringSet("private public-read public-read-write aws-exec-read authenticated-read " +
 	"bucket-owner-read bucket-owner-full-control log-delivery-write")
-
-// storageClasses are those that S3 knows; STANDARD is the only one here.
-var storageClasses = stringSet("STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER " +
-	"DEEP_ARCHIVE OUTPOSTS GLACIER_IR SNOW EXPRESS_ONEZONE FSX_OPENZFS FSX_ONTAP")
 
 // writeCondition reads the conditions of a write. S3 knows If-Match with an ETag and
 // If-None-Match with "*", and answers 501 to everything else

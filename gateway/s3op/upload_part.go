@@ -29,15 +29,18 @@ func uploadPart(ctx context.Context, c *call) error {
 	if err := checkPartAlgorithm(up, d.algorithm); err != nil {
 		return err
 	}
+	if put.CustomerKey, err = c.customerKey(); err != nil {
+		return err
+	}
 	put.Digests |= up.Checksum
 	info, err := c.Uploads.PutPart(ctx, put)
 	if err != nil {
-		return err
+		return partKeyError(err)
 	}
 	h := c.w.Header()
 	h["ETag"] = []string{`"` + info.ETag + `"`}
 	writeChecksum(h, info.Checksum, false)
-	writeSealed(h)
+	writeSealed(h, put.CustomerKey)
 	return c.writeEmpty()
 }
 
@@ -102,6 +105,9 @@ func uploadPartCopy(ctx context.Context, c *call) error {
 		return err
 	}
 	req := &api.CopyPart{UploadRef: c.uploadRef(), Number: number, Source: source.ref}
+	if req.CustomerKey, err = c.customerKey(); err != nil {
+		return err
+	}
 	if err := readCopyRange(c.HTTP.Header, req); err != nil {
 		return err
 	}
@@ -120,13 +126,30 @@ func uploadPartCopy(ctx context.Context, c *call) error {
 	}
 	info, err := c.Uploads.CopyPart(ctx, req)
 	if err != nil {
-		return source.sourceError(err)
+		return c.copyPartError(ctx, req, source.sourceError(err))
 	}
 	h := c.w.Header()
-	writeSealed(h)
+	writeSealed(h, req.CustomerKey)
 	source.writeSourceVersion(h)
 	doc := &s3xml.Copied{LastModified: info.LastModified, ETag: info.ETag, Checksum: info.Checksum}
 	return c.writeXML(func(b []byte) []byte { return s3xml.AppendCopyPart(b, doc) })
+}
+
+// copyPartError tells whether it is the upload's key or the source's that was not the right one.
+func (c *call) copyPartError(ctx context.Context, req *api.CopyPart, err error) error {
+	switch api.KindOf(err) {
+	case api.CustomerKeyMissing, api.CustomerKeyWrong, api.CustomerKeyUnused:
+	default:
+		return err
+	}
+	up, uerr := c.Uploads.HeadUpload(ctx, req.UploadRef)
+	if uerr != nil {
+		return uerr
+	}
+	if uerr := (&api.Metadata{KeyCheck: up.KeyCheck}).OpensWith("s3op.uploadPartCopy", req.CustomerKey); uerr != nil {
+		return partKeyError(uerr)
+	}
+	return err
 }
 
 // readCopyRange reads x-amz-copy-source-range, which has both ends.

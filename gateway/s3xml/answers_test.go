@@ -35,16 +35,35 @@ func answers() map[string][]byte {
 	page := &api.ListPage{Objects: objects, CommonPrefixes: []string{"p/", oddKey + "/"}, Truncated: true, Next: "z"}
 	parts := []api.PartInfo{{Number: 1, Size: 5, ETag: "e", LastModified: at, Checksum: api.Checksum{Algorithm: checksum.CRC32, Value: "AAAAAA=="}}, {Number: 7, LastModified: at}}
 	upload := api.UploadInfo{Key: oddKey, UploadID: "u", Initiated: at, Initiator: "i", Checksum: checksum.CRC32C, Type: api.FullObject}
+	versions := &api.VersionPage{
+		Versions: []api.ListedVersion{
+			{Key: oddKey, VersionID: "v1", Latest: true, Size: size, ETag: "abc-2", LastModified: at, Checksum: checksum.SHA1, Type: api.Composite},
+			{Key: oddKey, VersionID: "null", DeleteMarker: true, LastModified: at},
+		},
+		CommonPrefixes: []string{"p/"}, Truncated: true, NextKey: oddKey, NextVersion: "v3",
+	}
 	n := size
 	docs := map[string][]byte{
-		"list-v1":      AppendListV1(nil, &ListV1{Bucket: "b", Prefix: "p", Delimiter: "/", Marker: "m", MaxKeys: 2, NextMarker: "n", Owner: "o", Page: page}),
-		"list-v1-url":  AppendListV1(nil, &ListV1{Bucket: "b", Prefix: oddKey, Delimiter: "&", Marker: " ", MaxKeys: 2, URL: true, NextMarker: "+", Owner: "o", Page: page}),
-		"list-v2":      AppendListV2(nil, &ListV2{Bucket: "b", Prefix: "p", Delimiter: "/", StartAfter: "s", MaxKeys: 2, Token: "t", NextToken: "n", Owner: "o", Page: page}),
-		"list-v2-url":  AppendListV2(nil, &ListV2{Bucket: "b", Prefix: oddKey, StartAfter: " ", MaxKeys: 1000, URL: true, Page: &api.ListPage{}}),
-		"buckets":      AppendListBuckets(nil, &ListBuckets{Owner: "o<", Buckets: []api.BucketInfo{{Name: "one", Created: at}, {Name: "two", Created: at}}, Region: "r", NextToken: "t", Prefix: "p"}),
-		"location":     AppendLocation(nil, "eu-west-1"),
-		"versioning":   AppendVersioning(nil),
-		"no-tags":      AppendNoTags(nil),
+		"list-v1":     AppendListV1(nil, &ListV1{Bucket: "b", Prefix: "p", Delimiter: "/", Marker: "m", MaxKeys: 2, NextMarker: "n", Owner: "o", Page: page}),
+		"list-v1-url": AppendListV1(nil, &ListV1{Bucket: "b", Prefix: oddKey, Delimiter: "&", Marker: " ", MaxKeys: 2, URL: true, NextMarker: "+", Owner: "o", Page: page}),
+		"list-v2":     AppendListV2(nil, &ListV2{Bucket: "b", Prefix: "p", Delimiter: "/", StartAfter: "s", MaxKeys: 2, Token: "t", NextToken: "n", Owner: "o", Page: page}),
+		"list-v2-url": AppendListV2(nil, &ListV2{Bucket: "b", Prefix: oddKey, StartAfter: " ", MaxKeys: 1000, URL: true, Page: &api.ListPage{}}),
+		"buckets":     AppendListBuckets(nil, &ListBuckets{Owner: "o<", Buckets: []api.BucketInfo{{Name: "one", Created: at}, {Name: "two", Created: at}}, Region: "r", NextToken: "t", Prefix: "p"}),
+		"location":    AppendLocation(nil, "eu-west-1"),
+		"versioning":  AppendVersioning(nil, api.Unversioned),
+		"enabled":     AppendVersioning(nil, api.VersioningEnabled),
+		"suspended":   AppendVersioning(nil, api.VersioningSuspended),
+		"no-tags":     AppendTagging(nil, nil),
+		"tags":        AppendTagging(nil, []api.Tag{{Key: oddKey, Value: "a & b"}, {Key: "k"}}),
+		"lock":        AppendLockConfiguration(nil, api.DefaultRetention{}),
+		"lock-days":   AppendLockConfiguration(nil, api.DefaultRetention{Mode: api.Governance, Days: 3}),
+		"lock-years":  AppendLockConfiguration(nil, api.DefaultRetention{Mode: api.Compliance, Years: 2}),
+		"retention":   AppendRetention(nil, &api.Lock{Mode: api.Compliance, Until: at}),
+		"hold":        AppendLegalHold(nil, true),
+		"no-hold":     AppendLegalHold(nil, false),
+		"versions": AppendListVersions(nil, &ListVersions{Bucket: "b", Prefix: "p", Delimiter: "/", KeyMarker: "m", VersionIDMarker: "v", MaxKeys: 3, Owner: "o",
+			Page: versions}),
+		"versions-url": AppendListVersions(nil, &ListVersions{Bucket: "b", KeyMarker: oddKey, MaxKeys: 3, URL: true, Owner: "o", Page: versions}),
 		"copy-object":  AppendCopyObject(nil, &Copied{LastModified: at, ETag: "e-2", Checksum: crc}),
 		"copy-part":    AppendCopyPart(nil, &Copied{LastModified: at, ETag: "e", Checksum: api.Checksum{Algorithm: checksum.SHA256, Value: "x"}}),
 		"delete":       AppendDeleteResult(nil, []DeletedKey{{Key: oddKey}, {Key: "v", VersionID: "1", Marker: true, MarkerVersion: "2"}, {Key: "f", VersionID: "3", Code: "AccessDenied", Message: "no & no"}}, false),

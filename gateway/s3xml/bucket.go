@@ -43,11 +43,3 @@ func AppendLocation(b []byte, region string) []byte {
 	}
 	return end(b, root)
 }
-
-// AppendVersioning appends the document of GetBucketVersioning for a bucket whose
-// versioning was never set
-// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetBucketVersioning.html).
-func AppendVersioning(b []byte) []byte {
-	const root = "VersioningConfiguration"
-	return end(begin(b, root), root)
-}

@@ -138,10 +138,3 @@ func appendParts(b []byte, p *AttributeParts) []byte {
 	}
 	return shut(b, "ObjectParts")
 }
-
-// AppendNoTags appends the document of GetObjectTagging for an object without tags
-// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObjectTagging.html).
-func AppendNoTags(b []byte) []byte {
-	const root = "Tagging"
-	return end(append(begin(b, root), "<TagSet></TagSet>"...), root)
-}

@@ -34,6 +34,7 @@ type parser struct {
 	open     []string // names of the elements that are open
 	budget   int      // elements that may still come
 	selfShut bool     // the element that was opened last closed itself
+	typed    bool     // elements may say of what type they are: xsi:type
 }
 
 // newParser checks the text as a whole and steps over byte order mark and declaration.
@@ -202,8 +203,8 @@ func (p *parser) start() (string, error) {
 	}
 }
 
-// attribute reads one attribute. Only declarations of namespaces mean nothing; a
-// default namespace must be that of S3.
+// attribute reads one attribute. Only declarations of namespaces, and types where they
+// belong, mean nothing; a default namespace must be that of S3.
 func (p *parser) attribute() error {
 	name, err := p.name()
 	if err != nil {
@@ -226,7 +227,7 @@ func (p *parser) attribute() error {
 	switch {
 	case name == "xmlns" && (len(value) == 0 || string(value) == namespace):
 		return nil
-	case strings.HasPrefix(name, "xmlns:"):
+	case strings.HasPrefix(name, "xmlns:"), p.typed && strings.HasSuffix(name, ":type"):
 		return nil
 	}
 	return malformed("attribute %s", name)

@@ -49,6 +49,11 @@ func TestWrongDocuments(t *testing.T) {
 		"Delete":                    func(s string) error { _, err := ParseDelete([]byte(s)); return err },
 		"CompleteMultipartUpload":   func(s string) error { _, err := ParseComplete([]byte(s)); return err },
 		"CreateBucketConfiguration": func(s string) error { _, err := ParseCreateBucket([]byte(s)); return err },
+		"VersioningConfiguration":   func(s string) error { _, err := ParseVersioning([]byte(s)); return err },
+		"Tagging":                   func(s string) error { _, err := ParseTagging([]byte(s)); return err },
+		"ObjectLockConfiguration":   func(s string) error { _, err := ParseLockConfiguration([]byte(s)); return err },
+		"Retention":                 func(s string) error { _, _, err := ParseRetention([]byte(s)); return err },
+		"LegalHold":                 func(s string) error { _, err := ParseLegalHold([]byte(s)); return err },
 	} {
 		for name, doc := range wrong {
 			if err := parse(strings.ReplaceAll(doc, "ROOT", root)); !errors.Is(err, ErrMalformed) {

@@ -78,6 +78,10 @@ type Auth struct {
 	Presigned   bool
 	AccessKeyID string
 	Principal   string
+	// SessionPolicy is that of the access key.
+	SessionPolicy string
+	// Time is when it was signed.
+	Time time.Time
 	// SignedHeaders are the names of the signed headers as sent: lower case, sorted,
 	// separated by semicolons.
 	SignedHeaders string
@@ -144,6 +148,7 @@ func (v *Verifier) Authenticate(ctx context.Context, r *http.Request) (*Auth, er
 	}
 	return &Auth{
 		Presigned: c.presigned, AccessKeyID: cred.AccessKeyID, Principal: cred.Principal,
+		SessionPolicy: cred.SessionPolicy, Time: c.time,
 		SignedHeaders: c.signedHeaders, Payload: payload,
 	}, nil
 }

@@ -188,6 +188,7 @@ func TestRejectsHeader(t *testing.T) {
 		{"trailer without stream", request{header: http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32"}}, payload: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, nil, s3err.InvalidRequest},
 		{"stream without trailer header", request{payload: "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, nil, s3err.InvalidRequest},
 		{"trailer of another kind", request{header: http.Header{"X-Amz-Trailer": {"x-amz-meta-a"}}, payload: "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, nil, s3err.InvalidRequest},
+		{"trailer that is not built", request{header: http.Header{"X-Amz-Trailer": {"x-amz-checksum-xxhash64"}}, payload: "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, nil, s3err.NotImplemented},
 		{"two trailers", request{header: http.Header{"X-Amz-Trailer": {"x-amz-checksum-crc32,x-amz-checksum-sha1"}}, payload: "STREAMING-UNSIGNED-PAYLOAD-TRAILER"}, nil, s3err.InvalidRequest},
 		{"negative decoded length", request{header: http.Header{"X-Amz-Decoded-Content-Length": {"-1"}}, payload: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, nil, s3err.InvalidArgument},
 		{"decoded length is no number", request{header: http.Header{"X-Amz-Decoded-Content-Length": {"9e9"}}, payload: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, nil, s3err.InvalidArgument},

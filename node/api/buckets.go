@@ -8,7 +8,7 @@ import (
 // Buckets is the directory of buckets.
 type Buckets interface {
 	// CreateBucket makes an empty bucket. BucketOwned when the caller has it already,
-	// BucketExists when another owner has it.
+	// BucketExists when another owner has it, NoSuchSite when no node is in its site.
 	CreateBucket(ctx context.Context, req CreateBucket) (BucketInfo, error)
 	// HeadBucket finds a bucket by name. NoSuchBucket.
 	HeadBucket(ctx context.Context, name string) (BucketInfo, error)
@@ -17,6 +17,13 @@ type Buckets interface {
 	DeleteBucket(ctx context.Context, name string) error
 	// ListBuckets lists buckets in ascending order of their names.
 	ListBuckets(ctx context.Context, req ListBuckets) (BucketPage, error)
+	// Configuration gives all that is set for a bucket: what SetConfiguration has set on
+	// any gateway before the call is in it. Where epoch is not 0, a copy of that epoch will
+	// do, as for a caller who has just read it in a description of an object. NoSuchBucket.
+	Configuration(ctx context.Context, bucket string, epoch uint64) (*Configuration, error)
+	// SetConfiguration changes one document. Removing what is not there is a success.
+	// NoSuchBucket, ConditionalConflict when IfEpoch does not hold, OutcomeUnknown.
+	SetConfiguration(ctx context.Context, req *SetConfiguration) error
 }
 
 // CreateBucket names the bucket to make. Names are checked by the gateway.
@@ -24,6 +31,11 @@ type CreateBucket struct {
 	Name     string
 	Owner    string // principal ID
 	Location string // LocationConstraint as sent; "" is the store's own region
+	// Site binds the bucket to a site: what is in it, and what is known of it, stays there. "" spans
+	// all sites.
+	Site string
+	// ObjectLock turns versioning and object lock on from the start.
+	ObjectLock bool
 }
 
 // BucketInfo describes a bucket.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"time"
 )
 
 // Error is the error of this contract. Kind decides; Detail is one sentence that a
@@ -16,6 +17,14 @@ type Error struct {
 	Version string
 	Detail  string
 	Err     error
+	// Marker is the delete marker that was found, with NoSuchKey and DeleteMarker; nil when there is none.
+	Marker *Marker
+}
+
+// Marker is a delete marker.
+type Marker struct {
+	VersionID    string
+	LastModified time.Time
 }
 
 // Error names what was tried, on what, and why it failed.

@@ -65,6 +65,26 @@ const (
 	TooManyBuckets
 	// UploadExpired: the writer was so slow that its space was given back.
 	UploadExpired
+	// NoSuchSite: no node is in the site that a bucket was to be bound to.
+	NoSuchSite
+	// InvalidBucketState: the request does not fit the bucket's versioning or object lock.
+	InvalidBucketState
+	// NoObjectLock: a lock was asked for in a bucket that has no object lock.
+	NoObjectLock
+	// NoSuchIdentity: no user, group or policy has that name.
+	NoSuchIdentity
+	// IdentityExists: a user, group or policy has that name already.
+	IdentityExists
+	// IdentityInUse: a group has members, or a policy is attached.
+	IdentityInUse
+	// CustomerKeyMissing: the object is sealed under a customer's key, and none came with the request.
+	CustomerKeyMissing
+	// CustomerKeyWrong: the object is sealed under another customer's key than came with the request.
+	CustomerKeyWrong
+	// CustomerKeyUnused: a customer's key came with a request for an object that is not sealed under one.
+	CustomerKeyUnused
+	// QuotaExceeded: the bucket would hold more than its quota.
+	QuotaExceeded
 
 	kindEnd // keep last
 )
@@ -80,7 +100,11 @@ var kindNames = [...]string{
 	DeleteMarker: "DeleteMarker", AccessDenied: "AccessDenied", NoSuchCredential: "NoSuchCredential",
 	SlowDown: "SlowDown", Unavailable: "Unavailable", StorageFull: "StorageFull", Corrupt: "Corrupt",
 	OutcomeUnknown: "OutcomeUnknown", NotImplemented: "NotImplemented", Canceled: "Canceled",
-	TooManyBuckets: "TooManyBuckets", UploadExpired: "UploadExpired",
+	TooManyBuckets: "TooManyBuckets", UploadExpired: "UploadExpired", NoSuchSite: "NoSuchSite",
+	InvalidBucketState: "InvalidBucketState", NoObjectLock: "NoObjectLock",
+	NoSuchIdentity: "NoSuchIdentity", IdentityExists: "IdentityExists", IdentityInUse: "IdentityInUse",
+	CustomerKeyMissing: "CustomerKeyMissing", CustomerKeyWrong: "CustomerKeyWrong", CustomerKeyUnused: "CustomerKeyUnused",
+	QuotaExceeded: "QuotaExceeded",
 }
 
 // String is the kind's name, or "Kind?" for a number of a later release.

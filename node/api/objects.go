@@ -13,17 +13,18 @@ type Objects interface {
 	// Put stores one object from Body. It reads Body to its end, even one byte past
 	// Size to find a body that is too long, then calls Verify, and only then makes the
 	// version visible. NoSuchBucket, IncompleteBody, PreconditionFailed, NoSuchKey
-	// (IfMatch on a key that does not exist), StorageFull, EntityTooLarge, whatever
+	// (IfMatch on a key that does not exist), StorageFull, EntityTooLarge, NoObjectLock, whatever
 	// Body.Read or Verify returned (as it is), OutcomeUnknown.
 	Put(ctx context.Context, req *PutObject) (Written, error)
 	// Open finds an object for reading. The caller closes the result. While it is
 	// open its bytes stay readable even when the version is deleted. NoSuchBucket,
-	// NoSuchKey, NoSuchVersion, DeleteMarker.
+	// NoSuchKey, NoSuchVersion, DeleteMarker; InvalidArgument for what is no version ID; errors of Metadata.OpensWith.
 	Open(ctx context.Context, req *ObjectRef) (Object, error)
-	// Head finds an object's description. Errors as Open.
+	// Head finds an object's description. Errors as Open, but that no customer's key is asked for: Metadata.OpensWith tells.
 	Head(ctx context.Context, req *ObjectRef) (*ObjectInfo, error)
 	// Delete removes the current version (in a versioned bucket: puts a delete marker)
-	// or the one named. Deleting what does not exist is a success. PreconditionFailed.
+	// or the one named. Deleting what does not exist is a success. PreconditionFailed,
+	// AccessDenied when the version is locked.
 	Delete(ctx context.Context, req *DeleteObject) (Deleted, error)
 	// DeleteMany removes up to 1,000 keys of one bucket. Results are in the order of
 	// items; each has its own error. The error of the call itself is NoSuchBucket or
@@ -54,6 +55,8 @@ type Metadata struct {
 	WebsiteRedirect    string
 	// User holds x-amz-meta-* without the prefix, names in lower case.
 	User map[string]string
+	// KeyCheck is set by the store: of the customer's key that the content is sealed under, none without.
+	KeyCheck []byte
 }
 
 // ChecksumType says over what a stored checksum was computed.
@@ -86,6 +89,10 @@ type PutObject struct {
 	// Verify sees all digests after the last byte of Body. An error ends the put with nothing stored.
 	Verify func(checksum.Sums) error
 	If     Condition
+	Tags   []Tag // at most TagsMax, with keys that differ
+	Lock   Lock  // of the version; the zero value leaves it to the bucket's default
+	// CustomerKey seals the content beside the store's own keys; nil for none. The ETag is then no MD5.
+	CustomerKey *CustomerKey
 }
 
 // Written describes the version that a write made.
@@ -95,6 +102,8 @@ type Written struct {
 	Size         int64
 	LastModified time.Time
 	Checksum     Checksum
+	// ConfigEpoch is that of the bucket's configuration at the write.
+	ConfigEpoch uint64
 }
 
 // ObjectRef names an object, or one version of it.
@@ -102,6 +111,8 @@ type ObjectRef struct {
 	Bucket, Key string
 	VersionID   string // "" is the current version
 	Parts       bool   // fill ObjectInfo.Parts
+	// CustomerKey is the key that the object was put with, for Open and as the source of a copy; nil for none.
+	CustomerKey *CustomerKey
 }
 
 // ObjectInfo describes one version of an object.
@@ -116,6 +127,10 @@ type ObjectInfo struct {
 	PartsCount   int        // 0 for an object that was not uploaded in parts
 	Parts        []PartInfo // when asked for
 	DeleteMarker bool
+	Tags         []Tag // in ascending order of their keys
+	Lock         Lock
+	// ConfigEpoch is that of the bucket's configuration.
+	ConfigEpoch uint64
 }
 
 // Object is an object that is open for reading.
@@ -138,6 +153,11 @@ type DeleteItem struct {
 	// IfSize and IfModified further guard the deletion, when set.
 	IfSize     *int64
 	IfModified *time.Time // second precision
+	// Bypass says that the caller asked to bypass governance retention, and may.
+	Bypass bool
+	// Noncurrent, with VersionID, demands that the version is not the current one:
+	// PreconditionFailed.
+	Noncurrent bool
 }
 
 // DeleteObject is one deletion.
@@ -161,10 +181,17 @@ type CopyObject struct {
 	Check func(*ObjectInfo) error
 	// Replace takes the place of the source's metadata, when set.
 	Replace *Metadata
+	// ReplaceTags puts Tags in the place of the source's tags.
+	ReplaceTags bool
+	Tags        []Tag
+	// Lock as in PutObject: that of the source is not taken over.
+	Lock Lock
 	// Store asks for this checksum on the copy; 0 keeps the source's. One that the
 	// source does not have in full-object form is computed by reading the source.
 	Store checksum.Set
 	If    Condition
+	// CustomerKey is that of the copy. One that is not the source's makes the bytes be sealed anew.
+	CustomerKey *CustomerKey
 }
 
 // ListObjects asks for one page of keys.

@@ -24,7 +24,7 @@ type Uploads interface {
 	// CreateUpload begins an upload and gives its ID. NoSuchBucket.
 	CreateUpload(ctx context.Context, req *CreateUpload) (string, error)
 	// PutPart stores a part, replacing an earlier one of its number. Errors as
-	// Objects.Put, and NoSuchUpload.
+	// Objects.Put, and NoSuchUpload, and errors of Metadata.OpensWith.
 	PutPart(ctx context.Context, req *PutPart) (PartInfo, error)
 	// CopyPart makes a part from a range of an existing object without moving bytes.
 	CopyPart(ctx context.Context, req *CopyPart) (PartInfo, error)
@@ -54,6 +54,10 @@ type CreateUpload struct {
 	Checksum    checksum.Set // algorithm that parts carry and the object keeps; 0 for none
 	Type        ChecksumType
 	Initiator   string // principal ID
+	Tags        []Tag  // of the version to be
+	Lock        Lock   // of the version to be
+	// CustomerKey as in PutObject. Each part must bring it again.
+	CustomerKey *CustomerKey
 }
 
 // UploadInfo describes an upload.
@@ -63,6 +67,7 @@ type UploadInfo struct {
 	Initiator     string
 	Checksum      checksum.Set
 	Type          ChecksumType
+	KeyCheck      []byte // as in Metadata
 }
 
 // PutPart is one part to store. Fields as PutObject.
@@ -74,6 +79,8 @@ type PutPart struct {
 	Digests checksum.Set
 	// Verify as in PutObject.
 	Verify func(checksum.Sums) error
+	// CustomerKey is that of the upload.
+	CustomerKey *CustomerKey
 }
 
 // CopyPart makes a part from a range of Source.
@@ -85,6 +92,8 @@ type CopyPart struct {
 	// Ranged says that only the bytes Off to Off+Length of Source are meant.
 	Ranged      bool
 	Off, Length int64
+	// CustomerKey is that of the upload.
+	CustomerKey *CustomerKey
 }
 
 // PartInfo describes a part.

@@ -29,6 +29,10 @@ func (m *Memory) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 			i++
 			continue
 		}
+		if b.current(key) == nil {
+			i++
+			continue
+		}
 		if len(page.Objects)+len(page.CommonPrefixes) == req.Max {
 			page.Truncated, page.Next = true, last
 			return page, nil
@@ -40,7 +44,7 @@ func (m *Memory) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 				return k > name && !strings.HasPrefix(k, name)
 			})
 		} else {
-			page.Objects = append(page.Objects, b.objects[key].listed())
+			page.Objects = append(page.Objects, b.current(key).listed())
 			i++
 		}
 		last = name

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"context"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -10,31 +11,40 @@ import (
 	"shoal/node/api"
 )
 
-// Stores is one store seen through its three interfaces.
+// Stores is one store seen through its interfaces.
 type Stores struct {
 	Buckets api.Buckets
 	Objects api.Objects
 	Uploads api.Uploads
+	// Versions may be nil for a store that has none.
+	Versions api.Versions
 }
 
 // Memory is a store in memory. Make one with NewMemory.
 type Memory struct {
 	// Clock gives the time of writes. Set it before the first call.
 	Clock func() time.Time
+	// Sites are those that buckets may be bound to. Set them before the first call.
+	Sites []string
 
 	mu      sync.RWMutex // guards all below
 	buckets map[string]*bucket
 	ids     uint64
-	uploads uint64 // numbers upload IDs
+	uploads uint64                 // numbers upload IDs
+	serial  uint64                 // numbers versions
+	renames map[string]api.Written // by token
 	breaks  map[string]readBreak
 }
 
 // bucket is one bucket with its keys in order.
 type bucket struct {
 	info    api.BucketInfo
-	keys    []string // ascending
-	objects map[string]*object
+	keys    []string             // of all versions, ascending
+	objects map[string][]*object // versions of each key, the newest first
 	uploads map[string]*upload
+	config  api.Configuration
+
+	versioning api.BucketVersioning
 }
 
 // readBreak is a fault that Memory.BreakAt planted.
@@ -44,18 +54,19 @@ type readBreak struct {
 }
 
 var (
-	_ api.Buckets = (*Memory)(nil)
-	_ api.Objects = (*Memory)(nil)
-	_ api.Uploads = (*Memory)(nil)
+	_ api.Buckets  = (*Memory)(nil)
+	_ api.Objects  = (*Memory)(nil)
+	_ api.Uploads  = (*Memory)(nil)
+	_ api.Versions = (*Memory)(nil)
 )
 
 // NewMemory makes an empty store.
 func NewMemory() *Memory {
-	return &Memory{Clock: time.Now, buckets: make(map[string]*bucket), breaks: make(map[string]readBreak)}
+	return &Memory{Clock: time.Now, buckets: make(map[string]*bucket), breaks: make(map[string]readBreak), renames: make(map[string]api.Written)}
 }
 
-// Stores gives the store's three sides.
-func (m *Memory) Stores() Stores { return Stores{Buckets: m, Objects: m, Uploads: m} }
+// Stores gives the store's sides.
+func (m *Memory) Stores() Stores { return Stores{Buckets: m, Objects: m, Uploads: m, Versions: m} }
 
 // BreakAt makes every later read of the key stop with err before the byte at off, as a
 // store does that finds a damaged chunk in the middle of an object.
@@ -79,11 +90,17 @@ func (m *Memory) CreateBucket(ctx context.Context, req api.CreateBucket) (api.Bu
 		}
 		return api.BucketInfo{}, &api.Error{Kind: kind, Op: "apitest.CreateBucket", Bucket: req.Name}
 	}
+	if req.Site != "" && !slices.Contains(m.Sites, req.Site) {
+		return api.BucketInfo{}, &api.Error{Kind: api.NoSuchSite, Op: "apitest.CreateBucket", Bucket: req.Name}
+	}
 	m.ids++
 	b := &bucket{
 		info:    api.BucketInfo{Name: req.Name, ID: m.ids, Owner: req.Owner, Location: req.Location, Created: m.Clock()},
-		objects: make(map[string]*object),
+		objects: make(map[string][]*object),
 		uploads: make(map[string]*upload),
+	}
+	if req.ObjectLock {
+		b.versioning = api.BucketVersioning{State: api.VersioningEnabled, ObjectLock: true}
 	}
 	m.buckets[req.Name] = b
 	return b.info, nil
@@ -152,21 +169,38 @@ func (m *Memory) bucket(ctx context.Context, name string) (*bucket, error) {
 
 // put makes o the current version of its key.
 func (b *bucket) put(o *object) {
-	if _, ok := b.objects[o.info.Key]; !ok {
-		i := sort.SearchStrings(b.keys, o.info.Key)
-		b.keys = append(b.keys, "")
-		copy(b.keys[i+1:], b.keys[i:])
-		b.keys[i] = o.info.Key
+	key := o.info.Key
+	if len(b.objects[key]) == 0 {
+		i := sort.SearchStrings(b.keys, key)
+		b.keys = slices.Insert(b.keys, i, key)
 	}
-	b.objects[o.info.Key] = o
+	b.objects[key] = append([]*object{o}, b.objects[key]...)
 }
 
-// remove forgets a key.
-func (b *bucket) remove(key string) {
-	if _, ok := b.objects[key]; !ok {
+// remove forgets a version.
+func (b *bucket) remove(o *object) {
+	key := o.info.Key
+	kept := slices.DeleteFunc(slices.Clone(b.objects[key]), func(v *object) bool { return v == o })
+	if b.objects[key] = kept; len(kept) > 0 {
 		return
 	}
 	delete(b.objects, key)
 	i := sort.SearchStrings(b.keys, key)
 	b.keys = append(b.keys[:i], b.keys[i+1:]...)
+}
+
+// top is the current version of a key, also when it is a delete marker; nil when there is none.
+func (b *bucket) top(key string) *object {
+	if vs := b.objects[key]; len(vs) > 0 {
+		return vs[0]
+	}
+	return nil
+}
+
+// current is the current version of a key, nil when there is none or it is a delete marker.
+func (b *bucket) current(key string) *object {
+	if o := b.top(key); o != nil && !o.info.DeleteMarker {
+		return o
+	}
+	return nil
 }

@@ -2,17 +2,15 @@ package apitest
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"io"
 	"maps"
-	"time"
 
 	"shoal/chunker/checksum"
 	"shoal/node/api"
 )
-
-// nullVersion is the version ID of every version here.
-const nullVersion = "null"
 
 // object is one stored version: its description and its bytes in runs that copies share.
 type object struct {
@@ -21,6 +19,8 @@ type object struct {
 	data  [][]byte
 	// madeBy is the upload that a completed object came from.
 	madeBy string
+	serial uint64 // place in the order of versions, and the version's ID
+	null   bool   // the version that S3 calls "null"
 }
 
 // Put stores one object.
@@ -36,7 +36,7 @@ func (m *Memory) Put(ctx context.Context, req *api.PutObject) (api.Written, erro
 		return api.Written{}, err
 	}
 	o := &object{data: [][]byte{data}, info: api.ObjectInfo{
-		Key: req.Key, Size: req.Size, ETag: sums.ETag(), Metadata: cloneMetadata(req.Metadata),
+		Key: req.Key, Size: req.Size, ETag: etagFor(sums, req.CustomerKey), Metadata: sealedMetadata(req.Metadata, req.CustomerKey), Tags: sortTags(req.Tags), Lock: req.Lock,
 	}}
 	if req.Store != 0 {
 		o.info.Checksum = api.Checksum{Algorithm: req.Store, Type: api.FullObject, Value: sums.Base64(req.Store)}
@@ -81,12 +81,18 @@ func (m *Memory) commit(ctx context.Context, bucketName string, o *object, cond 
 	if err != nil {
 		return api.Written{}, err
 	}
-	if err := check(b.objects[o.info.Key], cond, bucketName, o.info.Key); err != nil {
+	if err := check(b.current(o.info.Key), cond, bucketName, o.info.Key); err != nil {
+		return api.Written{}, err
+	}
+	if err := b.lockable(o.info.Lock); err != nil {
 		return api.Written{}, err
 	}
 	o.info.LastModified = m.Clock().UTC()
-	b.put(o)
-	return o.written(), nil
+	o.info.Lock = b.newLock(o.info.Lock, o.info.LastModified)
+	m.install(b, o)
+	w := b.written(o)
+	w.ConfigEpoch = b.config.Epoch
+	return w, nil
 }
 
 // check decides a condition against the current version, which may be nil.
@@ -105,9 +111,9 @@ func check(o *object, cond api.Condition, bucketName, key string) error {
 	return nil
 }
 
-func (o *object) written() api.Written {
+func (b *bucket) written(o *object) api.Written {
 	return api.Written{
-		ETag: o.info.ETag, Size: o.info.Size, LastModified: o.info.LastModified, Checksum: o.info.Checksum,
+		ETag: o.info.ETag, Size: o.info.Size, LastModified: o.info.LastModified, Checksum: o.info.Checksum, VersionID: b.shown(o),
 	}
 }
 
@@ -117,10 +123,13 @@ func (m *Memory) Head(ctx context.Context, ref *api.ObjectRef) (*api.ObjectInfo,
 	if err != nil {
 		return nil, err
 	}
-	return o.describe(ref.Parts), nil
+	info := o.describe(ref.Parts)
+	info.ConfigEpoch = m.configEpoch(ref.Bucket)
+	return info, nil
 }
 
-// find gives the object that ref names. Objects never change once they are stored.
+// find gives a copy of the version that ref names, as clients see it. Versions never change once they are
+// stored: what alters one puts another in its place.
 func (m *Memory) find(ctx context.Context, ref *api.ObjectRef) (*object, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
@@ -128,14 +137,13 @@ func (m *Memory) find(ctx context.Context, ref *api.ObjectRef) (*object, error) 
 	if err != nil {
 		return nil, err
 	}
-	if ref.VersionID != "" && ref.VersionID != nullVersion {
-		return nil, &api.Error{Kind: api.NoSuchVersion, Op: "apitest.find", Bucket: ref.Bucket, Key: ref.Key, Version: ref.VersionID}
+	o, err := b.named(ref)
+	if err != nil {
+		return nil, err
 	}
-	o := b.objects[ref.Key]
-	if o == nil {
-		return nil, &api.Error{Kind: api.NoSuchKey, Op: "apitest.find", Bucket: ref.Bucket, Key: ref.Key}
-	}
-	return o, nil
+	seen := *o
+	seen.info.VersionID = b.shown(o)
+	return &seen, nil
 }
 
 func (o *object) describe(parts bool) *api.ObjectInfo {
@@ -152,9 +160,15 @@ func (m *Memory) Open(ctx context.Context, ref *api.ObjectRef) (api.Object, erro
 	if err != nil {
 		return nil, err
 	}
+	if err := o.info.Metadata.OpensWith("apitest.Open", ref.CustomerKey); err != nil {
+		return nil, err
+	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	r := &reading{o: o, info: o.describe(ref.Parts)}
+	if bucket := m.buckets[ref.Bucket]; bucket != nil {
+		r.info.ConfigEpoch = bucket.config.Epoch
+	}
 	if b, ok := m.breaks[ref.Bucket+"/"+ref.Key]; ok {
 		r.fault = &b
 	}
@@ -207,7 +221,7 @@ func (m *Memory) Delete(ctx context.Context, req *api.DeleteObject) (api.Deleted
 	if err != nil {
 		return api.Deleted{}, err
 	}
-	d := b.delete(&req.DeleteItem)
+	d := m.delete(b, &req.DeleteItem)
 	err, d.Err = d.Err, nil
 	return d, err
 }
@@ -222,30 +236,9 @@ func (m *Memory) DeleteMany(ctx context.Context, bucketName string, items []api.
 	}
 	out := make([]api.Deleted, len(items))
 	for i := range items {
-		out[i] = b.delete(&items[i])
+		out[i] = m.delete(b, &items[i])
 	}
 	return out, nil
-}
-
-// delete removes one key. A version ID other than null names nothing here, so that its
-// deletion succeeds.
-func (b *bucket) delete(item *api.DeleteItem) api.Deleted {
-	if item.VersionID != "" && item.VersionID != nullVersion {
-		return api.Deleted{VersionID: item.VersionID}
-	}
-	o := b.objects[item.Key]
-	if err := check(o, item.If, b.info.Name, item.Key); err != nil {
-		return api.Deleted{Err: err}
-	}
-	if o == nil {
-		return api.Deleted{VersionID: item.VersionID}
-	}
-	if item.IfSize != nil && *item.IfSize != o.info.Size ||
-		item.IfModified != nil && !item.IfModified.Truncate(time.Second).Equal(o.info.LastModified.Truncate(time.Second)) {
-		return api.Deleted{Err: &api.Error{Kind: api.PreconditionFailed, Op: "apitest.delete", Bucket: b.info.Name, Key: item.Key}}
-	}
-	b.remove(item.Key)
-	return api.Deleted{VersionID: item.VersionID}
 }
 
 // Copy makes an object that shares the source's bytes.
@@ -257,6 +250,9 @@ func (m *Memory) Copy(ctx context.Context, req *api.CopyObject) (api.Written, er
 		return api.Written{}, err
 	}
 	source, err := m.find(ctx, &req.Source)
+	if err == nil {
+		err = source.info.Metadata.OpensWith("apitest.Copy", req.Source.CustomerKey)
+	}
 	if err != nil {
 		return api.Written{}, err
 	}
@@ -275,17 +271,24 @@ func (m *Memory) Copy(ctx context.Context, req *api.CopyObject) (api.Written, er
 // the bytes must be read for a checksum; a composite checksum is then one of all bytes.
 func (o *object) copy(req *api.CopyObject) *object {
 	c := &object{info: o.info, data: o.data}
-	c.info.Key, c.info.PartsCount = req.Key, 0
+	c.info.Key, c.info.PartsCount, c.info.VersionID, c.info.Lock = req.Key, 0, "", req.Lock
+	if req.ReplaceTags {
+		c.info.Tags = sortTags(req.Tags)
+	}
 	if req.Replace != nil {
 		c.info.Metadata = cloneMetadata(*req.Replace)
 	}
+	c.info.Metadata = sealedMetadata(c.info.Metadata, req.CustomerKey)
 	have, want := o.info.Checksum, req.Store
 	if want == 0 && have.Type == api.Composite {
 		want = have.Algorithm
 	}
+	if from := req.Source.CustomerKey; from != req.CustomerKey && (from == nil || req.CustomerKey == nil || *from != *req.CustomerKey) {
+		c.info.ETag = etagFor(digest(checksum.MD5, o.data), req.CustomerKey)
+	}
 	if want != 0 && (have.Algorithm != want || have.Type != api.FullObject) {
 		sums := digest(want|checksum.MD5, o.data)
-		c.info.ETag = sums.ETag()
+		c.info.ETag = etagFor(sums, req.CustomerKey)
 		c.info.Checksum = api.Checksum{Algorithm: want, Value: sums.Base64(want)}
 	}
 	return c
@@ -300,6 +303,26 @@ func digest(set checksum.Set, data [][]byte) checksum.Sums {
 		s.Wait()
 	}
 	return s.Sums()
+}
+
+// sealedMetadata is metadata with the check of a customer's key, which may be nil.
+func sealedMetadata(md api.Metadata, key *api.CustomerKey) api.Metadata {
+	md = cloneMetadata(md)
+	md.KeyCheck = nil
+	if key != nil {
+		md.KeyCheck = key.Check()
+	}
+	return md
+}
+
+// etagFor is the MD5, or with a customer's key nothing that tells of the bytes.
+func etagFor(sums checksum.Sums, key *api.CustomerKey) string {
+	if key == nil {
+		return sums.ETag()
+	}
+	var etag [16]byte
+	rand.Read(etag[:])
+	return hex.EncodeToString(etag[:])
 }
 
 func cloneMetadata(md api.Metadata) api.Metadata {

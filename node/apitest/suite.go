@@ -23,6 +23,7 @@ func Suite(t *testing.T, open func(t *testing.T) Stores) {
 	}{
 		{"Buckets", testBuckets},
 		{"BucketPages", testBucketPages},
+		{"Configuration", testConfiguration},
 		{"Put", testPut},
 		{"PutRefused", testPutRefused},
 		{"Metadata", testMetadata},
@@ -33,17 +34,42 @@ func Suite(t *testing.T, open func(t *testing.T) Stores) {
 		{"ReadWhileDeleted", testReadWhileDeleted},
 		{"Copy", testCopy},
 		{"CopyRefused", testCopyRefused},
+		{"CustomerKeys", testCustomerKeys},
+		{"CustomerKeyCopies", testCustomerKeyCopies},
+		{"CustomerKeyUploads", testCustomerKeyUploads},
 		{"List", testList},
 		{"ListModel", testListModel},
 		{"Uploads", testUploads},
 		{"UploadRefused", testUploadRefused},
 		{"UploadChecksums", testUploadChecksums},
+		{"AbortWhileUploading", testAbortWhileUploading},
 		{"CopyPart", testCopyPart},
 		{"ListParts", testListParts},
 		{"ListUploads", testListUploads},
 		{"NoSuchBucket", testNoSuchBucket},
 		{"OneWinner", testOneWinner},
 		{"Keys", testKeys},
+	} {
+		t.Run(part.name, func(t *testing.T) { part.run(s.rig(t)) })
+	}
+	if s.Versions == nil {
+		return
+	}
+	for _, part := range []struct {
+		name string
+		run  func(*rig)
+	}{
+		{"Versions", testVersions},
+		{"Suspended", testSuspended},
+		{"VersionedWrites", testVersionedWrites},
+		{"DeleteNoncurrent", testDeleteNoncurrent},
+		{"DeleteVersions", testDeleteVersions},
+		{"ListVersions", testListVersions},
+		{"LockBucket", testLockBucket},
+		{"Locked", testLocked},
+		{"Retention", testRetention},
+		{"Tags", testTags},
+		{"Rename", testRename},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s.rig(t)) })
 	}

@@ -32,6 +32,8 @@ func testBuckets(r *rig) {
 	if err != nil || again.ID == made.ID {
 		r.Errorf("made again with ID %d, before %d, %v", again.ID, made.ID, err)
 	}
+	_, err = r.Buckets.CreateBucket(r.ctx, api.CreateBucket{Name: r.bucket + "-two", Owner: owner, Location: "nowhere", Site: "nowhere"})
+	r.kind(err, api.NoSuchSite)
 	testNotEmpty(r)
 }
 

@@ -49,12 +49,16 @@ func startNode(t *testing.T, drives int) apitest.Stores {
 	})
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for n.Store().Ready(ctx) != nil {
+	ready := func() bool {
+		_, err := n.Store().Ready(ctx)
+		return err == nil
+	}
+	for !ready() {
 		select {
 		case err := <-done:
 			t.Fatalf("the node ended: %v", err)
 		case <-tick.C:
 		}
 	}
-	return apitest.Stores{Buckets: n.Store(), Objects: n.Store(), Uploads: n.Store()}
+	return apitest.Stores{Buckets: n.Store(), Objects: n.Store(), Uploads: n.Store(), Versions: n.Store()}
 }

@@ -17,6 +17,8 @@ import (
 type upload struct {
 	info     api.UploadInfo
 	metadata api.Metadata
+	tags     []api.Tag
+	lock     api.Lock
 	parts    map[int]*part
 }
 
@@ -34,6 +36,9 @@ func (m *Memory) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 	if err != nil {
 		return "", err
 	}
+	if err := b.lockable(req.Lock); err != nil {
+		return "", err
+	}
 	m.uploads++
 	id := fmt.Sprintf("%016x%016x", m.uploads, b.info.ID)
 	b.uploads[id] = &upload{
@@ -41,8 +46,8 @@ func (m *Memory) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 			Key: req.Key, UploadID: id, Initiated: m.Clock().UTC(), Initiator: req.Initiator,
 			Checksum: req.Checksum, Type: req.Type,
 		},
-		metadata: cloneMetadata(req.Metadata),
-		parts:    make(map[int]*part),
+		metadata: sealedMetadata(req.Metadata, req.CustomerKey), tags: sortTags(req.Tags), lock: req.Lock,
+		parts: make(map[int]*part),
 	}
 	return id, nil
 }
@@ -69,6 +74,22 @@ func (m *Memory) HeadUpload(ctx context.Context, ref api.UploadRef) (*api.Upload
 		return nil, err
 	}
 	info := u.info
+	info.KeyCheck = u.metadata.KeyCheck
+	return &info, nil
+}
+
+// keyedUpload is HeadUpload of an upload whose parts are sealed under key.
+func (m *Memory) keyedUpload(ctx context.Context, ref api.UploadRef, key *api.CustomerKey) (*api.UploadInfo, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	_, u, err := m.upload(ctx, ref)
+	if err == nil {
+		err = u.metadata.OpensWith("apitest.upload", key)
+	}
+	if err != nil {
+		return nil, err
+	}
+	info := u.info
 	return &info, nil
 }
 
@@ -86,7 +107,7 @@ func (m *Memory) AbortUpload(ctx context.Context, ref api.UploadRef) error {
 
 // PutPart stores a part.
 func (m *Memory) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, error) {
-	up, err := m.HeadUpload(ctx, req.UploadRef)
+	up, err := m.keyedUpload(ctx, req.UploadRef, req.CustomerKey)
 	if err != nil {
 		return api.PartInfo{}, err
 	}
@@ -94,11 +115,11 @@ func (m *Memory) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, e
 	if err != nil {
 		return api.PartInfo{}, err
 	}
-	return m.putPart(ctx, req.UploadRef, req.Number, [][]byte{data}, sums)
+	return m.putPart(ctx, req.UploadRef, req.Number, [][]byte{data}, sums, req.CustomerKey)
 }
 
 // putPart makes data the part of that number.
-func (m *Memory) putPart(ctx context.Context, ref api.UploadRef, number int, data [][]byte, sums checksum.Sums) (api.PartInfo, error) {
+func (m *Memory) putPart(ctx context.Context, ref api.UploadRef, number int, data [][]byte, sums checksum.Sums, key *api.CustomerKey) (api.PartInfo, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	_, u, err := m.upload(ctx, ref)
@@ -108,7 +129,7 @@ func (m *Memory) putPart(ctx context.Context, ref api.UploadRef, number int, dat
 	if number < 1 || number > api.MaxPartNumber {
 		return api.PartInfo{}, api.Invalid("apitest.putPart", "part number out of range")
 	}
-	p := &part{data: data, info: api.PartInfo{Number: number, ETag: sums.ETag(), LastModified: m.Clock().UTC()}}
+	p := &part{data: data, info: api.PartInfo{Number: number, ETag: etagFor(sums, key), LastModified: m.Clock().UTC()}}
 	for _, run := range data {
 		p.info.Size += int64(len(run))
 	}
@@ -121,11 +142,14 @@ func (m *Memory) putPart(ctx context.Context, ref api.UploadRef, number int, dat
 
 // CopyPart makes a part from a range of an object.
 func (m *Memory) CopyPart(ctx context.Context, req *api.CopyPart) (api.PartInfo, error) {
-	up, err := m.HeadUpload(ctx, req.UploadRef)
+	up, err := m.keyedUpload(ctx, req.UploadRef, req.CustomerKey)
 	if err != nil {
 		return api.PartInfo{}, err
 	}
 	source, err := m.find(ctx, &req.Source)
+	if err == nil {
+		err = source.info.Metadata.OpensWith("apitest.CopyPart", req.Source.CustomerKey)
+	}
 	if err != nil {
 		return api.PartInfo{}, err
 	}
@@ -145,7 +169,7 @@ func (m *Memory) CopyPart(ctx context.Context, req *api.CopyPart) (api.PartInfo,
 		return api.PartInfo{}, &api.Error{Kind: api.EntityTooLarge, Op: "apitest.CopyPart"}
 	}
 	data := cut(source.data, off, n)
-	return m.putPart(ctx, req.UploadRef, req.Number, data, digest(checksum.MD5|up.Checksum, data))
+	return m.putPart(ctx, req.UploadRef, req.Number, data, digest(checksum.MD5|up.Checksum, data), req.CustomerKey)
 }
 
 // cut gives the n bytes from off of data, sharing them.
@@ -269,19 +293,21 @@ func (m *Memory) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 		(want.Algorithm != o.info.Checksum.Algorithm || want.Value != o.info.Checksum.Value && want.Value != bare) {
 		return api.Written{}, &api.Error{Kind: api.BadDigest, Op: "apitest.CompleteUpload"}
 	}
+	o.madeBy = req.UploadID
 	w, err := m.commit(ctx, req.Bucket, o, req.If)
 	if err == nil {
 		delete(b.uploads, req.UploadID)
-		o.madeBy = req.UploadID
 	}
 	return w, err
 }
 
-// completed answers a repeated completion while its object is current.
+// completed answers a repeated completion while its version exists.
 func (m *Memory) completed(req *api.CompleteUpload, noUpload error) (api.Written, error) {
 	if b := m.buckets[req.Bucket]; b != nil {
-		if o := b.objects[req.Key]; o != nil && o.madeBy == req.UploadID && req.UploadID != "" {
-			return o.written(), nil
+		for _, o := range b.objects[req.Key] {
+			if o.madeBy == req.UploadID && req.UploadID != "" {
+				return b.written(o), nil
+			}
 		}
 	}
 	return api.Written{}, noUpload
@@ -319,7 +345,7 @@ func (u *upload) chosen(req *api.CompleteUpload) ([]*part, error) {
 
 // assemble makes the object of the parts.
 func (u *upload) assemble(parts []*part) (*object, error) {
-	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts)}}
+	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts), Tags: u.tags, Lock: u.lock}}
 	md5s := make([][16]byte, len(parts))
 	digests := make([][]byte, len(parts))
 	a := u.info.Checksum

@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -52,38 +53,90 @@ func (b *bucketCache) drop(name string) {
 
 // resolve asks the directory for a bucket.
 func (c *Client) resolve(ctx context.Context, name string) (*meta.Bucket, error) {
-	a, err := c.query(ctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Bucket{Bucket: &meta.BucketQuery{Name: name}}})
-	if err != nil {
-		c.buckets.drop(name)
-		return nil, err
+	qctx := ctx
+	if c.identity.cutOff() {
+		if b, err := c.recallBucket(ctx, name); err == nil {
+			return b, nil
+		}
+		var cancel context.CancelFunc
+		qctx, cancel = context.WithTimeout(ctx, spareTimeout)
+		defer cancel()
 	}
-	b := a.GetBucket()
+	a, err := c.query(qctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Bucket{Bucket: &meta.BucketQuery{Name: name}}})
+	if err != nil {
+		if api.KindOf(err) == api.NoSuchBucket {
+			c.buckets.drop(name)
+		}
+		if ctx.Err() == nil && qctx == ctx && api.KindOf(err) == api.Unavailable {
+			if b, rerr := c.recallBucket(ctx, name); rerr == nil { // the cut has just begun
+				return b, nil
+			}
+		}
+		if ctx.Err() == nil && qctx.Err() != nil {
+			err = &api.Error{Kind: api.Unavailable, Op: "client.resolve", Detail: "The directory of buckets does not answer.", Err: err}
+		}
+		return nil, ofBucket(err, name)
+	}
+	c.identity.confirmed()
+	return c.ready(ctx, a.GetBucket())
+}
+
+// ready sees to it that a bucket's group knows what the bucket was created with, which whoever created it may
+// not have come to, and remembers the bucket.
+func (c *Client) ready(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
+	if b.GetLocks() {
+		_, err := c.propose(ctx, consensus.GroupID(b.Group), "client.CreateBucket", &meta.Command{Op: &meta.Command_SetObjectLock{
+			SetObjectLock: &meta.SetObjectLock{Bucket: b.Id, Initial: true},
+		}})
+		if err != nil {
+			return nil, err
+		}
+		res, err := c.propose(ctx, consensus.SystemGroup, "client.CreateBucket", &meta.Command{Op: &meta.Command_FinishCreateBucket{
+			FinishCreateBucket: &meta.FinishCreateBucket{Name: b.Name, Id: b.Id},
+		}})
+		if err != nil {
+			return nil, err
+		}
+		b = res.GetBucket()
+	}
 	c.buckets.put(b)
 	return b, nil
+}
+
+// ofBucket names the bucket in an error that does not name one.
+func ofBucket(err error, name string) error {
+	var e *api.Error
+	if errors.As(err, &e) && e.Bucket == "" {
+		e.Bucket = name
+	}
+	return err
 }
 
 // inBucket runs f with where the bucket is kept. When that turns out to be out of date, the
 // directory is asked and f runs once more.
 func (c *Client) inBucket(ctx context.Context, name string, f func(bucketRef) error) error {
 	if b := c.buckets.get(name); b != nil {
+		if err := c.mayServe(ctx, consensus.GroupID(b.Group)); err != nil {
+			return err
+		}
 		err := f(bucketRef{b.Id, consensus.GroupID(b.Group)})
 		if err == nil || api.KindOf(err) != api.NoSuchBucket {
-			return err
+			return ofBucket(err, name)
 		}
 		fresh, rerr := c.resolve(ctx, name)
 		if rerr != nil {
 			return rerr
 		}
 		if fresh.Id == b.Id {
-			return err
+			return ofBucket(err, name)
 		}
-		return f(bucketRef{fresh.Id, consensus.GroupID(fresh.Group)})
+		return ofBucket(f(bucketRef{fresh.Id, consensus.GroupID(fresh.Group)}), name)
 	}
 	b, err := c.resolve(ctx, name)
 	if err != nil {
 		return err
 	}
-	return f(bucketRef{b.Id, consensus.GroupID(b.Group)})
+	return ofBucket(f(bucketRef{b.Id, consensus.GroupID(b.Group)}), name)
 }
 
 // checkLive makes sure that a bucket is not deleted, for work that would be lost if it were.
@@ -94,14 +147,26 @@ func (c *Client) checkLive(ctx context.Context, b bucketRef) error {
 
 // CreateBucket implements api.Buckets.
 func (c *Client) CreateBucket(ctx context.Context, req api.CreateBucket) (api.BucketInfo, error) {
-	res, err := c.propose(ctx, consensus.SystemGroup, "client.CreateBucket", &meta.Command{Op: &meta.Command_CreateBucket{
-		CreateBucket: &meta.CreateBucket{Name: req.Name, Owner: req.Owner, Location: req.Location, OwnerMax: bucketsMax},
-	}})
+	cmd := &meta.CreateBucket{Name: req.Name, Owner: req.Owner, Location: req.Location, OwnerMax: bucketsMax, ObjectLock: req.ObjectLock}
+	if cmd.Site = req.Site; cmd.Site != "" {
+		b, err := c.createBound(ctx, cmd)
+		if err == nil {
+			b, err = c.ready(ctx, b)
+		}
+		if err != nil {
+			return api.BucketInfo{}, ofBucket(err, req.Name)
+		}
+		return bucketInfo(b), nil
+	}
+	res, err := c.propose(ctx, consensus.SystemGroup, "client.CreateBucket", &meta.Command{Op: &meta.Command_CreateBucket{CreateBucket: cmd}})
+	if err != nil {
+		return api.BucketInfo{}, ofBucket(err, req.Name)
+	}
+	b, err := c.ready(ctx, res.GetBucket())
 	if err != nil {
 		return api.BucketInfo{}, err
 	}
-	c.buckets.put(res.GetBucket())
-	return bucketInfo(res.GetBucket()), nil
+	return bucketInfo(b), nil
 }
 
 func bucketInfo(b *meta.Bucket) api.BucketInfo {
@@ -110,11 +175,29 @@ func bucketInfo(b *meta.Bucket) api.BucketInfo {
 
 // HeadBucket implements api.Buckets.
 func (c *Client) HeadBucket(ctx context.Context, name string) (api.BucketInfo, error) {
+	known := c.buckets.get(name)
+	if known != nil && c.identity.cutOff() && c.bound(known) {
+		return c.headBound(ctx, known)
+	}
 	b, err := c.resolve(ctx, name)
+	if err != nil && api.KindOf(err) == api.Unavailable && known != nil && c.bound(known) {
+		return c.headBound(ctx, known) // the cut has just begun
+	}
 	if err != nil {
 		return api.BucketInfo{}, err
 	}
 	return bucketInfo(b), nil
+}
+
+// bound tells whether a bucket is bound to a site.
+func (c *Client) bound(b *meta.Bucket) bool {
+	l := c.layouts.current.Load()
+	return l != nil && l.Bound[consensus.GroupID(b.Group)] != ""
+}
+
+// headBound describes a bucket that is bound to a site: its group knows whether it was deleted.
+func (c *Client) headBound(ctx context.Context, b *meta.Bucket) (api.BucketInfo, error) {
+	return bucketInfo(b), c.checkLive(ctx, bucketRef{b.Id, consensus.GroupID(b.Group)})
 }
 
 // ListBuckets implements api.Buckets.
@@ -146,7 +229,7 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 		if api.KindOf(err) == api.NoSuchBucket {
 			c.buckets.drop(name)
 		}
-		return err
+		return ofBucket(err, name)
 	}
 	b := res.GetBucket()
 	// From here on the deletion is brought to an end also when the caller goes away.
@@ -157,7 +240,7 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 		FenceBucket: &meta.FenceBucket{Bucket: b.Id, Epoch: b.DeleteEpoch},
 	}})
 	if err != nil {
-		return c.cancelDelete(ctx, b, err)
+		return ofBucket(c.cancelDelete(ctx, b, err), name)
 	}
 	_, err = c.propose(ctx, consensus.SystemGroup, "client.DeleteBucket", &meta.Command{Op: &meta.Command_FinishDeleteBucket{
 		FinishDeleteBucket: &meta.FinishDeleteBucket{Name: name, Id: b.Id, Epoch: b.DeleteEpoch},

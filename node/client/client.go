@@ -12,24 +12,43 @@ package client
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"shoal/chunker"
-	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
+	"shoal/node/trouble"
+	"shoal/p2p"
 )
 
 // Config describes a client.
 type Config struct {
 	// Directory finds the members. Required.
 	Directory Directory
+	// Alive is the failure detector's word on a node: one that it calls dead is asked only when there
+	// is no other choice. May be nil: then only what nodes answer counts.
+	Alive func(p2p.NodeID) bool
+	// Self is the node that the client is part of: its shards are read before those of others. "" in a
+	// gateway, which has none.
+	Self p2p.NodeID
+	// Far tells whether a node is a long way off, so that its shards are read when those nearer do not
+	// do. May be nil: none is.
+	Far func(p2p.NodeID) bool
+	// OnLayout is told the epoch of each layout that comes into use. It must not block. May be nil.
+	OnLayout func(epoch uint64)
+	// StaleCredentials is for how long a credential may still be used that the system group, which
+	// cannot be reached, has not confirmed again, unless the setting stale-identity says otherwise; it
+	// then opens buckets that are bound to a site, and no others. Default 0: not at all.
+	StaleCredentials time.Duration
 	// BufferBytes is the usual budget for uploads in memory. Default 96 MiB.
 	BufferBytes int64
 	// ReserveBytes is given beyond it while uploads wait and none ends, so that slow senders do not
@@ -37,21 +56,33 @@ type Config struct {
 	ReserveBytes int64
 	// Logger takes what an operator should know. Default: slog.Default.
 	Logger *slog.Logger
+	// Registerer takes the client's metrics. May be nil.
+	Registerer prometheus.Registerer
 }
 
 // Client implements the interfaces of package api. Make it with New, and Run it.
 type Client struct {
 	dir     Directory
+	health  *ailments
 	router  *router
 	pool    *chunker.Pool
 	reserve *chunker.Pool
 	// released is when an upload last gave memory back, in Unix nanoseconds.
 	released atomic.Int64
 	logger   *slog.Logger
+	trouble  *trouble.Log
 
-	layout  atomic.Pointer[peer.Layout]
-	buckets bucketCache
-	secrets secretCache
+	layouts  layoutCache
+	buckets  bucketCache
+	configs  configCache
+	secrets  secretCache
+	stale    time.Duration // see Config.StaleCredentials
+	identity identity
+	pace     pace // of reads of shards
+	farPace  pace // of reads of whole shards that are far
+	self     p2p.NodeID
+	isFar    func(p2p.NodeID) bool
+	onLayout func(epoch uint64)
 
 	tasks chan task // cleaning up and healing; full means the nodes' sweeps do it later
 }
@@ -81,11 +112,15 @@ func New(cfg Config) *Client {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	return &Client{
-		dir: cfg.Directory, router: newRouter(cfg.Directory), logger: cfg.Logger,
+	c := &Client{
+		dir: cfg.Directory, health: newAilments(cfg.Alive), logger: cfg.Logger, trouble: trouble.New(cfg.Logger, nil), stale: cfg.StaleCredentials, onLayout: cfg.OnLayout, self: cfg.Self, isFar: cfg.Far,
 		pool: chunker.NewPool(cfg.BufferBytes), reserve: chunker.NewPool(cfg.ReserveBytes),
-		tasks: make(chan task, taskQueue),
+		layouts: newLayoutCache(), tasks: make(chan task, taskQueue),
 	}
+	c.identity.stale.Store(int64(cfg.StaleCredentials))
+	c.router = newRouter(cfg.Directory, c.health, c.layouts.current.Load)
+	c.registerMetrics(cfg.Registerer)
+	return c
 }
 
 // Run does the client's background work until ctx ends.
@@ -94,6 +129,7 @@ func (c *Client) Run(ctx context.Context) error {
 	for range min(runtime.GOMAXPROCS(0), 4) {
 		wg.Go(func() { c.runTasks(ctx) })
 	}
+	wg.Go(func() { c.learn(ctx) })
 	refresh := time.NewTicker(layoutRefresh)
 	defer refresh.Stop()
 	trim := time.NewTicker(trimEvery)
@@ -104,9 +140,9 @@ func (c *Client) Run(ctx context.Context) error {
 			wg.Wait()
 			return nil
 		case <-refresh.C:
-			if _, err := c.fetchLayout(ctx); err != nil && ctx.Err() == nil {
-				c.logger.Warn("refresh the layout", "err", err)
-			}
+			c.refreshLayout(ctx)
+		case <-c.layouts.changed:
+			c.refreshLayout(ctx)
 		case <-trim.C:
 			c.reserve.Trim()
 		}
@@ -120,105 +156,75 @@ func (c *Client) runTasks(ctx context.Context) {
 			return
 		case t := <-c.tasks:
 			tctx, cancel := context.WithTimeout(ctx, taskTimeout)
-			if err := t(tctx); err != nil && ctx.Err() == nil {
-				c.logger.Warn("background work of the client", "err", err)
+			if err := t(tctx); ctx.Err() == nil {
+				c.trouble.Note(err, "background work of the client; what it leaves is done by the nodes' sweeps", "")
 			}
 			cancel()
 		}
 	}
 }
 
+// tooMuch is logged when tasks are dropped.
+const tooMuch = "too much background work waits; the nodes' sweeps will do it"
+
+var errFull = errors.New("the queue is full")
+
 // later queues a task, or drops it when too many wait.
 func (c *Client) later(t task) {
 	select {
 	case c.tasks <- t:
+		c.trouble.Note(nil, tooMuch, "")
 	default:
-		c.logger.Warn("too much background work waits; a node's sweep will do this one")
+		c.trouble.Note(errFull, tooMuch, "")
 	}
 }
 
-// requestHeal asks a node that should hold a shard of the chunk to make the stripe whole.
-func (c *Client) requestHeal(id chunker.ChunkID) {
-	c.later(func(ctx context.Context) error {
-		l, err := c.getLayout(ctx)
-		if err != nil {
-			return err
-		}
-		for _, t := range l.Targets(nil, id) {
-			if n := c.dir.Node(t.Node); n != nil {
-				if err = n.Heal(ctx, id); err == nil {
-					return nil
-				}
+// stripeRef names a stripe as the layout must know it.
+type stripeRef struct {
+	id    chunker.ChunkID
+	width int // shards, data and parity
+	k     int // of them data
+}
+
+// stripesOf lists the stripes of a segment's chunks.
+func stripesOf(dst []stripeRef, seg *chunker.Segment) []stripeRef {
+	for i := range seg.Chunks {
+		dst = append(dst, stripeRef{seg.Chunks[i].ID, int(seg.K) + int(seg.M), int(seg.K)})
+	}
+	return dst
+}
+
+// requestHeal asks a node that should hold a shard of the chunk to make the stripe whole. l is the
+// layout or the view by which it was placed.
+func (c *Client) requestHeal(l *peer.Layout, s stripeRef) {
+	site := l.Site
+	c.later(func(ctx context.Context) error { return c.heal(ctx, site, s) })
+}
+
+// heal makes a stripe whole that belongs in a site, "" for anywhere.
+func (c *Client) heal(ctx context.Context, site string, s stripeRef) error {
+	l, err := c.getLayout(ctx)
+	if err != nil {
+		return err
+	}
+	if l = l.In(site); l == nil {
+		return nil
+	}
+	for _, t := range l.Targets(nil, s.id, s.width) {
+		if n := c.dir.Node(t.Node); n != nil && c.health.usable(t.Node) {
+			if err = n.Heal(ctx, s.id, s.width); err == nil {
+				return nil
 			}
 		}
-		return err
-	})
-}
-
-// getLayout gives the layout in use.
-func (c *Client) getLayout(ctx context.Context) (*peer.Layout, error) {
-	if l := c.layout.Load(); l != nil {
-		return l, nil
 	}
-	return c.fetchLayout(ctx)
-}
-
-func (c *Client) fetchLayout(ctx context.Context) (*peer.Layout, error) {
-	var l *peer.Layout
-	err := c.router.do(ctx, consensus.SystemGroup, func(n peer.Node) (err error) {
-		l, err = n.Layout(ctx)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	if old := c.layout.Load(); old != nil && old.Epoch == l.Epoch {
-		return old, nil
-	}
-	c.layout.Store(l)
-	return l, nil
-}
-
-// Ready implements api.Health: the layout is known and the system group answers.
-func (c *Client) Ready(ctx context.Context) error {
-	if _, err := c.fetchLayout(ctx); err != nil {
-		return err
-	}
-	_, err := c.kek(ctx, 0)
 	return err
-}
-
-// propose runs a command on a group and gives its result; a refusal is the error.
-func (c *Client) propose(ctx context.Context, g consensus.GroupID, op string, cmd *meta.Command) (*meta.Result, error) {
-	var res *meta.Result
-	err := c.router.do(ctx, g, func(n peer.Node) (err error) {
-		res, err = n.Propose(ctx, g, cmd)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	return res, res.Err(op)
-}
-
-func (c *Client) query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error) {
-	var a *meta.Answer
-	err := c.router.do(ctx, g, func(n peer.Node) (err error) {
-		a, err = n.Query(ctx, g, q)
-		return err
-	})
-	return a, err
 }
 
 // abandon gives back the shards of an owner that was not, or not surely, committed. The group is
 // made to refuse the owner first; if it lives after all, nothing is dropped.
-func (c *Client) abandon(l *peer.Layout, owner shardstore.Owner, chunks []chunker.ChunkRef) {
-	if len(chunks) == 0 {
+func (c *Client) abandon(l *peer.Layout, owner shardstore.Owner, stripes []stripeRef) {
+	if len(stripes) == 0 {
 		return
-	}
-	ids := make([]chunker.ChunkID, len(chunks))
-	for i := range chunks {
-		ids[i] = chunks[i].ID
 	}
 	c.later(func(ctx context.Context) error {
 		g := consensus.GroupID(owner.Group)
@@ -231,34 +237,10 @@ func (c *Client) abandon(l *peer.Layout, owner shardstore.Owner, chunks []chunke
 		if st := res.GetOwners().GetStates(); len(st) != 1 || st[0] != meta.OwnerState_OWNER_DEAD {
 			return nil
 		}
-		return c.eachDrive(l, ids, func(n peer.Node, d peer.DriveID, shards []shardstore.ID) error {
+		return c.eachDrive(l, stripes, func(n peer.Node, d peer.DriveID, shards []shardstore.ID) error {
 			return n.DropOwner(ctx, d, shards, owner)
 		})
 	})
-}
-
-// eachDrive groups the shards of chunks by the drive they belong on, and calls f for each drive in turn.
-func (c *Client) eachDrive(l *peer.Layout, chunks []chunker.ChunkID, f func(peer.Node, peer.DriveID, []shardstore.ID) error) error {
-	byDrive := make(map[peer.Target][]shardstore.ID)
-	var targets []peer.Target
-	for _, id := range chunks {
-		targets = l.Targets(targets[:0], id)
-		for i, t := range targets {
-			byDrive[t] = append(byDrive[t], shardstore.ID{Chunk: id, Index: uint8(i)})
-		}
-	}
-	var first error
-	for t, ids := range byDrive {
-		n := c.dir.Node(t.Node)
-		if n == nil {
-			first = &api.Error{Kind: api.Unavailable, Op: "client.eachDrive"}
-			continue
-		}
-		if err := f(n, t.Drive, ids); err != nil && first == nil {
-			first = err
-		}
-	}
-	return first
 }
 
 func newVersionID() (v peer.VersionID) {

@@ -27,7 +27,7 @@ func (c *Client) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 	if err != nil {
 		return api.Written{}, err
 	}
-	l, err := c.getLayout(ctx)
+	l, err := c.layoutFor(ctx, u.b.group)
 	if err != nil {
 		return api.Written{}, err
 	}
@@ -48,7 +48,7 @@ func (c *Client) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 		}
 	}
 	for _, n := range nodes {
-		c.abandon(l, n.owner, n.chunks)
+		c.abandon(l, n.owner, n.stripes)
 	}
 	return api.Written{}, err
 }

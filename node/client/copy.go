@@ -14,9 +14,24 @@ import (
 	"shoal/node/shardstore"
 )
 
-// Copy implements api.Objects. The source stays pinned until the copy is committed, so its shards
-// cannot be dropped before the copy owns them.
+// copyAttempts is how often a source that changes while it is copied is looked up.
+const copyAttempts = 8
+
+// Copy implements api.Objects. A source that was replaced before its copy was committed is looked up
+// again: what is there then is copied, or it is not there any more, which is the answer.
 func (c *Client) Copy(ctx context.Context, req *api.CopyObject) (api.Written, error) {
+	for attempt := 1; ; attempt++ {
+		w, err := c.copyOnce(ctx, req)
+		if err == nil || api.KindOf(err) != api.ConditionalConflict || attempt == copyAttempts {
+			return w, err
+		}
+	}
+}
+
+// copyOnce copies what the source is now, and gives ConditionalConflict when it is not that any more
+// at the commit. The source stays pinned until then, so its shards cannot be dropped before the copy
+// owns them.
+func (c *Client) copyOnce(ctx context.Context, req *api.CopyObject) (api.Written, error) {
 	src, err := c.open(ctx, &req.Source)
 	if err != nil {
 		return api.Written{}, err
@@ -36,7 +51,7 @@ func (c *Client) Copy(ctx context.Context, req *api.CopyObject) (api.Written, er
 	}
 	var w api.Written
 	err = c.inBucket(ctx, req.Bucket, func(b bucketRef) (err error) {
-		w, err = c.copyTo(ctx, b, src, put)
+		w, err = c.copyTo(ctx, b, src, put, req.CustomerKey)
 		return err
 	})
 	return w, err
@@ -52,17 +67,32 @@ func (c *Client) copyHead(ctx context.Context, req *api.CopyObject, src *object)
 	if sum.Type == api.Composite && want == 0 {
 		want = sum.Algorithm // the copy is one whole object, so its checksum is of all bytes
 	}
+	same := sameKey(req.CustomerKey, src.key)
 	put := &meta.PutVersion{
-		Key: []byte(req.Key), Size: uint64(src.info.Size), Etag: []byte(src.info.ETag), Metadata: meta.AppendMetadata(nil, md),
-		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch),
+		Key: []byte(req.Key), Size: uint64(src.info.Size), Etag: []byte(src.info.ETag), Metadata: metadataOf(*md, req.CustomerKey),
+		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Lock: lockMessage(&req.Lock), Tags: src.f.answer.GetHead().GetTags(),
+	}
+	if req.ReplaceTags {
+		put.Tags = meta.AppendTags(nil, req.Tags)
 	}
 	if want != 0 && (want != sum.Algorithm || sum.Type != api.FullObject) {
 		sums, err := c.digest(ctx, src, want|checksum.MD5)
 		if err != nil {
 			return nil, err
 		}
-		describe(put, sums, want)
+		describe(put, sums, want, req.CustomerKey)
 		return put, nil
+	}
+	if !same {
+		sums := new(checksum.Sums)
+		var err error
+		if req.CustomerKey == nil {
+			sums, err = c.digest(ctx, src, checksum.MD5)
+		}
+		if err != nil {
+			return nil, err
+		}
+		describe(put, sums, 0, req.CustomerKey)
 	}
 	if sum.Algorithm != 0 {
 		put.ChecksumAlgorithm, put.ChecksumType, put.ChecksumValue = uint32(sum.Algorithm), uint32(sum.Type), []byte(sum.Value)
@@ -81,17 +111,30 @@ func (c *Client) digest(ctx context.Context, src *object, set checksum.Set) (*ch
 	return &sums, nil
 }
 
-// copyTo makes the copy's version in a bucket.
-func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta.PutVersion) (api.Written, error) {
+// copyTo makes the copy's version in a bucket. Under another key than the source's its bytes are sealed anew.
+func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta.PutVersion, key *api.CustomerKey) (api.Written, error) {
 	v := newVersionID()
 	put.Version = v[:]
 	if b.group == src.group() {
 		h := src.f.answer.GetHead()
 		put.Source = &meta.Source{Bucket: src.f.b.id, Key: []byte(src.info.Key), Version: h.GetVersion()}
 	}
+	same := sameKey(key, src.key)
 	if src.manifest == nil {
 		put.Inline, put.WrappedDek = src.f.answer.GetInline(), src.f.answer.GetWrappedDek()
+		if !same {
+			if err := c.sealAgain(ctx, src, put, key); err != nil {
+				return api.Written{}, err
+			}
+		}
 		return c.commit(ctx, b, put)
+	}
+	l, err := c.layoutFor(ctx, b.group)
+	if err != nil {
+		return api.Written{}, err
+	}
+	if l.Site != src.layout.Site || !same {
+		return c.copyBytes(ctx, l, b, src, put, key)
 	}
 	owner := shardstore.Owner{Group: uint32(b.group), Bucket: b.id, Version: v}
 	own, err := c.adopt(ctx, src.layout, src.manifest, 0, src.info.Size, owner)
@@ -106,24 +149,33 @@ func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta
 	return api.Written{}, err
 }
 
+// sealAgain seals inline content for a copy under another key.
+func (c *Client) sealAgain(ctx context.Context, src *object, put *meta.PutVersion, key *api.CustomerKey) error {
+	var plain writeBuffer
+	if err := src.WriteRange(ctx, &plain, 0, src.info.Size); err != nil {
+		return err
+	}
+	return c.sealInline(ctx, src.layout, put, plain, key)
+}
+
 // adopted is a manifest whose chunks have gained an owner.
 type adopted struct {
 	owner    shardstore.Owner
 	manifest []byte
 	streams  []uint64 // used beside owner.Stream: the tree's nodes; with them goes owner.Stream itself
-	chunks   []chunker.ChunkRef
+	stripes  []stripeRef
 	nodes    []ownedChunks
 }
 
 type ownedChunks struct {
-	owner  shardstore.Owner
-	chunks []chunker.ChunkRef
+	owner   shardstore.Owner
+	stripes []stripeRef
 }
 
 func (a *adopted) abandon(c *Client, l *peer.Layout) {
-	c.abandon(l, a.owner, a.chunks)
+	c.abandon(l, a.owner, a.stripes)
 	for _, n := range a.nodes {
-		c.abandon(l, n.owner, n.chunks)
+		c.abandon(l, n.owner, n.stripes)
 	}
 }
 
@@ -135,17 +187,16 @@ func (c *Client) adopt(ctx context.Context, l *peer.Layout, m *chunker.Manifest,
 	if err != nil {
 		return a, err
 	}
-	var ids []chunker.ChunkID
 	seen := make(map[chunker.ChunkID]bool)
 	for i := range flat.Segments {
-		for _, ref := range flat.Segments[i].Chunks {
-			if a.chunks = append(a.chunks, ref); !seen[ref.ID] {
-				seen[ref.ID] = true
-				ids = append(ids, ref.ID)
+		for _, s := range stripesOf(nil, &flat.Segments[i]) {
+			if !seen[s.id] {
+				seen[s.id] = true
+				a.stripes = append(a.stripes, s)
 			}
 		}
 	}
-	if err := c.addOwner(ctx, l, ids, owner); err != nil {
+	if err := c.addOwner(ctx, l, a.stripes, owner); err != nil {
 		return a, err
 	}
 	a.manifest, a.nodes, err = c.storeManifest(ctx, l, flat, owner)
@@ -163,34 +214,6 @@ func streamsOf(stream uint64, nodes []ownedChunks) []uint64 {
 		streams = append(streams, n.owner.Stream)
 	}
 	return streams
-}
-
-// addOwner adds an owner to all shards of chunks. A shard that is missing where others of its
-// stripe are not is no obstacle: it is healed with the owners of the others.
-func (c *Client) addOwner(ctx context.Context, l *peer.Layout, ids []chunker.ChunkID, owner shardstore.Owner) error {
-	missing := make(map[chunker.ChunkID]int)
-	err := c.eachDrive(l, ids, func(n peer.Node, d peer.DriveID, shards []shardstore.ID) error {
-		err := n.AddOwner(ctx, d, shards, owner)
-		if err == nil || api.KindOf(err) != api.NoSuchKey {
-			return err
-		}
-		for _, id := range shards { // find which
-			err := n.AddOwner(ctx, d, []shardstore.ID{id}, owner)
-			if api.KindOf(err) == api.NoSuchKey && err != nil {
-				missing[id.Chunk]++
-			} else if err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	for id, count := range missing {
-		if count > int(l.Profile.M) {
-			return &api.Error{Kind: api.Corrupt, Op: "client.addOwner", Detail: "Too few shards of the source are left."}
-		}
-		c.requestHeal(id)
-	}
-	return err
 }
 
 // flatten gives the chunks of a range as one list under one stream number, without tree.
@@ -222,6 +245,11 @@ func (c *Client) flatten(ctx context.Context, l *peer.Layout, m *chunker.Manifes
 // storeManifest encodes a manifest for a version record. One that is too long for it is cut into
 // nodes that are stored as chunks of the same version, each under a stream of its own.
 func (c *Client) storeManifest(ctx context.Context, l *peer.Layout, m *chunker.Manifest, owner shardstore.Owner) ([]byte, []ownedChunks, error) {
+	return c.storeTree(ctx, l, m, owner, newStream)
+}
+
+// storeTree is storeManifest with streams of the caller's; 0 says that there is none left.
+func (c *Client) storeTree(ctx context.Context, l *peer.Layout, m *chunker.Manifest, owner shardstore.Owner, next func() uint64) ([]byte, []ownedChunks, error) {
 	text := m.Append(nil)
 	var nodes []ownedChunks
 	for len(text) > manifestBytes {
@@ -232,12 +260,14 @@ func (c *Client) storeManifest(ctx context.Context, l *peer.Layout, m *chunker.M
 		segs := make([]chunker.Segment, 0, len(parts))
 		for _, p := range parts {
 			o := owner
-			o.Stream = newStream()
+			if o.Stream = next(); o.Stream == 0 {
+				return nil, nodes, &api.Error{Kind: api.EntityTooLarge, Op: "client.storeTree"}
+			}
 			body := p.Append(nil)
 			digest := checksum.New(0)
-			seg, err := c.store(ctx, l, o, bytes.NewReader(body), int64(len(body)), digest)
+			seg, err := c.store(ctx, l, o, bytes.NewReader(body), int64(len(body)), digest, nil)
 			digest.Close()
-			nodes = append(nodes, ownedChunks{o, seg.Chunks})
+			nodes = append(nodes, ownedChunks{o, stripesOf(nil, &seg)})
 			if err != nil {
 				return nil, nodes, err
 			}

@@ -3,9 +3,7 @@ package client
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"slices"
 	"sync"
 
 	"shoal/chunker"
@@ -13,11 +11,11 @@ import (
 	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/peer"
-	"shoal/node/shardstore"
 )
 
-// spanFrames is how many frames are read, opened and written at a time.
-const spanFrames = 4
+// spanFrames is how many frames are read, opened and written at a time: so many that what a request to a
+// node costs is little beside its bytes, and so few that these stay in a core's cache on their way.
+const spanFrames = 8
 
 // span is the memory of one read: sealed bytes and what they open to.
 type span struct {
@@ -31,16 +29,26 @@ var spans = sync.Pool{New: func() any { return new(span) }}
 type download struct {
 	c      *Client
 	layout *peer.Layout
+	key    *api.CustomerKey // of the object's bytes; nil for none
 
 	seg    *chunker.Segment // whose sealer this is
 	sealer *envelope.Sealer
 	// rebuilt is the last chunk that had to be rebuilt from parity, sealed.
 	rebuilt   *chunker.Buffer
 	rebuiltID chunker.ChunkID
+	// chunk is the whole chunk that is being read; nil when all is read where it lies.
+	chunk *chunkRead
+	// targets are where the shards of the chunk targetsID are read, as far as is known.
 	targets   []peer.Target
+	targetsID chunker.ChunkID
 }
 
 func (d *download) close() {
+	d.dropChunk()
+	d.dropRebuilt()
+}
+
+func (d *download) dropRebuilt() {
 	if d.rebuilt != nil {
 		d.rebuilt.Release()
 		d.rebuilt = nil
@@ -90,6 +98,11 @@ func (d *download) writeExtent(ctx context.Context, sp *span, w io.Writer, e chu
 		return err
 	}
 	size := int(e.Chunk.Size)
+	if d.spansSites(e.Segment, e.Chunk, int(e.Off), int(e.Len)) {
+		// Where this fails the frames are read where they lie, which tells why.
+		_ = d.rebuild(ctx, e.Segment, e.Chunk, nil)
+	}
+	d.startChunk(ctx, e.Segment, e.Chunk, int(e.Off), int(e.Len))
 	for off, end := int(e.Off), int(e.Off+e.Len); off < end; {
 		first := off / envelope.FrameSize
 		n := min(end, (first+spanFrames)*envelope.FrameSize) - off
@@ -115,6 +128,9 @@ func (d *download) open(ctx context.Context, seg *chunker.Segment) error {
 	if err != nil {
 		return &api.Error{Kind: api.Corrupt, Op: "client.open", Err: err}
 	}
+	if seg.Kind == chunker.SegmentData {
+		dek = under(dek, d.key)
+	}
 	d.seg, d.sealer = seg, envelope.NewSealer(dek)
 	return nil
 }
@@ -123,8 +139,10 @@ func (d *download) open(ctx context.Context, seg *chunker.Segment) error {
 // read, makes it rebuild the chunk from what is left, and has the chunk healed.
 func (d *download) openSpan(ctx context.Context, sp *span, seg *chunker.Segment, ref *chunker.ChunkRef, fs envelope.FrameSpan) ([]byte, error) {
 	if d.rebuilt == nil || d.rebuiltID != ref.ID {
-		sealed := sp.sealed[:fs.SealedLen]
-		err := d.read(ctx, seg, ref, sealed, fs.SealedOff)
+		sealed, err := d.readSealed(ctx, sp, seg, ref, fs)
+		if d.rebuilt != nil && d.rebuiltID == ref.ID {
+			return d.openRebuilt(sp, ref, fs) // it was faster
+		}
 		if err == nil {
 			var plain []byte
 			if plain, err = d.sealer.Open(sp.plain[:], sealed, ref.Index, fs.First, int(ref.Size)); err == nil {
@@ -138,105 +156,56 @@ func (d *download) openSpan(ctx context.Context, sp *span, seg *chunker.Segment,
 			return nil, err
 		}
 	}
+	return d.openRebuilt(sp, ref, fs)
+}
+
+// readSealed gives frames as they are sealed. Where a chunkRead fails, they are read where they lie.
+func (d *download) readSealed(ctx context.Context, sp *span, seg *chunker.Segment, ref *chunker.ChunkRef, fs envelope.FrameSpan) ([]byte, error) {
+	if d.chunk != nil {
+		sealed, err := d.readChunk(ctx, seg, ref, sp.sealed[:], fs.SealedOff, fs.SealedLen)
+		if err == nil || ctx.Err() != nil {
+			return sealed, err
+		}
+		d.dropChunk()
+		if d.rebuilt != nil && d.rebuiltID == ref.ID {
+			return nil, err
+		}
+		if wantsHeal(err) {
+			d.c.requestHeal(d.layout, stripeRef{ref.ID, int(seg.K) + int(seg.M), int(seg.K)})
+		}
+	}
+	sealed := sp.sealed[:fs.SealedLen]
+	return sealed, d.read(ctx, seg, ref, sealed, fs.SealedOff)
+}
+
+// openRebuilt opens frames of the chunk that was rebuilt.
+func (d *download) openRebuilt(sp *span, ref *chunker.ChunkRef, fs envelope.FrameSpan) ([]byte, error) {
 	sealed := d.rebuilt.B[fs.SealedOff : fs.SealedOff+fs.SealedLen]
 	plain, err := d.sealer.Open(sp.plain[:], sealed, ref.Index, fs.First, int(ref.Size))
 	if err != nil {
-		return nil, &api.Error{Kind: api.Corrupt, Op: "client.openSpan", Err: err}
+		return nil, &api.Error{Kind: api.Corrupt, Op: "client.openRebuilt", Err: err}
 	}
 	return plain, nil
-}
-
-// read fills p with sealed bytes of a chunk from off, as they lie on the data shards.
-func (d *download) read(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, p []byte, off int) error {
-	profile := erasure.Profile{K: seg.K, M: seg.M}
-	shardSize := profile.ShardSize(envelope.SealedLen(int(ref.Size)))
-	d.targets = d.layout.Targets(d.targets[:0], ref.ID)
-	for len(p) > 0 {
-		index, at := off/shardSize, off%shardSize
-		n := min(len(p), shardSize-at)
-		if err := d.c.readShard(ctx, d.targets, shardstore.ID{Chunk: ref.ID, Index: uint8(index)}, p[:n], int64(at), false); err != nil {
-			return err
-		}
-		p, off = p[n:], off+n
-	}
-	return nil
-}
-
-func (c *Client) readShard(ctx context.Context, targets []peer.Target, id shardstore.ID, p []byte, off int64, verified bool) error {
-	if int(id.Index) >= len(targets) {
-		return &api.Error{Kind: api.Corrupt, Op: "client.readShard", Err: fmt.Errorf("shard %v has no place in the layout", id)}
-	}
-	t := targets[id.Index]
-	n := c.dir.Node(t.Node)
-	if n == nil {
-		return &api.Error{Kind: api.Unavailable, Op: "client.readShard", Err: fmt.Errorf("node %s is not known", t.Node)}
-	}
-	return n.ReadShard(ctx, t.Drive, id, p, off, verified)
 }
 
 // rebuild reads all shards that are right, rebuilds the sealed chunk from any k of them, and asks
 // for the chunk to be healed. cause is why the plain way failed.
 func (d *download) rebuild(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, cause error) error {
-	d.close()
+	d.dropRebuilt()
 	profile := erasure.Profile{K: seg.K, M: seg.M}
 	sealedLen := envelope.SealedLen(int(ref.Size))
 	buf, err := d.c.buffers(ctx, []int{profile.StripeSize(sealedLen)})
 	if err != nil {
 		return err
 	}
-	if err := d.gather(ctx, profile, ref, buf[0].B, sealedLen); err != nil {
+	missed, err := d.c.gather(ctx, d.layout, profile, ref.ID, buf[0].B, sealedLen)
+	if err != nil {
 		buf[0].Release()
 		return tooFew("client.rebuild", errors.Join(cause, err))
 	}
 	d.rebuilt, d.rebuiltID = buf[0], ref.ID
-	d.c.requestHeal(ref.ID)
-	return nil
-}
-
-// tooFew tells shards that are lost from those that may come back.
-func tooFew(op string, err error) error {
-	if slices.ContainsFunc(flat(err), func(e error) bool { return api.KindOf(e) == api.Unavailable }) {
-		return &api.Error{Kind: api.Unavailable, Op: op, Detail: "Too few drives answer at the moment.", Err: err}
-	}
-	return &api.Error{Kind: api.Corrupt, Op: op, Detail: "Too few shards of the object are left.", Err: err}
-}
-
-// flat lists the errors that errors.Join put together.
-func flat(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
-		return []error{err}
-	}
-	var out []error
-	for _, e := range joined.Unwrap() {
-		out = append(out, flat(e)...)
-	}
-	return out
-}
-
-// gather fills stripe with the data shards of a chunk.
-func (d *download) gather(ctx context.Context, profile erasure.Profile, ref *chunker.ChunkRef, mem []byte, sealedLen int) error {
-	coder, err := erasure.New(profile)
-	if err != nil {
-		return err
-	}
-	shards := coder.Cut(nil, mem[:profile.StripeSize(sealedLen)], sealedLen)
-	d.targets = d.layout.Targets(d.targets[:0], ref.ID)
-	errs := make([]error, len(shards))
-	var wg sync.WaitGroup
-	for i := range shards {
-		wg.Go(func() {
-			errs[i] = d.c.readShard(ctx, d.targets, shardstore.ID{Chunk: ref.ID, Index: uint8(i)}, shards[i], 0, true)
-		})
-	}
-	wg.Wait()
-	for i := range shards {
-		if errs[i] != nil {
-			shards[i] = shards[i][:0] // rebuilt where it lies
-		}
-	}
-	if err := coder.ReconstructData(shards); err != nil {
-		return errors.Join(append(errs, err)...)
+	if missed || wantsHeal(cause) {
+		d.c.requestHeal(d.layout, stripeRef{ref.ID, profile.Width(), int(profile.K)})
 	}
 	return nil
 }

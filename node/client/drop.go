@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"time"
 
 	"shoal/chunker"
 	"shoal/node/api"
@@ -10,6 +11,9 @@ import (
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 )
+
+// dropTimeout bounds the drops of one segment's shards: a node that hangs must not hold up the rest.
+const dropTimeout = 30 * time.Second
 
 // OwnerStates asks a group whether owners of shards live, linearizably.
 func (c *Client) OwnerStates(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error) {
@@ -53,7 +57,7 @@ func (c *Client) Layout(ctx context.Context) (*peer.Layout, error) { return c.ge
 // DropGarbage takes a dead owner off all its shards. The chunks of the object go first, those that
 // hold its list of chunks last: whoever is interrupted can begin again.
 func (c *Client) DropGarbage(ctx context.Context, g consensus.GroupID, garbage *meta.Garbage) error {
-	l, err := c.getLayout(ctx)
+	l, err := c.layoutFor(ctx, g)
 	if err != nil {
 		return err
 	}
@@ -117,11 +121,9 @@ func (d *dropper) dropSegment(ctx context.Context, seg *chunker.Segment) error {
 	if !d.single {
 		o.Stream = seg.Stream
 	}
-	ids := make([]chunker.ChunkID, len(seg.Chunks))
-	for i := range seg.Chunks {
-		ids[i] = seg.Chunks[i].ID
-	}
-	return d.c.eachDrive(d.l, ids, func(n peer.Node, drive peer.DriveID, shards []shardstore.ID) error {
+	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
+	defer cancel()
+	return d.c.eachDrive(d.l, stripesOf(nil, seg), func(n peer.Node, drive peer.DriveID, shards []shardstore.ID) error {
 		return n.DropOwner(ctx, drive, shards, o)
 	})
 }

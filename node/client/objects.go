@@ -26,18 +26,19 @@ func (c *Client) Put(ctx context.Context, req *api.PutObject) (api.Written, erro
 	}
 	v := newVersionID()
 	put := &meta.PutVersion{
-		Key: []byte(req.Key), Version: v[:], Size: uint64(req.Size), Metadata: meta.AppendMetadata(nil, &req.Metadata),
-		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch),
+		Key: []byte(req.Key), Version: v[:], Size: uint64(req.Size), Metadata: metadataOf(req.Metadata, req.CustomerKey),
+		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Tags: meta.AppendTags(nil, req.Tags), Lock: lockMessage(&req.Lock),
 	}
 	if req.Size <= int64(l.InlineMax) {
 		return c.putInline(ctx, l, req, put)
 	}
-	return c.putChunks(ctx, l, req, put, v)
+	return c.putChunks(ctx, req, put, v)
 }
 
 // describe fills in what the digests of the body say.
-func describe(put *meta.PutVersion, sums *checksum.Sums, store checksum.Set) {
-	put.Etag = hex.AppendEncode(nil, sums.MD5[:])
+func describe(put *meta.PutVersion, sums *checksum.Sums, store checksum.Set, key *api.CustomerKey) {
+	etag := etagOf(sums, key)
+	put.Etag = hex.AppendEncode(nil, etag[:])
 	if store != 0 {
 		put.ChecksumAlgorithm, put.ChecksumType = uint32(store), uint32(api.FullObject)
 		put.ChecksumValue = []byte(sums.Base64(store))
@@ -60,8 +61,8 @@ func (c *Client) putInline(ctx context.Context, l *peer.Layout, req *api.PutObje
 	if err := verify(req.Verify, sums); err != nil {
 		return api.Written{}, err
 	}
-	describe(put, &sums, req.Store)
-	if err := c.sealInline(ctx, l, put, *plain); err != nil {
+	describe(put, &sums, req.Store, req.CustomerKey)
+	if err := c.sealInline(ctx, l, put, *plain, req.CustomerKey); err != nil {
 		return api.Written{}, err
 	}
 	var w api.Written
@@ -85,7 +86,7 @@ func readInline(req *api.PutObject, size int) (*[]byte, checksum.Sums, error) {
 	return plain, digest.Sums(), nil
 }
 
-func (c *Client) sealInline(ctx context.Context, l *peer.Layout, put *meta.PutVersion, plain []byte) error {
+func (c *Client) sealInline(ctx context.Context, l *peer.Layout, put *meta.PutVersion, plain []byte, key *api.CustomerKey) error {
 	kek, err := c.kek(ctx, 0)
 	if err != nil {
 		return err
@@ -93,11 +94,11 @@ func (c *Client) sealInline(ctx context.Context, l *peer.Layout, put *meta.PutVe
 	dek := envelope.NewDEK()
 	put.WrappedDek = envelope.Wrap(kek, dek, l.Cluster[:])
 	put.Inline = make([]byte, envelope.SealedLen(len(plain)))
-	envelope.NewSealer(dek).Seal(put.Inline, plain, 0)
+	envelope.NewSealer(under(dek, key)).Seal(put.Inline, plain, 0)
 	return nil
 }
 
-func (c *Client) putChunks(ctx context.Context, l *peer.Layout, req *api.PutObject, put *meta.PutVersion, v peer.VersionID) (api.Written, error) {
+func (c *Client) putChunks(ctx context.Context, req *api.PutObject, put *meta.PutVersion, v peer.VersionID) (api.Written, error) {
 	var b bucketRef
 	err := c.inBucket(ctx, req.Bucket, func(found bucketRef) error {
 		b = found
@@ -106,18 +107,22 @@ func (c *Client) putChunks(ctx context.Context, l *peer.Layout, req *api.PutObje
 	if err != nil {
 		return api.Written{}, err
 	}
+	l, err := c.layoutFor(ctx, b.group)
+	if err != nil {
+		return api.Written{}, err
+	}
 	owner := shardstore.Owner{Group: uint32(b.group), Bucket: b.id, Version: v}
 	digest := checksum.New(req.Digests | req.Store | checksum.MD5)
 	defer digest.Close()
-	seg, err := c.store(ctx, l, owner, req.Body, req.Size, digest)
+	seg, err := c.store(ctx, l, owner, req.Body, req.Size, digest, req.CustomerKey)
 	if err != nil {
-		c.abandon(l, owner, seg.Chunks)
+		c.abandon(l, owner, stripesOf(nil, &seg))
 		return api.Written{}, err
 	}
 	sums := digest.Sums()
 	w, err := c.commitChunks(ctx, b, req, put, seg, sums)
 	if err != nil {
-		c.abandon(l, owner, seg.Chunks)
+		c.abandon(l, owner, stripesOf(nil, &seg))
 	}
 	return w, err
 }
@@ -130,24 +135,33 @@ func (c *Client) commitChunks(ctx context.Context, b bucketRef, req *api.PutObje
 	if err != nil {
 		return api.Written{}, err
 	}
-	describe(put, &sums, req.Store)
+	describe(put, &sums, req.Store, req.CustomerKey)
 	put.Manifest = m.Append(nil)
 	return c.commit(ctx, b, put)
 }
 
+// storeMax is how long the writing of one stream may take. Its group refuses an owner for a week that
+// was condemned because its shards were old; a stream that takes longer than that could commit after its
+// first shards were given back.
+const storeMax = 6 * 24 * time.Hour
+
 // store writes a stream's bytes as chunks of an owner. The segment names what was sent to drives
 // also when an error comes with it.
-func (c *Client) store(ctx context.Context, l *peer.Layout, owner shardstore.Owner, body io.Reader, size int64, digest *checksum.Stream) (chunker.Segment, error) {
-	u, err := c.newUpload(ctx, l, owner, size)
+func (c *Client) store(ctx context.Context, l *peer.Layout, owner shardstore.Owner, body io.Reader, size int64, digest *checksum.Stream, key *api.CustomerKey) (chunker.Segment, error) {
+	u, err := c.newUpload(ctx, l, owner, size, key)
 	if err != nil {
 		return chunker.Segment{}, err
 	}
+	begun := time.Now()
 	err = u.write(ctx, body, size, digest)
 	digest.Wait() // before its memory goes
 	u.release()
+	if err == nil && time.Since(begun) > storeMax {
+		err = &api.Error{Kind: api.UploadExpired, Op: "client.store"}
+	}
 	if err == nil {
 		for _, id := range u.short {
-			c.requestHeal(id)
+			c.requestHeal(l, stripeRef{id, l.Profile.Width(), int(l.Profile.K)})
 		}
 	}
 	return u.seg, err
@@ -165,11 +179,12 @@ func (c *Client) commit(ctx context.Context, b bucketRef, put *meta.PutVersion) 
 
 func written(w *meta.Written) api.Written {
 	return api.Written{
-		ETag: string(w.GetEtag()), VersionID: versionText(w.GetVersion(), w.GetNullVersion(), w.GetVersioning() != meta.Versioning_VERSIONING_OFF),
+		ETag: string(w.GetEtag()), VersionID: versionName{w.GetSeq(), w.GetVersion(), w.GetNullVersion()}.shown(w.GetVersioning() != meta.Versioning_VERSIONING_OFF),
 		Size: int64(w.GetSize()), LastModified: time.Unix(0, w.GetMtime()),
 		Checksum: api.Checksum{
 			Algorithm: checksum.Set(w.GetChecksumAlgorithm()), Type: api.ChecksumType(w.GetChecksumType()), Value: string(w.GetChecksumValue()),
 		},
+		ConfigEpoch: w.GetConfigEpoch(),
 	}
 }
 
@@ -213,9 +228,10 @@ func (c *Client) DeleteMany(ctx context.Context, bucket string, items []api.Dele
 }
 
 func deleteItem(in *api.DeleteItem) (*meta.DeleteItem, error) {
-	item := &meta.DeleteItem{Key: []byte(in.Key), IfMatch: []byte(in.If.IfMatch)}
-	var err error
-	item.Version, item.NullVersion, err = parseVersion(in.VersionID)
+	v, err := parseVersion(in.VersionID)
+	item := &meta.DeleteItem{
+		Key: []byte(in.Key), IfMatch: []byte(in.If.IfMatch), Version: v.id, NullVersion: v.null, Seq: v.seq, Bypass: in.Bypass, Noncurrent: in.Noncurrent,
+	}
 	if in.IfSize != nil {
 		size := uint64(*in.IfSize)
 		item.IfSize = &size
@@ -236,8 +252,8 @@ func deleted(d *meta.Deleted, item *api.DeleteItem) api.Deleted {
 		out.Err = &api.Error{Kind: kind, Op: "client.Delete", Key: item.Key, Detail: d.Detail}
 	}
 	if d.Versioned || item.VersionID != "" {
-		out.VersionID = versionText(d.Version, d.NullVersion, true)
-		if out.VersionID == "" {
+		out.VersionID = versionName{d.Seq, d.Version, d.NullVersion}.text()
+		if out.VersionID == "" || item.VersionID != "" {
 			out.VersionID = item.VersionID
 		}
 	}
@@ -251,7 +267,7 @@ func (c *Client) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 		q := &meta.ListQuery{
 			Bucket: b.id, Prefix: []byte(req.Prefix), Delimiter: []byte(req.Delimiter), After: []byte(req.After), Max: uint32(max(req.Max, 0)),
 		}
-		return c.router.do(ctx, b.group, func(n peer.Node) (err error) {
+		return c.router.query(ctx, b.group, func(ctx context.Context, n peer.Node) (err error) {
 			page, err = n.List(ctx, b.group, q)
 			return err
 		})

@@ -15,7 +15,9 @@ import (
 	"shoal/node/peer"
 )
 
-// found is a version with the node that answered for it, which holds its pin.
+// found is a version with the node that answered for it, which made its pin. The pin is renewed at
+// whichever node leads the group then; one that was made by a renewal is left to end by itself, since
+// the readers that renew it there are not counted.
 type found struct {
 	b      bucketRef
 	node   peer.Node
@@ -23,29 +25,33 @@ type found struct {
 }
 
 func (c *Client) lookup(ctx context.Context, req *api.ObjectRef, body bool) (*found, error) {
-	v, null, err := parseVersion(req.VersionID)
+	v, err := parseVersion(req.VersionID)
 	if err != nil {
 		return nil, err
 	}
 	f := new(found)
 	err = c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		q := &meta.LookupQuery{
-			Bucket: b.id, Key: []byte(req.Key), Version: v, NullVersion: null, Body: body, Parts: req.Parts, Versioning: true,
+			Bucket: b.id, Key: []byte(req.Key), Version: v.id, NullVersion: v.null, Seq: v.seq, Body: body, Parts: req.Parts, Versioning: true,
 		}
-		return c.router.do(ctx, b.group, func(n peer.Node) (err error) {
+		return c.router.query(ctx, b.group, func(ctx context.Context, n peer.Node) (err error) {
 			f.b, f.node = b, n
 			f.answer, err = n.Lookup(ctx, b.group, q)
 			return err
 		})
 	})
+	if f.answer.GetHead().DeleteMarker() && (err == nil || isMarker(err)) {
+		return nil, markerError(req, f.answer)
+	}
 	if err != nil {
 		return nil, err
 	}
-	if f.answer.GetHead().DeleteMarker() {
-		f.close()
-		return nil, markerError(req, f.answer)
-	}
 	return f, nil
+}
+
+// isMarker tells whether an error may be about a delete marker, which the answer beside it then is.
+func isMarker(err error) bool {
+	return api.KindOf(err) == api.NoSuchKey || api.KindOf(err) == api.DeleteMarker
 }
 
 // markerError is the answer to reading a delete marker: NoSuchKey for the current version, else
@@ -55,8 +61,10 @@ func markerError(req *api.ObjectRef, a *meta.LookupAnswer) error {
 	if req.VersionID != "" {
 		kind = api.DeleteMarker
 	}
-	return &api.Error{Kind: kind, Op: "client.lookup", Bucket: req.Bucket, Key: req.Key,
-		Version: versionText(a.GetHead().GetVersion(), a.GetHead().NullVersion(), true)}
+	h := a.GetHead()
+	v := headVersion(h).text()
+	return &api.Error{Kind: kind, Op: "client.lookup", Bucket: req.Bucket, Key: req.Key, Version: v,
+		Marker: &api.Marker{VersionID: v, LastModified: time.Unix(0, h.GetMtime())}}
 }
 
 // pinned tells whether the lookup pinned the version: it did if the content lies in shards.
@@ -73,14 +81,19 @@ func (f *found) close() {
 func (f *found) info(key string) (*api.ObjectInfo, error) {
 	h := f.answer.GetHead()
 	info := &api.ObjectInfo{
-		Key: key, VersionID: versionText(h.GetVersion(), h.NullVersion(), f.answer.GetVersioning() != meta.Versioning_VERSIONING_OFF),
+		Key: key, VersionID: headVersion(h).shown(f.answer.GetVersioning() != meta.Versioning_VERSIONING_OFF),
 		Size: int64(h.GetSize()), ETag: string(h.GetEtag()), LastModified: time.Unix(0, h.GetMtime()), PartsCount: int(h.GetParts()),
-		Checksum: checksumOf(h.GetChecksumAlgorithm(), h.GetChecksumType(), h.GetChecksumValue()),
+		Checksum:    checksumOf(h.GetChecksumAlgorithm(), h.GetChecksumType(), h.GetChecksumValue()),
+		ConfigEpoch: f.answer.GetConfigEpoch(),
 	}
 	var err error
 	if info.Metadata, err = meta.ParseMetadata(h.GetMetadata()); err != nil {
 		return nil, &api.Error{Kind: api.Corrupt, Op: "client.info", Key: key, Err: err}
 	}
+	if info.Tags, err = meta.ParseTags(h.GetTags()); err != nil {
+		return nil, &api.Error{Kind: api.Corrupt, Op: "client.info", Key: key, Err: err}
+	}
+	info.Lock = lockOf(h)
 	for _, p := range f.answer.GetParts() {
 		info.Parts = append(info.Parts, partInfo(p))
 	}
@@ -114,6 +127,7 @@ type object struct {
 	c        *Client
 	f        *found
 	layout   *peer.Layout
+	key      *api.CustomerKey // that the content is sealed under beside the store's
 	info     *api.ObjectInfo
 	manifest *chunker.Manifest // nil for inline content
 	unpin    func()            // ends the renewal of the pin; nil for inline content
@@ -121,16 +135,23 @@ type object struct {
 }
 
 func (c *Client) open(ctx context.Context, req *api.ObjectRef) (*object, error) {
-	l, err := c.getLayout(ctx)
-	if err != nil {
-		return nil, err
-	}
 	f, err := c.lookup(ctx, req, true)
 	if err != nil {
 		return nil, err
 	}
-	o := &object{c: c, f: f, layout: l}
-	if o.info, err = f.info(req.Key); err == nil && f.pinned() {
+	l, err := c.layoutFor(ctx, f.b.group)
+	if err != nil {
+		f.close()
+		return nil, err
+	}
+	o := &object{c: c, f: f, layout: l, key: req.CustomerKey}
+	if o.info, err = f.info(req.Key); err == nil {
+		if err := o.info.Metadata.OpensWith("client.open", req.CustomerKey); err != nil {
+			f.close()
+			return nil, err
+		}
+	}
+	if err == nil && f.pinned() {
 		o.manifest, err = chunker.ParseManifest(f.answer.GetManifest())
 		if err == nil && o.manifest.Size != o.info.Size {
 			err = chunker.ErrManifest
@@ -163,7 +184,10 @@ func (o *object) renewPins(ctx context.Context) {
 	defer t.Stop()
 	for {
 		rctx, cancel := context.WithTimeout(ctx, peer.PinTTL/3)
-		if err := o.f.node.Pin(rctx, o.f.b.group, o.f.version()); err != nil && ctx.Err() == nil {
+		err := o.c.router.query(rctx, o.group(), func(ctx context.Context, n peer.Node) error {
+			return n.Pin(ctx, o.group(), o.f.version())
+		})
+		if err != nil && ctx.Err() == nil {
 			o.c.logger.Warn("renew the pin of a version that is being read", "err", err)
 		}
 		cancel()
@@ -189,7 +213,7 @@ func (o *object) WriteRange(ctx context.Context, w io.Writer, off, n int64) erro
 	if o.manifest == nil {
 		return o.writeInline(ctx, w, off, n)
 	}
-	d := &download{c: o.c, layout: o.layout}
+	d := &download{c: o.c, layout: o.layout, key: o.key}
 	defer d.close()
 	return d.writeRange(ctx, o.manifest, w, off, n)
 }
@@ -201,7 +225,7 @@ func (o *object) writeInline(ctx context.Context, w io.Writer, off, n int64) err
 		plain := getPlain(int(o.info.Size))
 		defer putPlain(plain)
 		var text []byte
-		if text, err = envelope.NewSealer(dek).OpenChunk(*plain, a.GetInline(), 0, int(o.info.Size)); err == nil {
+		if text, err = envelope.NewSealer(under(dek, o.key)).OpenChunk(*plain, a.GetInline(), 0, int(o.info.Size)); err == nil {
 			_, err := w.Write(text[off : off+n])
 			return err
 		}

@@ -15,12 +15,14 @@ const (
 	credentialTTL = 500 * time.Millisecond // a revoked key is refused within a second
 	kekTTL        = time.Minute            // of which key is current; a key itself never changes
 	credentialMax = 4096
+	spareTimeout  = time.Second // for the system group to answer when there is a credential to go on with
 )
 
 // secretCache keeps opened secrets in memory, never on disk.
 type secretCache struct {
 	mu          sync.RWMutex // guards all
 	credentials map[string]cachedCredential
+	gone        map[string]time.Time // when the system group last said that there is no such credential
 	keks        map[uint32]envelope.KEK
 	current     uint32
 	currentAt   time.Time
@@ -28,7 +30,8 @@ type secretCache struct {
 
 type cachedCredential struct {
 	api.Credential
-	at time.Time
+	at      time.Time // as of when it was valid
+	checked time.Time // when the system group was last asked for it
 }
 
 // Credential implements api.Credentials.
@@ -37,26 +40,101 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 	s.mu.RLock()
 	hit, ok := s.credentials[accessKeyID]
 	s.mu.RUnlock()
-	if ok && time.Since(hit.at) < credentialTTL {
+	if ok && time.Since(hit.checked) < credentialTTL {
 		return hit.Credential, nil
 	}
 	at := time.Now() // of the question: the answer is no older
-	var cred api.Credential
-	err := c.router.do(ctx, consensus.SystemGroup, func(n peer.Node) (err error) {
-		cred, err = n.Credential(ctx, accessKeyID)
-		return err
-	})
+	spare := ok && c.hasBound() && at.Sub(hit.at) < time.Duration(c.identity.stale.Load())
+	if spare && c.identity.cutOff() {
+		c.identity.spare(hit.at)
+		c.probe(accessKeyID)
+		return hit.Credential, nil
+	}
+	if !spare && c.identity.cutOff() && c.hasBound() {
+		if cred, err := c.recallCredential(ctx, accessKeyID); err == nil || api.KindOf(err) == api.NoSuchCredential {
+			c.probe(accessKeyID)
+			return cred, err
+		}
+	}
+	cred, err := c.askCredential(ctx, accessKeyID, spare)
+	if err != nil && !spare && ctx.Err() == nil && api.KindOf(err) == api.Unavailable && c.hasBound() {
+		if cred, rerr := c.recallCredential(ctx, accessKeyID); rerr == nil || api.KindOf(rerr) == api.NoSuchCredential {
+			return cred, rerr
+		}
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err != nil {
-		delete(s.credentials, accessKeyID)
-		return api.Credential{}, err
+	if err != nil && spare && ctx.Err() == nil && api.KindOf(err) != api.NoSuchCredential {
+		if have := s.credentials[accessKeyID]; have == hit { // not forgotten meanwhile
+			s.credentials[accessKeyID] = cachedCredential{hit.Credential, hit.at, time.Now()}
+			c.identity.spare(hit.at)
+			return hit.Credential, nil
+		}
 	}
+	if err != nil {
+		if api.KindOf(err) == api.NoSuchCredential {
+			s.drop(accessKeyID, at)
+		}
+		return api.Credential{}, err // what is kept is too old to be used, until it is confirmed
+	}
+	c.identity.confirmed()
+	s.keep(accessKeyID, cachedCredential{cred, at, at})
+	return cred, nil
+}
+
+// keep runs under mu.
+func (s *secretCache) keep(accessKeyID string, k cachedCredential) {
 	if len(s.credentials) >= credentialMax || s.credentials == nil {
 		s.credentials = make(map[string]cachedCredential)
 	}
-	s.credentials[accessKeyID] = cachedCredential{cred, at}
-	return cred, nil
+	s.credentials[accessKeyID] = k
+}
+
+// drop runs under mu: the system group has said at some time that there is no such credential.
+func (s *secretCache) drop(accessKeyID string, at time.Time) {
+	delete(s.credentials, accessKeyID)
+	if len(s.gone) >= credentialMax || s.gone == nil {
+		s.gone = make(map[string]time.Time)
+	}
+	s.gone[accessKeyID] = at
+}
+
+// putRecalled keeps a credential that a node remembers, unless it was gone later than that, or what
+// is kept is newer. It tells whether the credential may be used.
+func (s *secretCache) putRecalled(accessKeyID string, k cachedCredential) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if gone, ok := s.gone[accessKeyID]; ok && gone.After(k.at) {
+		return false
+	}
+	if s.credentials[accessKeyID].at.Before(k.at) {
+		s.keep(accessKeyID, k)
+	}
+	return true
+}
+
+// askCredential asks the system group for a credential, not for long if one is at hand.
+func (c *Client) askCredential(ctx context.Context, accessKeyID string, spare bool) (cred api.Credential, err error) {
+	if spare {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, spareTimeout)
+		defer cancel()
+	}
+	err = c.router.query(ctx, consensus.SystemGroup, func(ctx context.Context, n peer.Node) (err error) {
+		cred, err = n.Credential(ctx, accessKeyID)
+		return err
+	})
+	if err != nil && spare && api.KindOf(err) == api.Canceled {
+		err = &api.Error{Kind: api.Unavailable, Op: "client.Credential", Err: err}
+	}
+	return cred, err
+}
+
+// ForgetCredentials makes the client ask for every credential again: one was changed or revoked.
+func (c *Client) ForgetCredentials() {
+	c.secrets.mu.Lock()
+	defer c.secrets.mu.Unlock()
+	c.secrets.credentials = nil
 }
 
 // kek gives a key-encryption key; 0 asks for the current one.
@@ -73,7 +151,7 @@ func (c *Client) kek(ctx context.Context, id uint32) (envelope.KEK, error) {
 		return hit, nil
 	}
 	var kek envelope.KEK
-	err := c.router.do(ctx, consensus.SystemGroup, func(n peer.Node) (err error) {
+	err := c.anyKEK(ctx, func(ctx context.Context, n peer.Node) (err error) {
 		kek, err = n.KEK(ctx, id)
 		return err
 	})

@@ -1,16 +1,12 @@
 package client
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"sync"
 
 	"shoal/chunker"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
-	"shoal/node/peer"
-	"shoal/node/shardstore"
 )
 
 // stripe is the memory of one chunk on its way to the drives: the sealed chunk at the start, cut
@@ -20,7 +16,21 @@ type stripe struct {
 	shards   [][]byte
 	hashes   []chunker.ShardHash
 	outboard [][]byte
-	targets  []peer.Target
+	// late is closed when the last of the writes has ended that put did not wait for; nil when there
+	// is none. Until then they read the stripe's memory.
+	late <-chan struct{}
+}
+
+// release gives the memory back, once nobody reads it any more.
+func (s *stripe) release() {
+	if s.late == nil {
+		s.buf.Release()
+		return
+	}
+	go func() { // ends with writes that were cancelled: as soon as their drives let go
+		<-s.late
+		s.buf.Release()
+	}()
 }
 
 // code cuts, encodes and names a sealed chunk of sealedLen bytes that lies at the start of the buffer.
@@ -40,47 +50,12 @@ func (s *stripe) code(coder *erasure.Coder, sealedLen int) (chunker.ChunkID, err
 	return chunker.ChunkIDOf(s.hashes), nil
 }
 
-// put stores a coded stripe on its targets. With parity, it is enough that one shard more than are
-// needed to read is durable; short then says that some are missing and the chunk wants healing.
-func (c *Client) put(ctx context.Context, l *peer.Layout, s *stripe, id chunker.ChunkID, sealedLen int, owner shardstore.Owner) (short bool, err error) {
-	p := l.Profile
-	s.targets = l.Targets(s.targets[:0], id)
-	errs := make([]error, len(s.targets))
-	one := func(i int) {
-		n := c.dir.Node(s.targets[i].Node)
-		if n == nil {
-			errs[i] = &api.Error{Kind: api.Unavailable, Op: "client.put", Detail: "A node of the store is not known."}
-			return
-		}
-		errs[i] = n.PutShard(ctx, s.targets[i].Drive, &shardstore.Shard{
-			ID: shardstore.ID{Chunk: id, Index: uint8(i)}, K: p.K, M: p.M, ChunkLen: uint32(sealedLen),
-			Hashes: s.hashes, Owner: owner, Payload: s.shards[i], Verified: true, Outboard: s.outboard[i],
-		})
-	}
-	var wg sync.WaitGroup
-	for i := 1; i < len(s.targets); i++ {
-		wg.Go(func() { one(i) })
-	}
-	one(0)
-	wg.Wait()
-	good := 0
-	for _, e := range errs {
-		if e == nil {
-			good++
-		}
-	}
-	if want := int(p.K) + min(int(p.M), 1); good < want {
-		return false, putError(errs)
-	}
-	return good < len(errs), nil
-}
-
 // putError picks the error that tells a client most.
 func putError(errs []error) error {
 	err := errors.Join(errs...)
 	kind := api.Unavailable
 	for _, e := range errs {
-		if e != nil && api.KindOf(e) == api.StorageFull {
+		if api.KindOf(e) == api.StorageFull {
 			kind = api.StorageFull
 		}
 	}

@@ -45,8 +45,9 @@ type putResult struct {
 	err   error
 }
 
-// newUpload takes the memory for a stream of size bytes and makes its data key. release must follow.
-func (c *Client) newUpload(ctx context.Context, l *peer.Layout, owner shardstore.Owner, size int64) (*upload, error) {
+// newUpload takes the memory for a stream of size bytes and makes its data key, which counts only with the
+// customer's key, if there is one. release must follow.
+func (c *Client) newUpload(ctx context.Context, l *peer.Layout, owner shardstore.Owner, size int64, key *api.CustomerKey) (*upload, error) {
 	coder, err := erasure.New(l.Profile)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func (c *Client) newUpload(ctx context.Context, l *peer.Layout, owner shardstore
 		return nil, err
 	}
 	dek := envelope.NewDEK()
-	u := &upload{c: c, layout: l, owner: owner, coder: coder, sealer: envelope.NewSealer(dek)}
+	u := &upload{c: c, layout: l, owner: owner, coder: coder, sealer: envelope.NewSealer(under(dek, key))}
 	u.seg = chunker.Segment{
 		Kind: chunker.SegmentData, WrappedDEK: envelope.Wrap(kek, dek, l.Cluster[:]),
 		Stream: owner.Stream, K: l.Profile.K, M: l.Profile.M, Size: size,
@@ -137,7 +138,7 @@ func (u *upload) release() {
 		}
 	}
 	for _, s := range u.stripes {
-		s.buf.Release()
+		s.release()
 	}
 	u.pieces, u.stripes = [2]*chunker.Buffer{}, nil
 	u.c.released.Store(time.Now().UnixNano())
@@ -163,7 +164,10 @@ func (u *upload) chunk(ctx context.Context, pieces *chunker.Cutter, digest *chec
 	if err := u.wait(slot); err != nil {
 		return err
 	}
-	s := u.stripes[slot]
+	s, err := u.freeStripe(ctx, slot)
+	if err != nil {
+		return err
+	}
 	sealedLen := envelope.SealedLen(n)
 	if err := u.seal(pieces, digest, s.buf.B[:sealedLen], uint32(index), n); err != nil {
 		return err
@@ -216,6 +220,32 @@ func bodyError(err error) error {
 		return &api.Error{Kind: api.IncompleteBody, Op: "client.upload", Err: io.ErrUnexpectedEOF}
 	}
 	return err
+}
+
+// freeStripe gives a stripe whose memory nobody reads. Late writes that were cancelled end soon; those
+// that a drive does not let go of keep their memory, and the stream is given other.
+func (u *upload) freeStripe(ctx context.Context, slot int) (*stripe, error) {
+	s := u.stripes[slot]
+	if s.late == nil {
+		return s, nil
+	}
+	t := time.NewTimer(graceMin)
+	defer t.Stop()
+	select {
+	case <-s.late:
+		s.late = nil
+		return s, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-t.C:
+	}
+	bufs, err := u.c.reserve.GetMany(ctx, len(s.buf.B))
+	if err != nil {
+		return nil, &api.Error{Kind: api.SlowDown, Op: "client.buffers", Err: err}
+	}
+	s.release()
+	u.stripes[slot] = &stripe{buf: bufs[0]}
+	return u.stripes[slot], nil
 }
 
 // wait makes a stripe's memory free again.

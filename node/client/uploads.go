@@ -26,8 +26,9 @@ func uploadID(text string) ([]byte, error) {
 func (c *Client) CreateUpload(ctx context.Context, req *api.CreateUpload) (string, error) {
 	v := newVersionID()
 	cmd := &meta.CreateUpload{
-		Key: []byte(req.Key), Upload: v[:], Metadata: meta.AppendMetadata(nil, &req.Metadata),
+		Key: []byte(req.Key), Upload: v[:], Metadata: metadataOf(req.Metadata, req.CustomerKey),
 		ChecksumAlgorithm: uint32(req.Checksum), ChecksumType: uint32(req.Type), Initiator: req.Initiator,
+		Lock: lockMessage(&req.Lock), Tags: meta.AppendTags(nil, req.Tags),
 	}
 	err := c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		cmd.Bucket = b.id
@@ -70,13 +71,28 @@ func uploadInfo(key string, u *meta.Upload) *api.UploadInfo {
 	}
 }
 
+// opensWith tells whether a part may be sealed under key, which must be that of the upload.
+func (u *openUpload) opensWith(op string, key *api.CustomerKey) error {
+	md, err := meta.ParseMetadata(u.meta.GetMetadata())
+	if err != nil {
+		return err
+	}
+	return md.OpensWith(op, key)
+}
+
 // HeadUpload implements api.Uploads.
 func (c *Client) HeadUpload(ctx context.Context, ref api.UploadRef) (*api.UploadInfo, error) {
 	u, err := c.findUpload(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	return uploadInfo(ref.Key, u.meta), nil
+	md, err := meta.ParseMetadata(u.meta.GetMetadata())
+	if err != nil {
+		return nil, err
+	}
+	info := uploadInfo(ref.Key, u.meta)
+	info.KeyCheck = md.KeyCheck
+	return info, nil
 }
 
 // PutPart implements api.Uploads.
@@ -85,10 +101,13 @@ func (c *Client) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, e
 		return api.PartInfo{}, &api.Error{Kind: api.EntityTooLarge, Op: "client.PutPart"}
 	}
 	u, err := c.findUpload(ctx, req.UploadRef)
+	if err == nil {
+		err = u.opensWith("client.PutPart", req.CustomerKey)
+	}
 	if err != nil {
 		return api.PartInfo{}, err
 	}
-	l, err := c.getLayout(ctx)
+	l, err := c.layoutFor(ctx, u.b.group)
 	if err != nil {
 		return api.PartInfo{}, err
 	}
@@ -99,7 +118,7 @@ func (c *Client) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, e
 	part := u.newPart(req.UploadRef, req.Number, owner.Stream, req.Size)
 	var seg chunker.Segment
 	if req.Size > 0 {
-		seg, err = c.store(ctx, l, owner, req.Body, req.Size, digest)
+		seg, err = c.store(ctx, l, owner, req.Body, req.Size, digest, req.CustomerKey)
 	} else {
 		err = expectEmpty(req.Body)
 	}
@@ -107,12 +126,12 @@ func (c *Client) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, e
 	if err == nil {
 		sums := digest.Sums()
 		if err = verify(req.Verify, sums); err == nil {
-			part.describe(&sums, algorithm)
+			part.describe(&sums, algorithm, req.CustomerKey)
 			info, err = c.commitPart(ctx, u, part, seg)
 		}
 	}
 	if err != nil {
-		c.abandon(l, owner, seg.Chunks)
+		c.abandon(l, owner, stripesOf(nil, &seg))
 	}
 	return info, err
 }
@@ -130,8 +149,9 @@ func (u *openUpload) newPart(ref api.UploadRef, number int, stream uint64, size 
 
 type partCommand struct{ *meta.PutPart }
 
-func (p *partCommand) describe(sums *checksum.Sums, algorithm checksum.Set) {
-	p.Etag = append([]byte(nil), sums.MD5[:]...)
+func (p *partCommand) describe(sums *checksum.Sums, algorithm checksum.Set, key *api.CustomerKey) {
+	etag := etagOf(sums, key)
+	p.Etag = etag[:]
 	if algorithm != 0 {
 		p.ChecksumAlgorithm, p.ChecksumType = uint32(algorithm), uint32(api.FullObject)
 		p.ChecksumValue = []byte(sums.Base64(algorithm))
@@ -163,6 +183,9 @@ func (c *Client) commitPart(ctx context.Context, u *openUpload, p *partCommand, 
 // once; no byte is written.
 func (c *Client) CopyPart(ctx context.Context, req *api.CopyPart) (api.PartInfo, error) {
 	u, err := c.findUpload(ctx, req.UploadRef)
+	if err == nil {
+		err = u.opensWith("client.CopyPart", req.CustomerKey)
+	}
 	if err != nil {
 		return api.PartInfo{}, err
 	}
@@ -196,15 +219,23 @@ func (c *Client) copyPart(ctx context.Context, req *api.CopyPart, u *openUpload,
 	if src.manifest == nil && n > 0 {
 		return c.copySmallPart(ctx, req, u, src, off, n)
 	}
+	l, err := c.layoutFor(ctx, u.b.group)
+	if err != nil {
+		return api.PartInfo{}, err
+	}
+	if n > 0 && (l.Site != src.layout.Site || !sameKey(req.CustomerKey, src.key)) {
+		body, done := src.reader(ctx, off, n)
+		defer done()
+		return c.PutPart(ctx, &api.PutPart{UploadRef: req.UploadRef, Number: req.Number, Size: n, Body: body, CustomerKey: req.CustomerKey})
+	}
 	if err := src.WriteRange(ctx, digest, off, n); err != nil {
 		return api.PartInfo{}, err
 	}
 	sums := digest.Sums()
 	owner := u.newOwner()
 	part := u.newPart(req.UploadRef, req.Number, owner.Stream, n)
-	part.describe(&sums, algorithm)
+	part.describe(&sums, algorithm, req.CustomerKey)
 	own := &adopted{owner: owner}
-	var err error
 	if n > 0 {
 		own, err = c.adopt(ctx, src.layout, src.manifest, off, n, owner)
 		part.Manifest = own.manifest
@@ -228,7 +259,7 @@ func (c *Client) copySmallPart(ctx context.Context, req *api.CopyPart, u *openUp
 	if err := src.WriteRange(ctx, &body, off, n); err != nil {
 		return api.PartInfo{}, err
 	}
-	return c.PutPart(ctx, &api.PutPart{UploadRef: req.UploadRef, Number: req.Number, Size: n, Body: body.reader()})
+	return c.PutPart(ctx, &api.PutPart{UploadRef: req.UploadRef, Number: req.Number, Size: n, Body: body.reader(), CustomerKey: req.CustomerKey})
 }
 
 // AbortUpload implements api.Uploads.

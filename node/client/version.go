@@ -1,39 +1,77 @@
 package client
 
 import (
-	"encoding/hex"
+	"encoding/base64"
+	"encoding/binary"
+	"math"
 	"sync"
 
 	"shoal/node/api"
+	"shoal/node/meta"
 )
 
 // nullVersion is what S3 calls a version made while versioning was off or suspended.
 const nullVersion = "null"
 
-// versionText is a version's ID as clients see it; "" in a bucket that was never versioned.
-func versionText(v []byte, null, versioned bool) string {
-	switch {
-	case !versioned || len(v) == 0:
-		return ""
-	case null:
-		return nullVersion
-	}
-	return hex.EncodeToString(v)
+// versionEncoding gives 32 characters for the 24 bytes of a name, none of which means anything in a URL or
+// to a shell.
+var versionEncoding = base64.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._").WithPadding(base64.NoPadding).Strict()
+
+// versionName is a version as its group knows it: its place in the order of versions, and its ID. The
+// zero value is the current version.
+type versionName struct {
+	seq  uint64
+	id   []byte // 16 bytes, or none
+	null bool   // the version that S3 calls "null"
 }
 
-// parseVersion reads what versionText made, and "" as the current version.
-func parseVersion(text string) (v []byte, null bool, err error) {
-	switch {
-	case text == "":
-		return nil, false, nil
-	case text == nullVersion:
-		return nil, true, nil
+// text is a version's ID as clients see it: its place and its ID, so that a listing can go on behind a
+// version that is gone. The place is covered with bytes of the ID: it is nobody's business.
+func (v versionName) text() string {
+	if v.null {
+		return nullVersion
 	}
-	v, err = hex.DecodeString(text)
-	if err != nil || len(v) != 16 {
-		return nil, false, &api.Error{Kind: api.NoSuchVersion, Op: "client.parseVersion", Version: text}
+	return v.place()
+}
+
+// place is text also for the version that S3 calls "null".
+func (v versionName) place() string {
+	if len(v.id) != 16 {
+		return ""
 	}
-	return v, false, nil
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, 24), v.seq^binary.BigEndian.Uint64(v.id))
+	return versionEncoding.EncodeToString(append(b, v.id...))
+}
+
+// shown is text, and "" in a bucket that was never versioned.
+func (v versionName) shown(versioned bool) string {
+	if !versioned {
+		return ""
+	}
+	return v.text()
+}
+
+func headVersion(h *meta.Head) versionName {
+	return versionName{h.GetSeq(), h.GetVersion(), h.NullVersion()}
+}
+
+// parseVersion reads what text made, and "" as the current version.
+func parseVersion(text string) (v versionName, err error) {
+	switch text {
+	case "":
+		return v, nil
+	case nullVersion:
+		return versionName{null: true}, nil
+	}
+	b, err := versionEncoding.DecodeString(text)
+	if err != nil || len(text) != 32 || len(b) != 24 {
+		return v, &api.Error{Kind: api.InvalidArgument, Op: "client.parseVersion", Version: text, Detail: "Invalid version id specified"}
+	}
+	v = versionName{binary.BigEndian.Uint64(b) ^ binary.BigEndian.Uint64(b[8:]), b[8:], false}
+	if v.seq == 0 {
+		v.seq = math.MaxUint64 // no version has it, and 0 would mean any
+	}
+	return v, nil
 }
 
 // Small bodies are read into reused memory.

@@ -105,8 +105,6 @@ func (w *appendBatch) add(it *appendItem) {
 		_ = w.b.Set(logKey(g, logTruncated), t.to.encode(), nil)
 	}
 	if it.bury != nil {
-		_ = w.b.DeleteRange(groupKey(spaceLog, g), spanEnd(spaceLog, g), nil)
-		_ = w.b.DeleteRange(groupKey(spaceState, g), spanEnd(spaceState, g), nil)
-		_ = w.b.Set(logKey(g, logReplica), it.bury.encode(), nil)
+		writeTombstone(w.b, g, *it.bury)
 	}
 }

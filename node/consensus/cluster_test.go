@@ -356,3 +356,44 @@ func TestFollowerRefusesProposals(t *testing.T) {
 		})
 	}
 }
+
+// TestClusterRests: when nothing happens, no node ticks, a read ends that for a moment only, and a leader that is lost meanwhile is
+// replaced.
+func TestClusterRests(t *testing.T) {
+	c := newMemCluster(t, "n1", "n2", "n3")
+	if err := c.nodes["n1"].Bootstrap(t.Context(), groupRange(1)); err != nil {
+		t.Fatal(err)
+	}
+	c.grow(0, "n1", "n2", "n3")
+	c.write(0, 'a', "before")
+	rest := func() {
+		t.Helper()
+		eventually(t, func(context.Context) error {
+			for id, n := range c.nodes {
+				if c.net.host(id) != nil && !n.resting.Load() {
+					return fmt.Errorf("node %s ticks", id)
+				}
+			}
+			return nil
+		})
+	}
+	for i := range 3 {
+		rest()
+		for _, n := range c.nodes {
+			eventually(t, func(ctx context.Context) error { return n.ReadBarrier(ctx, 0) })
+		}
+		rest()
+		c.write(0, 'a', fmt.Sprint(i))
+	}
+	rest()
+	lead, err := c.leader(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost := lead.c.cfg.Self
+	c.kill(lost)
+	c.write(0, 'a', "after")
+	c.start(lost)
+	c.same(0)
+	rest()
+}

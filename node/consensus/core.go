@@ -3,6 +3,7 @@ package consensus
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -133,49 +134,46 @@ func (c *core) StepAppend(items []*appendItem) error { return c.app.step(items) 
 // StepApply applies committed entries; see applier.step.
 func (c *core) StepApply(items []*applyItem) error { return c.apply.step(items) }
 
+// openFrame is a frame in the making.
+type openFrame struct {
+	node  NodeID
+	class Class
+	b     []byte
+	items []outbound
+}
+
 // frames encodes items for peers: one frame for each node and class, more if it grows too large. out.sends must not be empty.
 func (c *core) frames(sends []outbound, emit func(to NodeID, class Class, frame []byte, items []outbound)) {
 	h := c.store.frameHeader()
-	type key struct {
-		node  NodeID
-		class Class
-	}
-	type open struct {
-		b     []byte
-		items []outbound
-	}
-	frames := map[key]*open{}
-	var order []key
+	var scratch []byte
+	open := make([]openFrame, 0, 8) // for so few that looking through them is faster than a map
 	for i := range sends {
 		s := &sends[i]
-		k := key{s.node, s.class}
-		f := frames[k]
-		if f == nil {
-			f = &open{b: appendFrameHeader(make([]byte, 0, 512), h)}
-			frames[k] = f
-			order = append(order, k)
+		k := slices.IndexFunc(open, func(f openFrame) bool { return f.class == s.class && f.node == s.node })
+		if k < 0 {
+			k, open = len(open), append(open, openFrame{node: s.node, class: s.class})
 		}
-		f.b = appendOutbound(f.b, s)
+		f := &open[k]
+		payload := s.payload
+		if s.kind == itemRaft {
+			scratch = appendMessage(scratch[:0], s.m)
+			payload = scratch
+		}
+		if f.b == nil {
+			f.b = appendFrameHeader(make([]byte, 0, frameHeaderLen+itemHeaderMax+len(payload)), h)
+		}
+		f.b = appendFrameItem(f.b, item{Group: s.group, To: s.to, From: s.from, Kind: s.kind, Payload: payload})
 		f.items = append(f.items, *s)
 		if len(f.b) >= frameSoftBytes {
-			emit(k.node, k.class, f.b, f.items)
-			f.b, f.items = appendFrameHeader(make([]byte, 0, 512), h), nil
+			emit(f.node, f.class, f.b, f.items)
+			f.b, f.items = nil, nil
 		}
 	}
-	for _, k := range order {
-		if f := frames[k]; len(f.items) > 0 {
-			emit(k.node, k.class, f.b, f.items)
+	for _, f := range open {
+		if len(f.items) > 0 {
+			emit(f.node, f.class, f.b, f.items)
 		}
 	}
-}
-
-// appendOutbound appends one item, its payload encoded in place.
-func appendOutbound(b []byte, s *outbound) []byte {
-	it := item{Group: s.group, To: s.to, From: s.from, Kind: s.kind, Payload: s.payload}
-	if s.kind != itemRaft {
-		return appendFrameItem(b, it)
-	}
-	return appendFrameItem(b, item{Group: s.group, To: s.to, From: s.from, Kind: s.kind, Payload: appendMessage(nil, s.m)})
 }
 
 // receive decodes a frame of node from and calls deliver for each item.

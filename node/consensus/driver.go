@@ -211,7 +211,7 @@ func (h *Host) applyQueued() bool {
 	return true
 }
 
-// tickLoop lets time pass for the groups that are not at rest.
+// tickLoop lets time pass for the groups that are not at rest. While all are, it sleeps until one wakes.
 func (h *Host) tickLoop(ctx context.Context) {
 	t := time.NewTicker(h.c.cfg.TickInterval)
 	defer t.Stop()
@@ -221,16 +221,59 @@ func (h *Host) tickLoop(ctx context.Context) {
 			return
 		case <-t.C:
 		}
-		table := *h.table.Load()
-		trim := h.c.budget.over()
-		for _, hd := range table {
-			if trim {
-				hd.signal(signal{kind: signalTrim, keep: h.c.budget.max / int64(2*len(table))})
-			}
-			if !hd.g.quiet.Load() {
-				hd.tick()
-			}
+		if h.tickAll() {
+			continue
 		}
+		// Whoever ends a rest from here on says so; whoever did before is seen.
+		h.resting.Store(true)
+		if h.allQuiet() {
+			t.Stop()
+			select {
+			case <-ctx.Done():
+				return
+			case <-h.roused:
+			}
+			t.Reset(h.c.cfg.TickInterval)
+		}
+		h.resting.Store(false)
+	}
+}
+
+// tickAll ticks once. False says that nobody needed it.
+func (h *Host) tickAll() bool {
+	table := *h.table.Load()
+	trim := h.c.budget.over()
+	needed := trim
+	for _, hd := range table {
+		if trim {
+			hd.signal(signal{kind: signalTrim, keep: h.c.budget.max / int64(2*len(table))})
+		}
+		if !hd.g.quiet.Load() {
+			hd.tick()
+			needed = true
+		}
+	}
+	return needed
+}
+
+// allQuiet tells whether all groups are at rest.
+func (h *Host) allQuiet() bool {
+	for _, hd := range *h.table.Load() {
+		if !hd.g.quiet.Load() {
+			return false
+		}
+	}
+	return true
+}
+
+// rouse has ticks go on if a group that was just stepped needs them.
+func (h *Host) rouse(g *group) {
+	if g.quiet.Load() || !h.resting.Load() {
+		return
+	}
+	select {
+	case h.roused <- struct{}{}:
+	default: // It was said already.
 	}
 }
 
@@ -265,6 +308,7 @@ func (w *worker) run() {
 func (w *worker) step(hd *handle) {
 	in := hd.take()
 	w.h.c.StepGroup(hd.g, w.h.c.cfg.Now(), in, &w.out)
+	w.h.rouse(hd.g)
 	in.reset()
 	hd.spare = in
 }

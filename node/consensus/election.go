@@ -92,7 +92,7 @@ func (t *transfer) finish(err error) {
 
 func (g *group) startTransfer(s *signal) {
 	switch {
-	case g.state != raft.StateLeader:
+	case g.state != raft.StateLeader || g.rn.BasicStatus().RaftState != raft.StateLeader: // the core may have been deposed in this very step
 		g.refuseProposals([]*proposal{s.done})
 	case s.replica == g.self:
 		s.done.finish(nil, nil)

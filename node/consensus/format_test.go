@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -55,6 +56,11 @@ func testConfiguration() *configuration {
 		AutoLeave: true, MaxReplica: 6, Members: []Member{{1, "node-a"}, {2, "node-b"}, {3, "node-c"}, {4, "node-d"}, {5, "node-e"}}}
 }
 
+func testRecovered() *configuration {
+	return &configuration{Voters: []ReplicaID{1 << 21}, MaxReplica: 1 << 21, Members: []Member{{1 << 21, "node-c"}},
+		Recovered: &Recovery{At: time.Unix(0, 1_700_000_000_123_456_789), Times: 2, Old: 3, Last: 77, LastTerm: 8}}
+}
+
 func testMessage() *raftpb.Message {
 	return &raftpb.Message{Type: raftpb.MsgApp.Enum(), To: new(uint64(2)), From: new(uint64(1)), Term: new(uint64(9)), LogTerm: new(uint64(7)),
 		Index: new(uint64(0x0101)), Commit: new(uint64(300)), Entries: []*raftpb.Entry{testEntry()}}
@@ -97,17 +103,18 @@ func TestGolden(t *testing.T) {
 	frame = appendFrameItem(frame, item{Group: 1, To: 2, From: 1, Kind: itemWake})
 	frame = appendFrameItem(frame, item{Group: 1, To: 2, From: 1, Kind: itemRemoved, Payload: appendRemoved(nil, 8)})
 	for name, b := range map[string][]byte{
-		"entry":           entry,
-		"entry-key":       entryKey(3, 0x0102030405),
-		"hard-state":      hardState{Term: 9, Vote: 2, Commit: 300}.encode(),
-		"position":        logPos{Index: 77, Term: 8}.encode(),
-		"replica":         replicaRecord{Present: true, ID: 5, Next: 6}.encode(),
-		"tombstone":       replicaRecord{ID: 5, Next: 9}.encode(),
-		"configuration":   testConfiguration().encode(),
-		"side-slot":       sideRecord{Store: 0x1112131415161718, Durable: 0x0304}.encode(5),
-		"frame":           frame,
-		"snapshot-header": testHeader().encode(),
-		"snapshot-stream": testStream(t),
+		"entry":                   entry,
+		"entry-key":               entryKey(3, 0x0102030405),
+		"hard-state":              hardState{Term: 9, Vote: 2, Commit: 300}.encode(),
+		"position":                logPos{Index: 77, Term: 8}.encode(),
+		"replica":                 replicaRecord{Present: true, ID: 5, Next: 6}.encode(),
+		"tombstone":               replicaRecord{ID: 5, Next: 9}.encode(),
+		"configuration":           testConfiguration().encode(),
+		"configuration-recovered": testRecovered().encode(),
+		"side-slot":               sideRecord{Store: 0x1112131415161718, Durable: 0x0304}.encode(5),
+		"frame":                   frame,
+		"snapshot-header":         testHeader().encode(),
+		"snapshot-stream":         testStream(t),
 	} {
 		golden(t, name, b)
 	}
@@ -117,6 +124,10 @@ func TestRecordsRoundTrip(t *testing.T) {
 	c, err := decodeConfiguration(testConfiguration().encode())
 	if err != nil || !reflect.DeepEqual(c, testConfiguration()) {
 		t.Errorf("configuration: %+v, %v", c, err)
+	}
+	c, err = decodeConfiguration(testRecovered().encode())
+	if err != nil || !reflect.DeepEqual(c, testRecovered()) {
+		t.Errorf("recovered configuration: %+v, %v", c, err)
 	}
 	m, err := decodeMessage(appendMessage(nil, testMessage()), 2, 1)
 	want := testMessage()

@@ -10,6 +10,8 @@ import (
 const (
 	frameVersion   = 1
 	frameHeaderLen = 1 + 1 + 3*8
+	// itemHeaderMax is about the most that an item has around its payload.
+	itemHeaderMax = 24
 	// frameSoftBytes is where a frame is closed and the next begun; FrameMaxBytes is what a receiver accepts.
 	frameSoftBytes = 1 << 20
 	// FrameMaxBytes is the size of the largest frame.

@@ -60,6 +60,8 @@ type group struct {
 	changes   []*proposal
 
 	snapIn *incomingSnapshot
+	// snapWaits arrived while entries were being applied.
+	snapWaits *incomingSnapshot
 	// receiving is the snapshot that was accepted and is not ingested yet.
 	receiving *incomingSnapshot
 	pinned    []*pinnedState
@@ -77,6 +79,8 @@ type group struct {
 	pub atomic.Pointer[published]
 	// solo says that this replica is the only voter, leads, and has applied an entry of its term: its state is the truth.
 	solo atomic.Bool
+	// truncateSoon says that this step shall remove also a short piece of the log.
+	truncateSoon bool
 	// quiet says that the group needs no ticks.
 	quiet atomic.Bool
 	// dead says that the replica is removed or broken.
@@ -133,6 +137,7 @@ func (g *group) step(now time.Time, in *inbox, out *outbox) {
 	for i := range in.msgs {
 		g.onMessage(&in.msgs[i], out)
 	}
+	g.offerWaiting(out)
 	for i := range in.signals {
 		g.onSignal(now, &in.signals[i], out)
 	}
@@ -188,7 +193,7 @@ func (g *group) onTicks(n int, out *outbox) {
 	if n == 0 {
 		return
 	}
-	if g.lead == 0 && g.tick%uint64(g.c.cfg.ElectionTicks) == 0 {
+	if (g.lead == 0 || !g.conf.contains(g.self)) && g.tick%uint64(g.c.cfg.ElectionTicks) == 0 {
 		g.callOut(out)
 	}
 	g.expireReads()
@@ -221,7 +226,7 @@ func (g *group) settle(now time.Time, out *outbox) {
 
 // busy says that something is on its way which needs another step.
 func (g *group) busy() bool {
-	return g.appends > 0 || g.applies > 0 || len(g.held) > 0 || len(g.snapsOut) > 0 || g.receiving != nil || g.proposals.waiting() ||
+	return g.appends > 0 || g.applies > 0 || len(g.held) > 0 || len(g.snapsOut) > 0 || g.receiving != nil || g.snapWaits != nil || g.proposals.waiting() ||
 		g.reads.waiting() || g.transfer.to != 0 || len(g.changes) > 0
 }
 
@@ -288,12 +293,12 @@ func (g *group) failAll(err error) {
 	g.changes = nil
 	g.reads.failAll(err)
 	g.transfer.finish(err)
-	for _, s := range []*incomingSnapshot{g.snapIn, g.receiving} {
+	for _, s := range []*incomingSnapshot{g.snapIn, g.snapWaits, g.receiving} {
 		if s != nil {
 			s.finish(err)
 		}
 	}
-	g.snapIn, g.receiving = nil, nil
+	g.snapIn, g.snapWaits, g.receiving = nil, nil, nil
 	for _, p := range g.pinned {
 		p.release()
 	}

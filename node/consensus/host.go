@@ -11,11 +11,14 @@ import (
 	"sync/atomic"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"shoal/node/trouble"
 )
 
 // Host is a node's replication: every group with a replica here, and the goroutines that drive them.
 type Host struct {
 	c       *core
+	trouble *trouble.Log // of snapshots
 	workers []*worker
 	appends *queue[*appendItem]
 	applies *queue[*applyItem]
@@ -36,6 +39,10 @@ type Host struct {
 	// receiving bounds the snapshots being received.
 	receiving chan struct{}
 
+	// resting says that nothing ticks because all groups are at rest. A group that needs ticks then says so on roused.
+	resting atomic.Bool
+	roused  chan struct{}
+
 	gate gate
 	// done is closed when nothing is waited for any more; failure is set before.
 	done     chan struct{}
@@ -52,8 +59,8 @@ func Open(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &Host{c: c, appends: newQueue[*appendItem](), applies: newQueue[*applyItem](), snaps: newQueue[*outgoingSnapshot](), tombstones: c.tombstones,
-		receiving: make(chan struct{}, c.cfg.MaxSnapshots), done: make(chan struct{})}
+	h := &Host{c: c, trouble: trouble.New(c.cfg.Logger, nil), appends: newQueue[*appendItem](), applies: newQueue[*applyItem](), snaps: newQueue[*outgoingSnapshot](), tombstones: c.tombstones,
+		receiving: make(chan struct{}, c.cfg.MaxSnapshots), done: make(chan struct{}), roused: make(chan struct{}, 1)}
 	h.gate.init()
 	for range c.cfg.StepWorkers {
 		h.workers = append(h.workers, newWorker(h))
@@ -326,7 +333,7 @@ func abandon(p *proposal, cause error) (outcome, bool) {
 }
 
 // ReadBarrier returns when the state here holds every write to g that was acknowledged, anywhere, before the call. What is read from the
-// database afterwards is linearizable. It costs a round to a quorum, shared by all readers of a moment, and nothing on the only voter.
+// database afterwards is linearizable, as long as the replica Holds. It costs a round to a quorum, shared by all readers of a moment, and nothing on the only voter.
 func (h *Host) ReadBarrier(ctx context.Context, g GroupID) error {
 	hd := h.handle(g)
 	if hd == nil {
@@ -353,6 +360,17 @@ func (h *Host) ReadBarrier(ctx context.Context, g GroupID) error {
 		return ErrStopped
 	}
 }
+
+// Holds tells whether replica id of g is here with all that it holds. A replica that the group has removed is taken away at any time,
+// also between a ReadBarrier and what is read after it: a reader who finds nothing must not believe it unless the replica still was here
+// after the reading.
+func (h *Host) Holds(g GroupID, id ReplicaID) bool {
+	hd := h.handle(g)
+	return hd != nil && hd.g.holds(id)
+}
+
+// holds is true until what the replica holds may be touched: it is dead before it is buried.
+func (g *group) holds(id ReplicaID) bool { return g.self == id && !g.dead.Load() }
 
 // Leader returns the replica that leads g as far as it is known here, its node, and whether that is this replica, ready to serve.
 func (h *Host) Leader(g GroupID) (id ReplicaID, node NodeID, here bool) {
@@ -383,6 +401,10 @@ func (h *Host) PeerDown(n NodeID) { h.broadcast(signal{kind: signalPeerDown, nod
 
 // PeerUp tells that a node can be reached again.
 func (h *Host) PeerUp(n NodeID) { h.broadcast(signal{kind: signalPeerUp, node: n}) }
+
+// TruncateLogs has every group remove what nobody needs of its log, though it be less than is removed as the log grows. It is for a
+// store that has come to rest.
+func (h *Host) TruncateLogs() { h.broadcast(signal{kind: signalTruncate}) }
 
 func (h *Host) broadcast(s signal) {
 	for _, hd := range *h.table.Load() {

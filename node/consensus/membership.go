@@ -47,6 +47,9 @@ func (g *group) checkChange(c *Change) error {
 	if n == 0 || n > membersMax/2 {
 		return fmt.Errorf("%d steps", n)
 	}
+	if len(c.Voters) > 0 && !slices.Equal(slices.Sorted(slices.Values(c.Voters)), slices.Sorted(slices.Values(g.conf.Voters))) {
+		return fmt.Errorf("it was decided on voters %v, and they are %v", c.Voters, g.conf.Voters)
+	}
 	seen := map[ReplicaID]bool{}
 	for _, m := range c.AddLearners {
 		taken := slices.ContainsFunc(g.conf.Members, func(o Member) bool { return o.Node == m.Node && !slices.Contains(c.Remove, o.Replica) })
@@ -184,8 +187,10 @@ func (g *group) retire() {
 }
 
 // maybeBury replaces a replica that is no member any more, or that is ordered to go, by its tombstone, once nothing of it is on its way.
+// Knowing itself that it was removed is not enough: the others may still need its vote to leave the joint configuration, of whose end they
+// have not heard. It goes when a majority of the voters say that it was removed (onRemovedClaim); without a leader it asks them (callOut).
 func (g *group) maybeBury(out *outbox) {
-	gone := len(g.conf.Members) > 0 && g.conf.MaxReplica >= g.self && !g.conf.contains(g.self)
+	gone := g.removed && len(g.conf.Members) > 0 && g.conf.MaxReplica >= g.self && !g.conf.contains(g.self)
 	if !gone && !g.burial.ordered || g.burial.begun || g.appends > 0 || g.applies > 0 || len(g.snapsOut) > 0 {
 		return
 	}

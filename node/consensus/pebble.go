@@ -7,6 +7,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"shoal/node/compaction"
 )
 
 // PebbleConfig says how the node's metadata database is opened. The zero value of a number means its default.
@@ -41,6 +43,7 @@ func PebbleOptions(c PebbleConfig) *pebble.Options {
 		L0CompactionThreshold: 4, L0StopWritesThreshold: 24, LBaseMaxBytes: 64 << 20,
 		MaxOpenFiles: 512, BytesPerSync: 1 << 20,
 	}
+	o.Experimental.CompactionScheduler = compaction.New()
 	for i := range o.Levels {
 		// Most reads by key are for keys that do not exist yet.
 		o.Levels[i].FilterPolicy = bloom.FilterPolicy(10)

@@ -21,7 +21,10 @@ type peerSeen struct {
 	// boot is the peer's current opening of its store, past are earlier ones, whose late frames prove nothing.
 	boot uint64
 	past []uint64
-	lost bool
+	// forgot is an opening that knew of less than was durable before: the peer's disk forgot, or the frame is a late one of a process
+	// before any that was seen here. lost says that the last frame came from it and not from boot.
+	forgot uint64
+	lost   bool
 	// dirty says that it differs from what was saved.
 	dirty bool
 }
@@ -72,15 +75,20 @@ func (t *peerTable) check(from NodeID, h frameHeader) error {
 	}
 	switch {
 	case h.Boot == p.boot:
+		p.lost = false
+	case h.Boot == p.forgot:
+		p.lost = true
 	case slices.Contains(p.past, h.Boot):
 		return fmt.Errorf("frame of an earlier process of node %s", from)
+	case h.Durable < p.durable:
+		// Which of the two it is shows in who speaks from now on. Neither may be believed, and boot is not given up for it.
+		p.forgot, p.lost = h.Boot, true
 	default:
 		if p.boot != 0 {
 			p.past = append(p.past, p.boot)
 			p.past = p.past[max(0, len(p.past)-pastBootsMax):]
 		}
-		p.boot = h.Boot
-		p.lost = h.Durable < p.durable
+		p.boot, p.lost = h.Boot, false
 	}
 	if p.lost {
 		return fmt.Errorf("%w: node %s, store %016x, had batch %d durable and came back with %d", ErrPeerLostLog, from, p.store, p.durable, h.Durable)

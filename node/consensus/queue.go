@@ -100,6 +100,7 @@ const (
 	signalSnapshotIn
 	signalTransfer
 	signalTrim
+	signalTruncate
 	signalRemove
 )
 

@@ -15,25 +15,42 @@ type rest struct {
 
 func (r *rest) enabled(g *group) bool { return g.c.cfg.QuiesceTicks >= 0 }
 
+// readRestTicks is how long a group without reads must be idle that is not written to. Nothing has to be brought to the others then.
+const readRestTicks = 2
+
 // noteActivity wakes a resting group for anything but the passing of time.
 func (g *group) noteActivity(in *inbox) {
-	active := len(in.props)+len(in.reads)+len(in.appended)+len(in.applied) > 0
+	active := len(in.props)+len(in.appended)+len(in.applied) > 0
+	reads := len(in.reads) > 0
 	for i := range in.signals {
-		if k := in.signals[i].kind; k != signalTrim && k != signalPeerDown && k != signalPeerUp {
+		if k := in.signals[i].kind; k != signalTrim && k != signalTruncate && k != signalPeerDown && k != signalPeerUp {
 			active = true
 		}
 	}
 	for i := range in.msgs {
 		m := &in.msgs[i]
-		if m.kind == itemRaft {
+		if m.kind != itemRaft {
+			continue
+		}
+		t := m.m.GetType()
+		// Leaders send their last heartbeat with the word to rest. Its answers must not end the rest that they come into.
+		if t != raftpb.MsgHeartbeatResp || g.state != raft.StateLeader || m.m.GetTerm() != g.hs.Term {
 			g.quiet.Store(false)
-			if t := m.m.GetType(); t != raftpb.MsgHeartbeat && t != raftpb.MsgHeartbeatResp {
-				active = true
-			}
+		}
+		switch t {
+		case raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp:
+		case raftpb.MsgReadIndex, raftpb.MsgReadIndexResp:
+			reads = true
+		default:
+			active = true
 		}
 	}
 	if active {
 		g.rest.idle = 0
+	} else if reads {
+		g.rest.idle = min(g.rest.idle, max(0, g.c.cfg.QuiesceTicks-readRestTicks))
+	}
+	if active || reads {
 		g.quiet.Store(false)
 	}
 }
@@ -78,7 +95,7 @@ func (g *group) onQuiesce(in *inbound, out *outbox) {
 }
 
 // callOut wakes the others when nobody leads as far as this replica knows. A learner that was restarted while its group rests would hear of
-// its leader in no other way: it does not campaign.
+// its leader in no other way: it does not campaign. One that was removed is told so in answer.
 func (g *group) callOut(out *outbox) {
 	for _, m := range g.conf.Members {
 		if m.Replica != g.self {

@@ -221,6 +221,8 @@ func (g *group) onSignal(now time.Time, s *signal, out *outbox) {
 		g.startTransfer(s)
 	case signalTrim:
 		g.log.trimCache(g.applied, s.keep)
+	case signalTruncate:
+		g.truncateSoon = true
 	case signalRemove:
 		g.onRemoveOrder(s)
 	default:

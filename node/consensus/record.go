@@ -133,12 +133,23 @@ type configuration struct {
 	Members []Member
 	// MaxReplica is the highest replica ID the group ever had: an ID at or below it that is not a member was removed.
 	MaxReplica ReplicaID
+	// Recovered says when the membership was last rewritten by hand, nil for never.
+	Recovered *Recovery
 }
+
+// Flags of a configuration record.
+const (
+	confAutoLeave = 1 << 0
+	confRecovered = 1 << 1
+)
 
 func (c *configuration) encode() []byte {
 	b := []byte{recordFormat, 0}
 	if c.AutoLeave {
-		b[1] = 1
+		b[1] |= confAutoLeave
+	}
+	if c.Recovered != nil {
+		b[1] |= confRecovered
 	}
 	b = binary.LittleEndian.AppendUint64(b, uint64(c.MaxReplica))
 	for _, set := range [][]ReplicaID{c.Voters, c.Learners, c.Outgoing, c.LearnersNext} {
@@ -147,7 +158,11 @@ func (c *configuration) encode() []byte {
 			b = binary.LittleEndian.AppendUint64(b, uint64(id))
 		}
 	}
-	return appendMembers(b, c.Members)
+	b = appendMembers(b, c.Members)
+	if c.Recovered != nil {
+		b = c.Recovered.append(b)
+	}
+	return b
 }
 
 func appendMembers(b []byte, ms []Member) []byte {
@@ -166,13 +181,11 @@ func decodeConfiguration(v []byte) (*configuration, error) {
 	if r.u8() != recordFormat {
 		r.fail("unknown format")
 	}
-	switch r.u8() {
-	case 0:
-	case 1:
-		c.AutoLeave = true
-	default:
+	flags := r.u8()
+	if flags&^(confAutoLeave|confRecovered) != 0 {
 		r.fail("unknown flags")
 	}
+	c.AutoLeave = flags&confAutoLeave != 0
 	c.MaxReplica = ReplicaID(r.u64())
 	for _, set := range []*[]ReplicaID{&c.Voters, &c.Learners, &c.Outgoing, &c.LearnersNext} {
 		n := r.count(membersMax)
@@ -181,6 +194,9 @@ func decodeConfiguration(v []byte) (*configuration, error) {
 		}
 	}
 	c.Members = r.members()
+	if flags&confRecovered != 0 {
+		c.Recovered = r.recovery()
+	}
 	return c, r.done()
 }
 

@@ -435,6 +435,11 @@ func (w *simWorld) verify() {
 			}
 		}
 	}
+	for _, id := range w.order {
+		if lost := w.nodes[id].peers.lost(); len(lost) > 0 {
+			w.failf("node %s thinks that %v have lost their logs", id, lost)
+		}
+	}
 	w.checkHistory()
 	for _, id := range w.order {
 		w.nodes[id].crash(nil, 100)

@@ -165,26 +165,42 @@ func (s *incomingSnapshot) finish(err error) {
 	}
 }
 
-// onSnapshotReceived offers a snapshot to Raft, which may find that it is not needed.
+// onSnapshotReceived takes a snapshot that has arrived. It waits while entries are being applied: Raft's core makes the snapshot's membership its
+// own at once, and a change of members among those entries, of which the core hears when they are applied, would be made to that one.
 func (g *group) onSnapshotReceived(s *signal, out *outbox) {
 	in := s.snap
 	switch {
 	case in.to != g.self || !g.trusts(in.from, in.node, out):
 		in.finish(fmt.Errorf("%w: not for this replica, or not from its node", ErrBadSnapshot))
-	case g.receiving != nil || g.snapIn != nil:
+	case g.receiving != nil || g.snapIn != nil || g.snapWaits != nil:
 		in.finish(ErrBusy)
+	case g.applies > 0:
+		g.snapWaits = in
 	default:
-		g.snapIn = in
-		if err := g.rn.Step(in.message()); err != nil {
-			g.snapIn = nil
-			in.finish(err)
-			return
-		}
-		g.drainReady(out)
-		if g.snapIn != nil {
-			g.snapIn = nil
-			in.finish(nil)
-		}
+		g.offerSnapshot(in, out)
+	}
+}
+
+// offerWaiting offers the snapshot that waits, if nothing is being applied any more.
+func (g *group) offerWaiting(out *outbox) {
+	if in := g.snapWaits; in != nil && g.applies == 0 {
+		g.snapWaits = nil
+		g.offerSnapshot(in, out)
+	}
+}
+
+// offerSnapshot offers a snapshot to Raft, which may find that it is not needed.
+func (g *group) offerSnapshot(in *incomingSnapshot, out *outbox) {
+	g.snapIn = in
+	if err := g.rn.Step(in.message()); err != nil {
+		g.snapIn = nil
+		in.finish(err)
+		return
+	}
+	g.drainReady(out)
+	if g.snapIn != nil {
+		g.snapIn = nil
+		in.finish(nil)
 	}
 }
 

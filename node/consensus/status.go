@@ -9,8 +9,9 @@ import (
 func (g *group) status() GroupStatus {
 	s := GroupStatus{
 		Group: g.id, Replica: g.self, Term: g.hs.Term, Commit: g.hs.Commit, Applied: g.applied, FirstIndex: g.log.truncated.Index + 1,
-		LastIndex: g.log.last, Voters: g.members(g.conf.Voters), Learners: g.members(g.conf.Learners), Outgoing: g.members(g.conf.Outgoing),
+		LastIndex: g.log.last, Voters: g.conf.membersOf(g.conf.Voters), Learners: g.conf.membersOf(g.conf.Learners), Outgoing: g.conf.membersOf(g.conf.Outgoing),
 		Quiet: g.quiet.Load(), Removed: g.removed, Broken: g.broken,
+		MaxReplica: max(g.conf.MaxReplica, g.self), Recovered: g.conf.Recovered,
 	}
 	if g.dead.Load() {
 		return s
@@ -35,12 +36,4 @@ func (g *group) status() GroupStatus {
 		s.Progress[ReplicaID(id)] = p
 	})
 	return s
-}
-
-func (g *group) members(ids []ReplicaID) (ms []Member) {
-	for _, id := range ids {
-		node, _ := g.conf.node(id)
-		ms = append(ms, Member{Replica: id, Node: node})
-	}
-	return ms
 }

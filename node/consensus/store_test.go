@@ -300,10 +300,16 @@ func TestCreateReplicaRefuses(t *testing.T) {
 	if err := n.RemoveReplica(ctx, 3, 8); !errors.Is(err, ErrNoReplica) {
 		t.Errorf("removal of a replica that is not here: %v", err)
 	}
+	if !n.Holds(3, 7) || n.Holds(3, 8) || n.Holds(4, 7) {
+		t.Error("another replica is held than was created")
+	}
 	for range 2 {
 		if err := n.RemoveReplica(ctx, 3, 7); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if n.Holds(3, 7) {
+		t.Error("a removed replica is held")
 	}
 	for id, ok := range map[ReplicaID]bool{6: false, 7: false} {
 		if err := n.CreateReplica(ctx, 3, id); (err == nil) != ok {
@@ -330,6 +336,8 @@ func TestPeerTable(t *testing.T) {
 		"forgot":                    {{1, 1, 9, false, false}, {1, 2, 8, true, true}, {1, 2, 20, true, true}},
 		"forgot and came empty":     {{1, 1, 9, false, false}, {1, 2, 8, true, true}, {7, 1, 1, false, false}},
 		"came back whole at last":   {{1, 1, 9, false, false}, {1, 2, 8, true, true}, {1, 3, 9, false, false}},
+		"late frame of one unseen":  {{1, 2, 9, false, false}, {1, 1, 5, true, true}, {1, 2, 9, false, false}, {1, 1, 6, true, true}, {1, 2, 10, false, false}},
+		"late frame, then forgot":   {{1, 1, 5, false, false}, {1, 2, 3, true, true}, {1, 1, 5, false, false}, {1, 2, 7, true, true}},
 		"another store from start":  {{1, 1, 9, false, false}, {2, 1, 1, false, false}},
 		"batch 9 is as far as ever": {{1, 1, 9, false, false}, {1, 2, 9, false, false}},
 	} {

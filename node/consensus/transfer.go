@@ -42,8 +42,8 @@ func (h *Host) sendSnapshot(ctx context.Context, s *outgoingSnapshot) {
 			return bw.Flush()
 		})
 	}
-	if err != nil {
-		h.c.cfg.Logger.Warn("snapshot not delivered", "group", s.g.id, "to", s.to.Replica, "node_id", s.to.Node, "err", err)
+	if ctx.Err() == nil || err == nil {
+		h.trouble.Note(err, "snapshot not delivered", string(s.to.Node), "group", s.g.id, "to", s.to.Replica, "node_id", s.to.Node)
 	}
 	// The pin goes before the group hears of the end: it may want the next one at once.
 	s.pinned.release()

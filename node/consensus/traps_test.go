@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"testing/cryptotest"
@@ -223,6 +224,69 @@ func TestTrapSnapshotWaitsForApplies(t *testing.T) {
 	g.appends -= 2
 }
 
+// Raft's core hands a wish for another leader on to whom it follows, in a message that does not travel. A leader may learn that it leads no
+// more in the very step in which it hears of the wish.
+func TestTrapTransferByWhoWasDeposed(t *testing.T) {
+	w := quietWorld(t, 3)
+	f, lead := w.follower(), w.mustLead(0)
+	p := newProposal(nil)
+	in := inbox{
+		msgs: []inbound{{node: f.node().id, from: f.g.self, kind: itemRaft, m: &raftpb.Message{
+			Type: raftpb.MsgHeartbeat.Enum(), To: new(uint64(lead.g.self)), From: new(uint64(f.g.self)), Term: new(lead.g.hs.Term + 1)}}},
+		signals: []signal{{kind: signalTransfer, replica: f.g.self, done: p}},
+	}
+	var out outbox
+	lead.node().c.StepGroup(lead.g, w.now, &in, &out)
+	for _, s := range out.sends {
+		if s.kind == itemRaft && !travels(s.m.GetType()) {
+			t.Errorf("sends a message that no peer takes: %v", s.m)
+		}
+	}
+	var notLeader *NotLeaderError
+	select {
+	case o := <-p.ch:
+		if !errors.As(o.err, &notLeader) {
+			t.Errorf("transfer: %v", o.err)
+		}
+	default:
+		t.Error("the transfer was not refused")
+	}
+}
+
+// Raft's core makes a snapshot's membership its own when it hears of the snapshot. A change of members that is just being applied must have
+// been made before, or it is made to the snapshot's membership.
+func TestTrapSnapshotWaitsForChanges(t *testing.T) {
+	w := quietWorld(t, 4)
+	f, lead := w.follower(), w.mustLead(0)
+	third := slices.DeleteFunc(slices.Clone(lead.g.conf.Voters), func(id ReplicaID) bool { return id == lead.g.self || id == f.g.self })[0]
+	w.propose(lead, 0, &Change{AddLearners: []Member{{9, "n9"}}})
+	for len(f.node().apls) == 0 || len(f.node().apls[len(f.node().apls)-1].entries) == 0 {
+		w.step()
+		if f.g.conf.contains(9) {
+			t.Fatal("the change was applied unnoticed")
+		}
+	}
+	// Meanwhile the learner has become a voter, and the third replica has gone.
+	later := *lead.g.conf
+	later.Voters, later.Learners, later.Outgoing = []ReplicaID{lead.g.self, f.g.self, 9}, nil, nil
+	later.Members = append(slices.DeleteFunc(slices.Clone(later.Members), func(m Member) bool { return m.Replica == third || m.Replica == 9 }), Member{9, "n9"})
+	later.MaxReplica = 9
+	in := &incomingSnapshot{node: lead.node().id, done: make(chan error, 1), snapshotHeader: snapshotHeader{
+		to: f.g.self, from: lead.g.self, term: lead.g.hs.Term, pos: logPos{Index: lead.g.log.last + 10, Term: lead.g.hs.Term}, conf: &later}}
+	f.in.signals = append(f.in.signals, signal{kind: signalSnapshotIn, snap: in})
+	f.node().stepGroup(f)
+	if f.g.receiving != nil {
+		t.Fatal("the snapshot did not wait for the change")
+	}
+	for len(f.node().apls) > 0 {
+		f.node().stepApply()
+	}
+	f.node().stepGroup(f)
+	if f.g.broken != nil || f.g.receiving != in {
+		t.Fatalf("broken: %v, receiving %v", f.g.broken, f.g.receiving)
+	}
+}
+
 // Answers that depend on no write, and commit indexes alone, must not force one.
 func TestTrapCommitIndexCostsNoSync(t *testing.T) {
 	w := quietWorld(t, 3)
@@ -402,5 +466,34 @@ func TestTrapRestartIntoRestingGroup(t *testing.T) {
 	w.rest()
 	if n.gs[0].g.lead == 0 {
 		t.Fatal("the restarted follower knows no leader")
+	}
+}
+
+// A leader sends heartbeats in the tick in which it tells the others to rest. The answers must not end its rest, or it would do so again at
+// every tick; what is more than an answer must.
+func TestTrapAnswersToTheLastHeartbeat(t *testing.T) {
+	w := quietWorld(t, 11)
+	w.writes(3)
+	for range 3000 {
+		w.step()
+	}
+	lead, f := w.mustLead(0).g, w.follower().g
+	message := func(kind raftpb.MessageType) *inbox {
+		from, to, term := uint64(f.self), uint64(lead.self), lead.hs.Term
+		node, _ := lead.nodeOf(f.self)
+		m := &raftpb.Message{Type: &kind, From: &from, To: &to, Term: &term}
+		return &inbox{msgs: []inbound{{kind: itemRaft, from: f.self, node: node, m: m}}}
+	}
+	c := w.nodes[w.mustLead(0).node().id].c
+	var out outbox
+	for _, tc := range []struct {
+		kind  raftpb.MessageType
+		quiet bool
+	}{{raftpb.MsgHeartbeatResp, true}, {raftpb.MsgAppResp, false}} {
+		lead.quiet.Store(true)
+		c.StepGroup(lead, w.now, message(tc.kind), &out)
+		if lead.quiet.Load() != tc.quiet {
+			t.Errorf("the leader rests after %v: %t, want %t", tc.kind, !tc.quiet, tc.quiet)
+		}
 	}
 }

@@ -5,12 +5,18 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
+// shortBytes is how much of a log must be superfluous to be removed when the store is at rest.
+const shortBytes = 64 << 10
+
 // maybeTruncate removes the part of the log that nobody needs, in large steps: a range deletion per entry would slow every later
 // read. The state that makes it superfluous lies before it in the write-ahead log, so no flush has to be waited for.
 func (g *group) maybeTruncate(out *outbox) {
-	cfg := &g.c.cfg
+	entries, bytes := uint64(g.c.cfg.TruncateEntries), uint64(g.c.cfg.TruncateBytes)
+	if g.truncateSoon {
+		g.truncateSoon, bytes = false, min(bytes, shortBytes)
+	}
 	have := g.applied - min(g.applied, g.log.truncated.Index)
-	if have < uint64(cfg.TruncateEntries) && g.log.bytes < uint64(cfg.TruncateBytes) || g.receiving != nil || g.applied > g.log.last {
+	if have < entries && g.log.bytes < bytes || g.receiving != nil || g.applied > g.log.last {
 		return
 	}
 	upto := g.truncateTo()
@@ -18,7 +24,7 @@ func (g *group) maybeTruncate(out *outbox) {
 		return
 	}
 	n := upto - g.log.truncated.Index
-	if size := g.log.bytes / max(g.log.last-g.log.truncated.Index, 1) * n; n < uint64(cfg.TruncateEntries) && size < uint64(cfg.TruncateBytes) {
+	if size := g.log.bytes / max(g.log.last-g.log.truncated.Index, 1) * n; n < entries && size < bytes {
 		return
 	}
 	term, err := g.log.Term(upto)

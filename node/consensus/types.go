@@ -81,6 +81,9 @@ type Change struct {
 	Promote []ReplicaID
 	// Remove are voters or learners that leave the group.
 	Remove []ReplicaID
+	// Voters, unless empty, are the voters that the change was decided on, in any order: a group with others refuses it. Without
+	// them, two who decide on the same state could both make a group smaller.
+	Voters []ReplicaID
 }
 
 // Progress is what a leader knows of one replica.
@@ -106,6 +109,8 @@ type GroupStatus struct {
 	Commit, Applied, FirstIndex, LastIndex uint64
 	// Voters are the voters of the incoming configuration, Outgoing those of the configuration being left, if any.
 	Voters, Learners, Outgoing []Member
+	// MaxReplica is the highest replica ID that the group has ever had, as far as is known here.
+	MaxReplica ReplicaID
 	// Progress is filled in on the leader.
 	Progress map[ReplicaID]Progress
 	// Quiet says that the group is idle and gets no ticks.
@@ -114,4 +119,6 @@ type GroupStatus struct {
 	Removed bool
 	// Broken is why this replica was taken out of service, nil for a healthy one.
 	Broken error
+	// Recovered says when the group's membership was last rewritten by Recover or Restore, nil for never.
+	Recovered *Recovery
 }

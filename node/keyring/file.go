@@ -79,6 +79,14 @@ func LoadOrCreateRootKey(path string, create bool) (envelope.RootKey, error) {
 	return parseRootKey(path, text)
 }
 
+// WriteRootKey keeps a root key that another node has handed over.
+func WriteRootKey(path string, raw []byte) error {
+	if len(raw) != envelope.KeySize {
+		return fmt.Errorf("a root key has %d bytes, not %d", envelope.KeySize, len(raw))
+	}
+	return WritePrivate(path, []byte(rootKeyHead+hex.EncodeToString(raw)+"\n"))
+}
+
 func parseRootKey(path string, text []byte) (envelope.RootKey, error) {
 	rest, ok := bytes.CutPrefix(bytes.TrimSpace(text), []byte(rootKeyHead))
 	var raw [envelope.KeySize]byte

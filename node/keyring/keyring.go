@@ -1,7 +1,10 @@
 package keyring
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -12,6 +15,7 @@ import (
 const (
 	purposeKEK    = "kek"
 	purposeSecret = "credential secret"
+	purposeMark   = "mark of " // and what for
 )
 
 // Keyring opens and keeps KEKs in memory. It is safe for concurrent use.
@@ -90,3 +94,28 @@ func (k *Keyring) OpenSecret(accessKeyID string, sealed []byte) (string, error) 
 }
 
 func kekAAD(id uint32) []byte { return binary.LittleEndian.AppendUint32(nil, id) }
+
+// MarkMax bounds a mark, in bytes.
+const MarkMax = 256
+
+// Mark proves of bytes, which stay as they are, that a holder of the root key has seen them for a
+// purpose.
+func (k *Keyring) Mark(purpose string, b []byte) ([]byte, error) {
+	sum := sha256.Sum256(b)
+	return envelope.SealKey(k.root, purposeMark+purpose, sum[:], nil)
+}
+
+// CheckMark fails unless Mark made the mark of the same bytes for the same purpose.
+func (k *Keyring) CheckMark(purpose string, b, mark []byte) error {
+	if len(mark) > MarkMax {
+		return fmt.Errorf("a mark of %d bytes", len(mark))
+	}
+	want, err := envelope.OpenKey(k.root, purposeMark+purpose, mark, nil)
+	if err != nil {
+		return err
+	}
+	if sum := sha256.Sum256(b); subtle.ConstantTimeCompare(sum[:], want) != 1 {
+		return errors.New("the mark is on other bytes")
+	}
+	return nil
+}

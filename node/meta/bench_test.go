@@ -152,3 +152,33 @@ func BenchmarkList(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkListBehindMarkers lists a folder of 1,000 objects behind 100,000 deleted keys.
+func BenchmarkListBehindMarkers(b *testing.B) {
+	r := newRig(b, Config{})
+	r.do(versioning(7, "enabled"))
+	for i := 0; i < 100_000; i += 1000 {
+		items := make([]*DeleteItem, 1000)
+		for j := range items {
+			items[j] = &DeleteItem{Key: fmt.Appendf(nil, "a-%08d", i+j)}
+		}
+		r.must(r.do(deletion(items...)))
+	}
+	fill(b, r, 1000)
+	for _, old := range []bool{false, true} {
+		name := "space of their own"
+		if old {
+			r.exhume()
+			name = "among the objects"
+		}
+		b.Run(name, func(b *testing.B) {
+			defer startCPU(b)()
+			for range b.N {
+				p, err := r.m.List(r.db, testGroup, &ListQuery{Bucket: 7, Max: 1000})
+				if err != nil || len(p.Entries) != 1000 && !old {
+					b.Fatal(len(p.Entries), err)
+				}
+			}
+		})
+	}
+}

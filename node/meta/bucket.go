@@ -22,12 +22,18 @@ func (t *tx) setBucketConfig(c *SetBucketConfig) (*Result, error) {
 		return refuse(api.ConditionalConflict, "The bucket's configuration changed meanwhile."), nil
 	}
 	if c.Name == configVersioning {
-		r := setVersioning(s, c)
-		if r != nil {
+		if r := setVersioning(s, c); r != nil {
 			return r, nil
 		}
-	} else if r, err := t.storeConfig(s, c); r != nil || err != nil {
-		return r, err
+	} else {
+		if c.Name == api.ConfigQuota {
+			if r := setQuota(s, c); r != nil {
+				return r, nil
+			}
+		}
+		if r, err := t.storeConfig(s, c); r != nil || err != nil {
+			return r, err
+		}
 	}
 	s.config++
 	s.dirty = true
@@ -39,6 +45,8 @@ func setVersioning(s *bucketState, c *SetBucketConfig) *Result {
 	switch {
 	case c.Remove:
 		return invalid("Versioning cannot be removed, only suspended.")
+	case s.locks != 0 && string(c.Value) != "enabled":
+		return refuse(api.InvalidBucketState, "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.")
 	case string(c.Value) == "enabled":
 		s.versioning = uint64(Versioning_VERSIONING_ENABLED)
 	case string(c.Value) == "suspended":
@@ -108,7 +116,7 @@ func (t *tx) fenceBucket(c *FenceBucket) (*Result, error) {
 
 // vacant refuses for a bucket that holds anything.
 func (t *tx) vacant(s *bucketState) (*Result, error) {
-	for _, space := range []byte{spaceCurrent, spaceVersion, spaceUpload} {
+	for _, space := range []byte{spaceCurrent, spaceBuried, spaceVersion, spaceUpload} {
 		empty, err := t.empty(t.uintKey(space, s.id))
 		if err != nil {
 			return nil, err
@@ -154,6 +162,9 @@ func (v *view) queryBucketConfig(q *BucketConfigQuery) (*BucketConfigAnswer, *Re
 		return nil, r, err
 	}
 	a := &BucketConfigAnswer{Epoch: s.config, Versioning: s.mode()}
+	if s.locks != 0 {
+		a.ObjectLock = &ObjectLock{Mode: uint32(s.lockMode), Days: uint32(s.lockDays), Years: uint32(s.lockYears)}
+	}
 	err := v.scan(v.uintKey(spaceConfig, s.id), func(name, val []byte) (bool, error) {
 		if q.Name == "" || q.Name == string(name) {
 			a.Configs = append(a.Configs, &BucketConfig{Name: string(name), Value: append([]byte(nil), val...)})

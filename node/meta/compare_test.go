@@ -92,7 +92,8 @@ func (w *walk) sameVersion(a *LookupAnswer, err error, v *modelVersion) {
 		body = a.Inline
 	}
 	if !sameBytes(h.Version, v.id) || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
-		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts {
+		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) ||
+		h.LegalHold() != v.lock.LegalHold || h.LockMode != uint32(v.lock.Mode) || h.RetainUntil != v.lock.Until {
 		w.t.Fatalf("lookup %v, model %+v", a, v)
 	}
 }

@@ -8,8 +8,8 @@ import (
 	"shoal/node/api"
 )
 
-// completeUpload makes a version from the parts of an upload. Repeated while that version lives,
-// it gives the same answer.
+// completeUpload makes a version from the parts of an upload. Repeated while that version lives, or is
+// remembered, it gives the same answer.
 func (t *tx) completeUpload(c *CompleteUpload) (*Result, error) {
 	if r := checkComplete(c); r != nil {
 		return r, nil
@@ -39,7 +39,7 @@ func (t *tx) completeUpload(c *CompleteUpload) (*Result, error) {
 	if r, err := t.streamsOpen(id, c.Streams); r != nil || err != nil {
 		return r, err
 	}
-	cur, err := t.currentHead(s.id, c.Key)
+	cur, err := t.currentHead(s, c.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +48,12 @@ func (t *tx) completeUpload(c *CompleteUpload) (*Result, error) {
 	}
 	if taken, err := t.taken(s, c.Key, cur, id); taken || err != nil {
 		return invalid("The version ID is in use."), err
+	}
+	if r, err := t.replaceable(s, c.Key, cur); r != nil || err != nil {
+		return r, err
+	}
+	if r, err := t.withinQuota(s, c.Key, cur, c.Size); r != nil || err != nil {
+		return r, err
 	}
 	return t.storeCompleted(s, c, cur, &completion{id: id, owner: o, parts: parts, used: used})
 }
@@ -60,12 +66,15 @@ type completion struct {
 	used  map[uint32]bool // numbers of those listed
 }
 
-// completed answers a repeat: the version made by the upload still lives and is the one asked for.
+// completed answers a repeat: the version made by the upload is the one asked for.
 func (t *tx) completed(s *bucketState, c *CompleteUpload, id versionID, o *OwnerRecord) (*Result, error) {
+	if o.GetLived() != nil {
+		return s.lived(o, c.Key, c.named(), uint32(len(c.Parts))), nil
+	}
 	if o == nil || o.State != OwnerRecord_LIVE || o.Bucket != s.id || !bytes.Equal(o.Key, c.Key) {
 		return nil, nil
 	}
-	h, err := t.currentHead(s.id, c.Key)
+	h, err := t.currentHead(s, c.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -143,8 +152,9 @@ func (t *tx) storeCompleted(s *bucketState, c *CompleteUpload, cur *head, up *co
 	h := &t.newHead
 	*h = head{
 		version: up.id, size: c.Size, etag: c.Etag, algorithm: c.ChecksumAlgorithm, sumType: c.ChecksumType,
-		sum: c.ChecksumValue, parts: uint32(len(c.Parts)), metadata: u.Metadata,
+		sum: c.ChecksumValue, parts: uint32(len(c.Parts)), metadata: u.Metadata, tags: u.Tags,
 	}
+	t.lockNew(s, h, u.Lock)
 	if err := t.install(s, c.Key, cur, h); err != nil {
 		return nil, err
 	}

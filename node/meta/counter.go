@@ -19,6 +19,7 @@ type header struct {
 	garbagePending uint64
 	totals         counters
 	queues         [queueCount]queueState
+	agreed         uint64 // time that a majority of voters has confirmed, Unix nanoseconds
 }
 
 // counters count what a bucket or group holds: see message Counters.
@@ -41,7 +42,7 @@ func (h *header) fields() []*uint64 {
 	for i := range h.queues {
 		f = append(f, &h.queues[i].head, &h.queues[i].tail, &h.queues[i].due)
 	}
-	return f
+	return append(f, &h.agreed)
 }
 
 func (h *header) append(b []byte) []byte { return appendUints(b, h.fields()) }
@@ -59,6 +60,11 @@ type bucketState struct {
 	config     uint64 // configuration epoch
 	versioning uint64
 	counters
+	locks     uint64 // 1 with object lock
+	lockMode  uint64 // of the default retention
+	lockDays  uint64
+	lockYears uint64
+	quota     [2]uint64 // bytes and objects; 0 is for no bound
 
 	dirty bool
 }
@@ -67,6 +73,8 @@ func (s *bucketState) fields() []*uint64 {
 	return []*uint64{
 		&s.fenced, &s.fenceEpoch, &s.config, &s.versioning,
 		&s.objects, &s.bytes, &s.versions, &s.uploads,
+		&s.locks, &s.lockMode, &s.lockDays, &s.lockYears,
+		&s.quota[0], &s.quota[1],
 	}
 }
 

@@ -40,7 +40,7 @@ func (t *tx) deleteItem(s *bucketState, item *DeleteItem, d *Deleted) (*Result, 
 	if !keyOK(item.GetKey()) {
 		return invalid("The key must have 1 to 1,024 bytes."), nil
 	}
-	cur, err := t.currentHead(s.id, item.Key)
+	cur, err := t.currentHead(s, item.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -51,15 +51,21 @@ func (t *tx) deleteItem(s *bucketState, item *DeleteItem, d *Deleted) (*Result, 
 		return r, nil
 	}
 	if s.mode() != Versioning_VERSIONING_OFF {
+		if r, err := t.replaceable(s, item.Key, cur); r != nil || err != nil {
+			return r, err
+		}
 		return nil, t.putMarker(s, item.Key, cur, d)
 	}
 	if cur == nil {
 		return nil, nil
 	}
+	if r := t.removable(cur, item.Bypass); r != nil {
+		return r, nil
+	}
 	if err := t.removeCurrent(s, item.Key, cur); err != nil {
 		return nil, err
 	}
-	d.Version, d.NullVersion = bytes.Clone(cur.version[:]), true
+	d.Version, d.NullVersion, d.Seq = bytes.Clone(cur.version[:]), true, cur.seq
 	return nil, t.announce(Event_REMOVED, s.id, item.Key, cur)
 }
 
@@ -77,17 +83,23 @@ func (t *tx) deleteVersion(s *bucketState, item *DeleteItem, cur *head, d *Delet
 			return nil, err
 		}
 	}
-	if h == nil {
+	if h == nil || item.Seq != 0 && item.Seq != h.seq {
 		if len(item.IfMatch) > 0 {
 			return refuse(api.NoSuchVersion, ""), nil
 		}
-		d.Version, d.NullVersion = bytes.Clone(item.Version), item.NullVersion
+		d.Version, d.NullVersion, d.Seq = bytes.Clone(item.Version), item.NullVersion, item.Seq
 		return nil, nil
+	}
+	if item.Noncurrent && isCurrent {
+		return refuse(api.PreconditionFailed, "The version is the current one."), nil
 	}
 	if r := deletable(item, h); r != nil && !h.marker() {
 		return r, nil
 	}
-	d.Version, d.NullVersion, d.DeleteMarker = bytes.Clone(h.version[:]), h.null(), h.marker()
+	if r := t.removable(h, item.Bypass); r != nil {
+		return r, nil
+	}
+	d.Version, d.NullVersion, d.DeleteMarker, d.Seq = bytes.Clone(h.version[:]), h.null(), h.marker(), h.seq
 	remove := t.dropNoncurrent
 	if isCurrent {
 		remove = t.removeCurrent
@@ -121,7 +133,7 @@ func (t *tx) putMarker(s *bucketState, key []byte, cur *head, d *Deleted) error 
 	if err := t.install(s, key, cur, h); err != nil {
 		return err
 	}
-	d.Version, d.DeleteMarker, d.NullVersion = bytes.Clone(h.version[:]), true, h.null()
+	d.Version, d.DeleteMarker, d.NullVersion, d.Seq = bytes.Clone(h.version[:]), true, h.null(), h.seq
 	return t.announce(Event_MARKER_CREATED, s.id, key, h)
 }
 

@@ -17,7 +17,7 @@ const (
 
 // createBucket adds a name to the directory under a new ID.
 func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
-	if len(c.Name) == 0 || len(c.Name) > bucketNameMax || len(c.Owner) > principalMax || len(c.Location) > nameMax {
+	if len(c.Name) == 0 || len(c.Name) > bucketNameMax || len(c.Owner) > principalMax || len(c.Location) > nameMax || len(c.Site) > nameMax {
 		return invalid("The bucket's name, owner or location is out of range."), nil
 	}
 	var settings Settings
@@ -38,13 +38,20 @@ func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 	if c.OwnerMax != 0 && owned >= uint64(c.OwnerMax) {
 		return refuse(api.TooManyBuckets, ""), nil
 	}
+	groups, r, err := t.groupsFor(c.Site)
+	if r != nil || err != nil {
+		return r, err
+	}
 	id, err := t.take(spaceCounter, counterBucket, 1)
 	if err != nil {
 		return nil, err
 	}
 	b := &Bucket{
 		Name: c.Name, Id: id, Group: uint32(GroupOf(id, settings.Partitions)), Owner: c.Owner,
-		Location: c.Location, Created: t.now(),
+		Location: c.Location, Created: t.now(), Locks: c.ObjectLock,
+	}
+	if len(groups) > 0 {
+		b.Group = groups[id%uint64(len(groups))]
 	}
 	if err := t.setUint(t.nameKey(spaceOwned, c.Owner), owned+1); err != nil {
 		return nil, err
@@ -56,6 +63,23 @@ func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 		return nil, err
 	}
 	return bucketResult(b), t.setMessage(t.nameKey(spaceDirectory, b.Name), b)
+}
+
+// finishCreateBucket notes that the bucket's group knows what the bucket was created with.
+func (t *tx) finishCreateBucket(c *FinishCreateBucket) (*Result, error) {
+	b := new(Bucket)
+	ok, err := t.getMessage(t.nameKey(spaceDirectory, c.Name), b)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || b.Id != c.Id {
+		return refuse(api.NoSuchBucket, ""), nil
+	}
+	if !b.Locks {
+		return bucketResult(b), nil
+	}
+	b.Locks = false
+	return bucketResult(b), t.setMessage(t.nameKey(spaceDirectory, c.Name), b)
 }
 
 // nameFree refuses a name that is taken, and says by whom.
@@ -194,6 +218,14 @@ func (v *view) queryBuckets(q *BucketsQuery) (*BucketsAnswer, error) {
 	}
 	base = bytes.Clone(base)
 	w := &view{r: v.r, g: v.g}
+	var partitions uint32
+	if q.Bound {
+		set, r, err := w.querySettings()
+		if r != nil || err != nil {
+			return a, err
+		}
+		partitions = set.Partitions
+	}
 	err := v.scanFrom(base, from, func(name, val []byte) (bool, error) {
 		if !strings.HasPrefix(string(name), q.Prefix) {
 			return false, nil
@@ -203,20 +235,24 @@ func (v *view) queryBuckets(q *BucketsQuery) (*BucketsAnswer, error) {
 			return false, nil
 		}
 		b := new(Bucket)
-		a.Buckets = append(a.Buckets, b)
+		var err error
 		if q.Owner == "" {
-			return true, unmarshal(val, b)
+			err = unmarshal(val, b)
+		} else {
+			var ok bool
+			if ok, err = w.getMessage(w.nameKey(spaceDirectory, string(name)), b); err == nil && !ok {
+				err = broken("bucket %q of %q is not in the directory", name, q.Owner)
+			}
 		}
-		ok, err := w.getMessage(w.nameKey(spaceDirectory, string(name)), b)
-		if err == nil && !ok {
-			err = broken("bucket %q of %q is not in the directory", name, q.Owner)
+		if !q.Bound || b.Group > partitions {
+			a.Buckets = append(a.Buckets, b)
 		}
 		return true, err
 	})
 	return a, err
 }
 
-// GroupOf is the partition group of a bucket.
+// GroupOf is the partition group of a bucket that is bound to no site.
 func GroupOf(bucket uint64, partitions uint32) consensus.GroupID {
 	return consensus.GroupID(bucket%uint64(partitions)) + 1
 }

@@ -67,7 +67,7 @@ func recount(t *testing.T, v *view) {
 	}
 	var garbage uint64
 	for space, f := range map[byte]func(_, val []byte) (bool, error){
-		spaceCurrent: head(1), spaceVersion: head(0),
+		spaceCurrent: head(1), spaceBuried: head(1), spaceVersion: head(0),
 		spaceUpload:  func(_, _ []byte) (bool, error) { got.uploads++; return true, nil },
 		spaceGarbage: func(_, _ []byte) (bool, error) { garbage++; return true, nil },
 	} {

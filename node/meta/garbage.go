@@ -21,10 +21,10 @@ func (t *tx) addGarbage(g *Garbage) error {
 // manifestKey is where a garbage entry's manifest lies.
 func (v *view) manifestKey(g *Garbage) ([]byte, error) {
 	id, ok := toVersionID(g.Version)
-	if !ok || g.Part && len(g.Streams) != 1 {
+	if !ok || g.Part && len(g.Streams) != 1 || g.Recoded && len(g.Streams) == 0 {
 		return nil, broken("garbage entry %d", g.Seq)
 	}
-	if g.Part {
+	if g.Part || g.Recoded {
 		return v.streamKey(spaceManifest, id, g.Streams[0]), nil
 	}
 	return v.idKey(spaceManifest, id), nil

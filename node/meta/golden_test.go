@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -50,6 +51,7 @@ func keyLines() string {
 	line("bucket", func(v *view) []byte { return v.uintKey(spaceBucket, 7) })
 	line("config", func(v *view) []byte { return v.configKey(7, "policy") })
 	line("current", func(v *view) []byte { return v.objectKey(spaceCurrent, 7, []byte("a\x00b")) })
+	line("buried", func(v *view) []byte { return v.objectKey(spaceBuried, 7, []byte("a\x00b")) })
 	line("version", func(v *view) []byte { return v.objectSeqKey(spaceVersion, 7, a, ^uint64(5)) })
 	line("index", func(v *view) []byte { return v.objectIDKey(spaceIndex, 7, a, id) })
 	line("index of null", func(v *view) []byte { return v.objectIDKey(spaceIndex, 7, a, nullIndex) })
@@ -66,6 +68,8 @@ func keyLines() string {
 	line("cursor", func(v *view) []byte { return v.nameKey(spaceCursor, "lifecycle") })
 	line("directory", func(v *view) []byte { return v.nameKey(spaceDirectory, "photos") })
 	line("bucket of owner", func(v *view) []byte { return v.ownedKey("me", "photos") })
+	line("identity", func(v *view) []byte { return v.identityKey(IdentityKind_IDENTITY_USER, "alice") })
+	line("change of identity", func(v *view) []byte { return v.uintKey(spaceChanged, 5) })
 	line("sealed key", func(v *view) []byte { return v.kekKey(1) })
 	return b.String()
 }
@@ -79,9 +83,27 @@ func TestGoldenState(t *testing.T) {
 	}
 	golden(t, "system-v1.golden", r.dump(consensus.SystemGroup))
 	for _, c := range partitionScript() {
-		r.must(r.doOn(testGroup, &Command{RequestId: vid(r.index + 1), Op: c}))
+		r.must(r.doOn(testGroup, &Command{RequestId: vid(r.index + 1), Agreed: r.now - int64(time.Second), Op: c}))
 	}
 	golden(t, "partition-v1.golden", r.dump(testGroup))
+}
+
+// TestGoldenIdentities does the same for users, groups, policies and what access keys say.
+func TestGoldenIdentities(t *testing.T) {
+	r := newRig(t, Config{})
+	for _, c := range []isCommand_Op{
+		&Command_PutIdentity{&PutIdentity{Identity: policyNamed("logs")}},
+		&Command_PutIdentity{&PutIdentity{Identity: groupNamed("staff", "readonly")}},
+		&Command_PutIdentity{&PutIdentity{Identity: userNamed("alice", []string{"staff"}, "logs")}},
+		&Command_PutIdentity{&PutIdentity{Identity: userNamed("bob", nil)}},
+		&Command_DeleteIdentity{&DeleteIdentity{Kind: IdentityKind_IDENTITY_USER, Name: "bob"}},
+		&Command_PutCredential{&PutCredential{Credential: &Credential{
+			AccessKeyId: "SHOLALICE", Sealed: []byte("sealed"), Principal: "user:alice", Disabled: true, Expires: testEpoch + 1, SessionPolicy: []byte("{}"), Description: "backup",
+		}}},
+	} {
+		r.must(r.sys(c))
+	}
+	golden(t, "identities-v1.golden", r.dump(consensus.SystemGroup))
 }
 
 func (r *rig) dump(g consensus.GroupID) string {
@@ -137,6 +159,20 @@ func partitionScript() []isCommand_Op {
 		&Command_Condemn{&Condemn{Owners: []*StreamOwner{{Version: vid(60), Stream: 4}}}},
 		&Command_SetCursor{&SetCursor{Name: "replication", Seq: 2}},
 		&Command_FenceBucket{&FenceBucket{Bucket: 8, Epoch: 1}},
+		&Command_SetObjectLock{&SetObjectLock{Bucket: 9, Initial: true}},
+		&Command_SetObjectLock{&SetObjectLock{Bucket: 9, Mode: 1, Days: 30}},
+		&Command_PutVersion{&PutVersion{Bucket: 9, Key: key("kept"), Version: vid(4), Size: 5, Etag: []byte("e"), Inline: []byte("sealed"), WrappedDek: []byte("dek")}},
+		&Command_PutVersion{&PutVersion{
+			Bucket: 9, Key: key("asked"), Version: vid(5), Size: 5, Etag: []byte("e"), Inline: []byte("sealed"), WrappedDek: []byte("dek"),
+			Lock: &Lock{Mode: 2, Until: testEpoch + 1e18, LegalHold: true}, Tags: []byte("tags"),
+		}},
+		&Command_AlterVersion{&AlterVersion{Bucket: 9, Key: key("kept"), Change: &AlterVersion_LegalHold{true}}},
+		&Command_AlterVersion{&AlterVersion{Bucket: 7, Key: key("big"), Change: &AlterVersion_Tags{[]byte("tags")}}},
+		&Command_CreateUpload{&CreateUpload{
+			Bucket: 9, Key: key("up"), Upload: vid(52), Lock: &Lock{Mode: 1, Until: testEpoch + 1e18}, Tags: []byte("tags"), Initiator: "me",
+		}},
+		&Command_PutVersion{&PutVersion{Bucket: 10, Key: key("old name"), Version: vid(6), Size: 5, Etag: []byte("e"), Inline: []byte("sealed"), WrappedDek: []byte("dek")}},
+		&Command_RenameObject{&RenameObject{Bucket: 10, From: key("old name"), To: key("new name")}},
 	}
 }
 
@@ -151,6 +187,7 @@ func systemScript() []isCommand_Op {
 		}}},
 		&Command_CreateBucket{&CreateBucket{Name: "photos", Owner: "me", Location: "eu"}},
 		&Command_CreateBucket{&CreateBucket{Name: "music", Owner: "me"}},
+		&Command_CreateBucket{&CreateBucket{Name: "vault", Owner: "me", ObjectLock: true}},
 		&Command_BeginDeleteBucket{&BeginDeleteBucket{Name: "music"}},
 		&Command_PutMember{&PutMember{Member: member}},
 		&Command_PutMember{&PutMember{Member: &Member{PeerId: "gone", Serial: 1}}},
@@ -169,7 +206,8 @@ func systemScript() []isCommand_Op {
 func TestHandWrittenRecords(t *testing.T) {
 	h := head{
 		version: versionID(vid(3)), size: 1 << 40, mtime: testEpoch, etag: []byte("etag"), flags: flagInline | flagNull, seq: 300,
-		algorithm: 32, sumType: 1, sum: []byte("sum"), parts: 10000, metadata: []byte("metadata"),
+		algorithm: 32, sumType: 1, sum: []byte("sum"), parts: 10000, metadata: []byte("metadata"), lockMode: 2, until: testEpoch + 1,
+		tags: []byte("tags"),
 	}
 	for name, c := range map[string]head{"full": h, "least": {version: h.version}, "marker": {version: h.version, flags: flagDeleteMarker, mtime: 1, seq: 1}} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"encoding/binary"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"shoal/acl/lock"
 )
 
 // Flags of a head.
@@ -11,6 +13,8 @@ const (
 	flagDeleteMarker = 1 << iota
 	flagInline
 	flagNull
+	flagLegalHold
+	flagHoldSet // a legal hold was ever put on or taken off
 )
 
 // DeleteMarker says that the version is a delete marker.
@@ -21,6 +25,12 @@ func (h *Head) Inline() bool { return h.GetFlags()&flagInline != 0 }
 
 // NullVersion says that S3 calls the version "null".
 func (h *Head) NullVersion() bool { return h.GetFlags()&flagNull != 0 }
+
+// LegalHold says that a legal hold protects the version.
+func (h *Head) LegalHold() bool { return h.GetFlags()&flagLegalHold != 0 }
+
+// HoldSet says that a legal hold was put on the version, or taken off it, at any time.
+func (h *Head) HoldSet() bool { return h.GetFlags()&flagHoldSet != 0 }
 
 // head is the record Head, coded by hand: it is read and written for each operation. Slices of a
 // parsed head alias what it was parsed from.
@@ -36,11 +46,21 @@ type head struct {
 	sum       []byte
 	parts     uint32
 	metadata  []byte
+	lockMode  uint32
+	until     int64
+	tags      []byte
+
+	space byte // where it was read, when it is the current version; not part of the record
 }
 
 func (h *head) marker() bool { return h.flags&flagDeleteMarker != 0 }
 func (h *head) inline() bool { return h.flags&flagInline != 0 }
 func (h *head) null() bool   { return h.flags&flagNull != 0 }
+
+// lock is all that locks the version. A mode beyond what is known counts as the strictest.
+func (h *head) lock() lock.State {
+	return lock.State{Retention: lock.Retention{Mode: lock.Mode(min(h.lockMode, 0xff)), Until: h.until}, LegalHold: h.flags&flagLegalHold != 0}
+}
 
 // append encodes h as the message Head, in the order of its numbers and without zero values.
 func (h *head) append(b []byte) []byte {
@@ -57,7 +77,13 @@ func (h *head) append(b []byte) []byte {
 	b = appendUintField(b, 8, uint64(h.sumType))
 	b = appendBytesField(b, 9, h.sum)
 	b = appendUintField(b, 10, uint64(h.parts))
-	return appendBytesField(b, 11, h.metadata)
+	b = appendBytesField(b, 11, h.metadata)
+	b = appendUintField(b, 12, uint64(h.lockMode))
+	if h.until != 0 {
+		b = protowire.AppendTag(b, 13, protowire.Fixed64Type)
+		b = protowire.AppendFixed64(b, uint64(h.until))
+	}
+	return appendBytesField(b, 14, h.tags)
 }
 
 // parse reads a head. It reports whether b is one.
@@ -98,8 +124,11 @@ func (h *head) parseUpTo(b []byte, last protowire.Number) bool {
 			if n = 8; len(b) < 8 {
 				return false
 			}
-			if num == 3 {
-				h.mtime = int64(binary.LittleEndian.Uint64(b))
+			switch v := int64(binary.LittleEndian.Uint64(b)); num {
+			case 3:
+				h.mtime = v
+			case 13:
+				h.until = v
 			}
 		default:
 			n = protowire.ConsumeFieldValue(num, typ, b)
@@ -126,6 +155,8 @@ func (h *head) setUint(num protowire.Number, v uint64) {
 		h.sumType = uint32(v)
 	case 10:
 		h.parts = uint32(v)
+	case 12:
+		h.lockMode = uint32(v)
 	}
 }
 
@@ -142,6 +173,8 @@ func (h *head) setBytes(num protowire.Number, v []byte) bool {
 		h.sum = v
 	case 11:
 		h.metadata = v
+	case 14:
+		h.tags = v
 	}
 	return true
 }
@@ -151,7 +184,7 @@ func (h *head) message() *Head {
 	return &Head{
 		Version: append([]byte(nil), h.version[:]...), Size: h.size, Mtime: h.mtime, Etag: h.etag, Flags: h.flags,
 		Seq: h.seq, ChecksumAlgorithm: h.algorithm, ChecksumType: h.sumType, ChecksumValue: h.sum,
-		Parts: h.parts, Metadata: h.metadata,
+		Parts: h.parts, Metadata: h.metadata, LockMode: h.lockMode, RetainUntil: h.until, Tags: h.tags,
 	}
 }
 

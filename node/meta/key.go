@@ -17,6 +17,7 @@ const (
 	spaceBucket   = 'b' // bucket -> state and counters
 	spaceConfig   = 'p' // bucket, name -> document
 	spaceCurrent  = 'k' // bucket, key -> head
+	spaceBuried   = 'z' // bucket, key -> head of a delete marker that is current
 	spaceVersion  = 'v' // bucket, key, inverted seq -> head
 	spaceIndex    = 'i' // bucket, key, version ID or zeros -> seq of a noncurrent version
 	spaceInline   = 'y' // bucket, key, version ID -> inline content
@@ -44,6 +45,10 @@ const (
 	spaceInvite     = 'T' // token ID -> invite
 	spaceSequence   = 'Q' // name -> next number
 	spaceCounter    = 'Z' // name -> the machine's own counters
+	spaceGroup      = 'G' // group -> where it is kept
+	spaceSetting    = 'D' // name -> value of a setting that may change
+	spaceIdentity   = 'U' // kind, name -> identity
+	spaceChanged    = 'Y' // epoch -> kind and name of the identity that changed then
 )
 
 // versionID names a version, an upload, and every owner of shards.

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -76,6 +77,8 @@ type fold struct {
 	after             []byte // object key or common prefix, exclusive
 	afterRest         []byte // when set: records of the key after are wanted that lie behind this
 
+	buried bool // keys whose current version is a delete marker are wanted too
+
 	limit int    // records looked at, 0 for scanMax
 	seek  []byte // buffer
 }
@@ -100,7 +103,7 @@ func (f *fold) run(v *view, base []byte, to visitor) (err error) {
 	if limit == 0 {
 		limit = scanMax
 	}
-	it, err := v.iter(appendEscaped(bytes.Clone(base), f.prefix))
+	it, err := f.open(v, base)
 	if err != nil {
 		return err
 	}
@@ -143,8 +146,23 @@ func (f *fold) run(v *view, base []byte, to visitor) (err error) {
 	return nil
 }
 
+// open gives the records to walk over.
+func (f *fold) open(v *view, base []byte) (walker, error) {
+	it, err := v.iter(appendEscaped(bytes.Clone(base), f.prefix))
+	if err != nil || !f.buried {
+		return it, err
+	}
+	other := bytes.Clone(base)
+	other[prefixLen] = spaceBuried
+	second, err := v.iter(appendEscaped(other, f.prefix))
+	if err != nil {
+		return nil, errors.Join(err, it.Close())
+	}
+	return &merged{first: it, second: second}, nil
+}
+
 // first goes to the first record behind after.
-func (f *fold) first(it *pebble.Iterator, base []byte) bool {
+func (f *fold) first(it walker, base []byte) bool {
 	if len(f.after) == 0 {
 		return it.First()
 	}
@@ -169,7 +187,7 @@ func (f *fold) common(key []byte) []byte {
 }
 
 // pass goes to the first record whose key does not begin with p.
-func (f *fold) pass(it *pebble.Iterator, base, p []byte) bool {
+func (f *fold) pass(it walker, base, p []byte) bool {
 	f.seek = appendEscaped(append(f.seek[:0], base...), p)
 	return it.SeekGE(successor(f.seek))
 }

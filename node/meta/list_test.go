@@ -23,6 +23,7 @@ func TestListTired(t *testing.T) {
 		}
 		r.must(r.do(deletion(&DeleteItem{Key: []byte(key)})))
 	}
+	r.exhume()
 	for limit := 1; limit < 45; limit += 4 {
 		got, after, pages := "", []byte(nil), 0
 		for more := true; more; pages++ {

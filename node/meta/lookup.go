@@ -57,7 +57,7 @@ func (v *view) lookupCurrent(q *LookupQuery) (a *LookupAnswer, refused *Result, 
 		return nil, invalid("The key must have 1 to 1,024 bytes."), true, nil
 	}
 	var h head
-	_, found, err := v.current(&h, nil, q.Bucket, q.Key)
+	_, found, err := v.current(&h, nil, q.Bucket, q.Key, true)
 	if err != nil {
 		return nil, nil, false, err
 	}
@@ -94,7 +94,7 @@ func (v *view) lookup(q *LookupQuery) (*LookupAnswer, *Result, error) {
 		return nil, refused, err
 	}
 	var h head
-	_, found, err := v.current(&h, nil, q.Bucket, q.Key)
+	_, found, err := v.current(&h, nil, q.Bucket, q.Key, true)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -103,7 +103,7 @@ func (v *view) lookup(q *LookupQuery) (*LookupAnswer, *Result, error) {
 			return nil, nil, err
 		}
 	}
-	if !found {
+	if !found || q.Seq != 0 && q.Seq != h.seq {
 		return nil, refuse(api.NoSuchVersion, ""), nil
 	}
 	a := &LookupAnswer{Head: h.message()}
@@ -124,7 +124,7 @@ func (v *view) fill(a *LookupAnswer, q *LookupQuery, h *head) (ok bool, err erro
 		if _, err := v.bucket(&s, q.Bucket); err != nil {
 			return false, err
 		}
-		a.Versioning = s.mode()
+		a.Versioning, a.ConfigEpoch = s.mode(), s.config
 	}
 	if q.Parts && h.parts > 0 {
 		var rec PartsRecord

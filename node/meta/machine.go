@@ -19,6 +19,7 @@ const (
 	MaxInlineBytes   = 72 << 10 // sealed
 	MaxConfigBytes   = 512 << 10
 	MaxMetadataBytes = 16 << 10
+	MaxTagsBytes     = 24 << 10
 )
 
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a
@@ -137,13 +138,41 @@ func (t *tx) apply(data []byte) (*Result, error) {
 	if n := len(c.RequestId); n != 0 && n != requestIDLen {
 		return invalid("The request ID has a wrong length."), nil
 	}
+	if c.Agreed < 0 || c.Agreed > stampMax {
+		return invalid("The command's agreed time is out of range."), nil
+	}
 	t.h.clock = max(uint64(c.Stamp), t.h.clock+1)
+	t.h.agreed = max(uint64(c.Agreed), t.h.agreed)
 	t.pushed = 0
 	r, err := t.once(&c)
 	if err != nil {
 		return nil, err
 	}
+	if err := t.tellEpoch(&c, r.GetWritten()); err != nil {
+		return nil, err
+	}
 	return r, t.expire()
+}
+
+// tellEpoch adds to the description of a version what the configuration of its bucket is by now.
+func (t *tx) tellEpoch(c *Command, w *Written) error {
+	if w == nil {
+		return nil
+	}
+	var id uint64
+	switch op := c.Op.(type) {
+	case *Command_PutVersion:
+		id = op.PutVersion.GetBucket()
+	case *Command_CompleteUpload:
+		id = op.CompleteUpload.GetBucket()
+	default:
+		return nil
+	}
+	s, refused, err := t.bucket(id)
+	if err == nil && refused == nil {
+		w.ConfigEpoch = s.config
+	}
+	return err
 }
 
 // once gives the first result of a repeated command and runs one that is new.
@@ -158,14 +187,14 @@ func (t *tx) once(c *Command) (*Result, error) {
 	if repeat {
 		first := new(Result)
 		if ok, err := t.getMessage(t.resultKey(c.RequestId), first); err != nil || ok {
-			return first, err
+			return first.complete(c), err
 		}
 	}
 	r, err := t.run(c)
 	if err != nil {
 		return nil, err
 	}
-	return r, t.remember(c.RequestId, r)
+	return r, t.remember(c.RequestId, r.shorten(c))
 }
 
 // run carries out a command of the group's kind.
@@ -198,6 +227,14 @@ func (t *tx) run(c *Command) (*Result, error) {
 		return t.garbageDone(op.GarbageDone)
 	case *Command_SetCursor:
 		return t.setCursor(op.SetCursor)
+	case *Command_Recode:
+		return t.recode(op.Recode)
+	case *Command_SetObjectLock:
+		return t.setObjectLock(op.SetObjectLock)
+	case *Command_AlterVersion:
+		return t.alterVersion(op.AlterVersion)
+	case *Command_RenameObject:
+		return t.renameObject(op.RenameObject)
 	default:
 		return invalid("The command is not one of a partition group."), nil
 	}
@@ -221,7 +258,7 @@ func (t *tx) runSystem(c *Command) (*Result, error) {
 	case *Command_RemoveMember:
 		return t.removeMember(op.RemoveMember)
 	case *Command_PutInvite:
-		return t.putInvite(op.PutInvite.GetInvite())
+		return t.putInvite(op.PutInvite.GetInvite(), op.PutInvite.GetLife())
 	case *Command_UseInvite:
 		return t.useInvite(op.UseInvite)
 	case *Command_PutPlacement:
@@ -238,12 +275,32 @@ func (t *tx) runSystem(c *Command) (*Result, error) {
 		return t.deleteCredential(op.DeleteCredential)
 	case *Command_NextSequence:
 		return t.nextSequence(op.NextSequence)
+	case *Command_SetMember:
+		return t.setMember(op.SetMember)
+	case *Command_PutGroup:
+		return t.putGroup(op.PutGroup.GetPlace())
+	case *Command_SetSetting:
+		return t.setSetting(op.SetSetting)
+	case *Command_PrepareSite:
+		return t.prepareSite(op.PrepareSite)
+	case *Command_FinishCreateBucket:
+		return t.finishCreateBucket(op.FinishCreateBucket)
+	case *Command_FoundGroup:
+		return t.foundGroup(op.FoundGroup)
+	case *Command_PutIdentity:
+		return t.putIdentity(op.PutIdentity)
+	case *Command_DeleteIdentity:
+		return t.deleteIdentity(op.DeleteIdentity)
 	default:
 		return invalid("The command is not one of the system group."), nil
 	}
 }
 
 func (t *tx) now() int64 { return int64(t.h.clock) }
+
+// agreed is the latest time of which a majority of the voters has said that it has passed. It lags behind
+// now, which one clock can push ahead.
+func (t *tx) agreed() int64 { return int64(t.h.agreed) }
 
 // bucket gives a bucket's record, which stays in memory until flush.
 func (t *tx) bucket(id uint64) (*bucketState, *Result, error) {
@@ -266,10 +323,10 @@ func (t *tx) bucket(id uint64) (*bucketState, *Result, error) {
 
 // currentHead reads the current version of a key: nil when there is none. It lives until the
 // next call.
-func (t *tx) currentHead(bucket uint64, key []byte) (*head, error) {
+func (t *tx) currentHead(s *bucketState, key []byte) (*head, error) {
 	var ok bool
 	var err error
-	t.curBuf, ok, err = t.current(&t.cur, t.curBuf, bucket, key)
+	t.curBuf, ok, err = t.current(&t.cur, t.curBuf, s.id, key, s.mode() != Versioning_VERSIONING_OFF)
 	if err != nil || !ok {
 		return nil, err
 	}

@@ -79,7 +79,8 @@ type MemberState int32
 
 const (
 	MemberState_MEMBER_ACTIVE  MemberState = 0
-	MemberState_MEMBER_LEAVING MemberState = 1
+	MemberState_MEMBER_LEAVING MemberState = 1 // is being drained: keeps serving, is to get nothing new
+	MemberState_MEMBER_LOST    MemberState = 2 // away for so long that its drives are counted out; active again when it is back
 )
 
 // Enum value maps for MemberState.
@@ -87,10 +88,12 @@ var (
 	MemberState_name = map[int32]string{
 		0: "MEMBER_ACTIVE",
 		1: "MEMBER_LEAVING",
+		2: "MEMBER_LOST",
 	}
 	MemberState_value = map[string]int32{
 		"MEMBER_ACTIVE":  0,
 		"MEMBER_LEAVING": 1,
+		"MEMBER_LOST":    2,
 	}
 )
 
@@ -119,6 +122,59 @@ func (x MemberState) Number() protoreflect.EnumNumber {
 // Deprecated: Use MemberState.Descriptor instead.
 func (MemberState) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{1}
+}
+
+// IdentityKind says what an identity is. Its number stands in keys.
+type IdentityKind int32
+
+const (
+	IdentityKind_IDENTITY_NONE   IdentityKind = 0
+	IdentityKind_IDENTITY_USER   IdentityKind = 1
+	IdentityKind_IDENTITY_GROUP  IdentityKind = 2
+	IdentityKind_IDENTITY_POLICY IdentityKind = 3
+)
+
+// Enum value maps for IdentityKind.
+var (
+	IdentityKind_name = map[int32]string{
+		0: "IDENTITY_NONE",
+		1: "IDENTITY_USER",
+		2: "IDENTITY_GROUP",
+		3: "IDENTITY_POLICY",
+	}
+	IdentityKind_value = map[string]int32{
+		"IDENTITY_NONE":   0,
+		"IDENTITY_USER":   1,
+		"IDENTITY_GROUP":  2,
+		"IDENTITY_POLICY": 3,
+	}
+)
+
+func (x IdentityKind) Enum() *IdentityKind {
+	p := new(IdentityKind)
+	*p = x
+	return p
+}
+
+func (x IdentityKind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (IdentityKind) Descriptor() protoreflect.EnumDescriptor {
+	return file_meta_proto_enumTypes[2].Descriptor()
+}
+
+func (IdentityKind) Type() protoreflect.EnumType {
+	return &file_meta_proto_enumTypes[2]
+}
+
+func (x IdentityKind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use IdentityKind.Descriptor instead.
+func (IdentityKind) EnumDescriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{2}
 }
 
 // Versioning is the versioning state of a bucket.
@@ -155,11 +211,11 @@ func (x Versioning) String() string {
 }
 
 func (Versioning) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[2].Descriptor()
+	return file_meta_proto_enumTypes[3].Descriptor()
 }
 
 func (Versioning) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[2]
+	return &file_meta_proto_enumTypes[3]
 }
 
 func (x Versioning) Number() protoreflect.EnumNumber {
@@ -168,7 +224,7 @@ func (x Versioning) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Versioning.Descriptor instead.
 func (Versioning) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{2}
+	return file_meta_proto_rawDescGZIP(), []int{3}
 }
 
 // OwnerState says whether an owner refers to shards.
@@ -205,11 +261,11 @@ func (x OwnerState) String() string {
 }
 
 func (OwnerState) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[3].Descriptor()
+	return file_meta_proto_enumTypes[4].Descriptor()
 }
 
 func (OwnerState) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[3]
+	return &file_meta_proto_enumTypes[4]
 }
 
 func (x OwnerState) Number() protoreflect.EnumNumber {
@@ -218,7 +274,56 @@ func (x OwnerState) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerState.Descriptor instead.
 func (OwnerState) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{3}
+	return file_meta_proto_rawDescGZIP(), []int{4}
+}
+
+type FoundGroup_Step int32
+
+const (
+	FoundGroup_NAME    FoundGroup_Step = 0 // the founder, when there is none
+	FoundGroup_CONFIRM FoundGroup_Step = 1 // the founder has the first replica on its disk
+	FoundGroup_ABANDON FoundGroup_Step = 2 // the founder has not confirmed, and is not waited for
+)
+
+// Enum value maps for FoundGroup_Step.
+var (
+	FoundGroup_Step_name = map[int32]string{
+		0: "NAME",
+		1: "CONFIRM",
+		2: "ABANDON",
+	}
+	FoundGroup_Step_value = map[string]int32{
+		"NAME":    0,
+		"CONFIRM": 1,
+		"ABANDON": 2,
+	}
+)
+
+func (x FoundGroup_Step) Enum() *FoundGroup_Step {
+	p := new(FoundGroup_Step)
+	*p = x
+	return p
+}
+
+func (x FoundGroup_Step) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (FoundGroup_Step) Descriptor() protoreflect.EnumDescriptor {
+	return file_meta_proto_enumTypes[5].Descriptor()
+}
+
+func (FoundGroup_Step) Type() protoreflect.EnumType {
+	return &file_meta_proto_enumTypes[5]
+}
+
+func (x FoundGroup_Step) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use FoundGroup_Step.Descriptor instead.
+func (FoundGroup_Step) EnumDescriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{22, 0}
 }
 
 type OwnerRecord_State int32
@@ -257,11 +362,11 @@ func (x OwnerRecord_State) String() string {
 }
 
 func (OwnerRecord_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[4].Descriptor()
+	return file_meta_proto_enumTypes[6].Descriptor()
 }
 
 func (OwnerRecord_State) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[4]
+	return &file_meta_proto_enumTypes[6]
 }
 
 func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
@@ -270,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101, 0}
+	return file_meta_proto_rawDescGZIP(), []int{136, 0}
 }
 
 type Event_Kind int32
@@ -282,6 +387,8 @@ const (
 	Event_COMPLETED      Event_Kind = 3
 	Event_REMOVED        Event_Kind = 4 // the current version of an unversioned bucket, or a version by its ID
 	Event_MARKER_CREATED Event_Kind = 5
+	Event_ALTERED        Event_Kind = 6 // tags, retention or legal hold
+	Event_RENAMED        Event_Kind = 7 // this version came from another key, whose REMOVED or MARKER_CREATED follows
 )
 
 // Enum value maps for Event_Kind.
@@ -293,6 +400,8 @@ var (
 		3: "COMPLETED",
 		4: "REMOVED",
 		5: "MARKER_CREATED",
+		6: "ALTERED",
+		7: "RENAMED",
 	}
 	Event_Kind_value = map[string]int32{
 		"NONE":           0,
@@ -301,6 +410,8 @@ var (
 		"COMPLETED":      3,
 		"REMOVED":        4,
 		"MARKER_CREATED": 5,
+		"ALTERED":        6,
+		"RENAMED":        7,
 	}
 )
 
@@ -315,11 +426,11 @@ func (x Event_Kind) String() string {
 }
 
 func (Event_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[5].Descriptor()
+	return file_meta_proto_enumTypes[7].Descriptor()
 }
 
 func (Event_Kind) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[5]
+	return &file_meta_proto_enumTypes[7]
 }
 
 func (x Event_Kind) Number() protoreflect.EnumNumber {
@@ -328,14 +439,17 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104, 0}
+	return file_meta_proto_rawDescGZIP(), []int{140, 0}
 }
 
 // Command is one entry of a group's log.
 type Command struct {
 	state     protoimpl.MessageState `protogen:"open.v1"`
 	Stamp     int64                  `protobuf:"fixed64,1,opt,name=stamp,proto3" json:"stamp,omitempty"`                        // Unix nanoseconds, set by the leader before it proposes
-	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // 16 bytes, or none: a repeat within 10 minutes gets the first result
+	RequestId []byte                 `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"` // 16 bytes, or none: a repeat within 30 minutes gets the first result
+	// agreed is a time that a majority of the group's voters say has passed, Unix nanoseconds, set by
+	// the leader; 0 when it did not ask. Only by such times retentions end.
+	Agreed int64 `protobuf:"fixed64,3,opt,name=agreed,proto3" json:"agreed,omitempty"`
 	// Types that are valid to be assigned to Op:
 	//
 	//	*Command_InitCluster
@@ -354,6 +468,14 @@ type Command struct {
 	//	*Command_PutCredential
 	//	*Command_DeleteCredential
 	//	*Command_NextSequence
+	//	*Command_SetMember
+	//	*Command_PutGroup
+	//	*Command_SetSetting
+	//	*Command_PrepareSite
+	//	*Command_FoundGroup
+	//	*Command_FinishCreateBucket
+	//	*Command_PutIdentity
+	//	*Command_DeleteIdentity
 	//	*Command_PutVersion
 	//	*Command_DeleteObjects
 	//	*Command_CreateUpload
@@ -366,6 +488,10 @@ type Command struct {
 	//	*Command_Condemn
 	//	*Command_GarbageDone
 	//	*Command_SetCursor
+	//	*Command_Recode
+	//	*Command_SetObjectLock
+	//	*Command_AlterVersion
+	//	*Command_RenameObject
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -413,6 +539,13 @@ func (x *Command) GetRequestId() []byte {
 		return x.RequestId
 	}
 	return nil
+}
+
+func (x *Command) GetAgreed() int64 {
+	if x != nil {
+		return x.Agreed
+	}
+	return 0
 }
 
 func (x *Command) GetOp() isCommand_Op {
@@ -566,6 +699,78 @@ func (x *Command) GetNextSequence() *NextSequence {
 	return nil
 }
 
+func (x *Command) GetSetMember() *SetMember {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetMember); ok {
+			return x.SetMember
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutGroup() *PutGroup {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutGroup); ok {
+			return x.PutGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetSetting() *SetSetting {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetSetting); ok {
+			return x.SetSetting
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPrepareSite() *PrepareSite {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PrepareSite); ok {
+			return x.PrepareSite
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetFoundGroup() *FoundGroup {
+	if x != nil {
+		if x, ok := x.Op.(*Command_FoundGroup); ok {
+			return x.FoundGroup
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetFinishCreateBucket() *FinishCreateBucket {
+	if x != nil {
+		if x, ok := x.Op.(*Command_FinishCreateBucket); ok {
+			return x.FinishCreateBucket
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPutIdentity() *PutIdentity {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutIdentity); ok {
+			return x.PutIdentity
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteIdentity() *DeleteIdentity {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteIdentity); ok {
+			return x.DeleteIdentity
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutVersion() *PutVersion {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutVersion); ok {
@@ -674,6 +879,42 @@ func (x *Command) GetSetCursor() *SetCursor {
 	return nil
 }
 
+func (x *Command) GetRecode() *Recode {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Recode); ok {
+			return x.Recode
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetSetObjectLock() *SetObjectLock {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetObjectLock); ok {
+			return x.SetObjectLock
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetAlterVersion() *AlterVersion {
+	if x != nil {
+		if x, ok := x.Op.(*Command_AlterVersion); ok {
+			return x.AlterVersion
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetRenameObject() *RenameObject {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RenameObject); ok {
+			return x.RenameObject
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -743,6 +984,38 @@ type Command_NextSequence struct {
 	NextSequence *NextSequence `protobuf:"bytes,25,opt,name=next_sequence,json=nextSequence,proto3,oneof"`
 }
 
+type Command_SetMember struct {
+	SetMember *SetMember `protobuf:"bytes,26,opt,name=set_member,json=setMember,proto3,oneof"`
+}
+
+type Command_PutGroup struct {
+	PutGroup *PutGroup `protobuf:"bytes,27,opt,name=put_group,json=putGroup,proto3,oneof"`
+}
+
+type Command_SetSetting struct {
+	SetSetting *SetSetting `protobuf:"bytes,28,opt,name=set_setting,json=setSetting,proto3,oneof"`
+}
+
+type Command_PrepareSite struct {
+	PrepareSite *PrepareSite `protobuf:"bytes,29,opt,name=prepare_site,json=prepareSite,proto3,oneof"`
+}
+
+type Command_FoundGroup struct {
+	FoundGroup *FoundGroup `protobuf:"bytes,30,opt,name=found_group,json=foundGroup,proto3,oneof"`
+}
+
+type Command_FinishCreateBucket struct {
+	FinishCreateBucket *FinishCreateBucket `protobuf:"bytes,31,opt,name=finish_create_bucket,json=finishCreateBucket,proto3,oneof"`
+}
+
+type Command_PutIdentity struct {
+	PutIdentity *PutIdentity `protobuf:"bytes,32,opt,name=put_identity,json=putIdentity,proto3,oneof"`
+}
+
+type Command_DeleteIdentity struct {
+	DeleteIdentity *DeleteIdentity `protobuf:"bytes,33,opt,name=delete_identity,json=deleteIdentity,proto3,oneof"`
+}
+
 type Command_PutVersion struct {
 	// Partition groups.
 	PutVersion *PutVersion `protobuf:"bytes,50,opt,name=put_version,json=putVersion,proto3,oneof"`
@@ -792,6 +1065,22 @@ type Command_SetCursor struct {
 	SetCursor *SetCursor `protobuf:"bytes,61,opt,name=set_cursor,json=setCursor,proto3,oneof"`
 }
 
+type Command_Recode struct {
+	Recode *Recode `protobuf:"bytes,62,opt,name=recode,proto3,oneof"`
+}
+
+type Command_SetObjectLock struct {
+	SetObjectLock *SetObjectLock `protobuf:"bytes,63,opt,name=set_object_lock,json=setObjectLock,proto3,oneof"`
+}
+
+type Command_AlterVersion struct {
+	AlterVersion *AlterVersion `protobuf:"bytes,64,opt,name=alter_version,json=alterVersion,proto3,oneof"`
+}
+
+type Command_RenameObject struct {
+	RenameObject *RenameObject `protobuf:"bytes,65,opt,name=rename_object,json=renameObject,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_CreateBucket) isCommand_Op() {}
@@ -824,6 +1113,22 @@ func (*Command_DeleteCredential) isCommand_Op() {}
 
 func (*Command_NextSequence) isCommand_Op() {}
 
+func (*Command_SetMember) isCommand_Op() {}
+
+func (*Command_PutGroup) isCommand_Op() {}
+
+func (*Command_SetSetting) isCommand_Op() {}
+
+func (*Command_PrepareSite) isCommand_Op() {}
+
+func (*Command_FoundGroup) isCommand_Op() {}
+
+func (*Command_FinishCreateBucket) isCommand_Op() {}
+
+func (*Command_PutIdentity) isCommand_Op() {}
+
+func (*Command_DeleteIdentity) isCommand_Op() {}
+
 func (*Command_PutVersion) isCommand_Op() {}
 
 func (*Command_DeleteObjects) isCommand_Op() {}
@@ -847,6 +1152,14 @@ func (*Command_Condemn) isCommand_Op() {}
 func (*Command_GarbageDone) isCommand_Op() {}
 
 func (*Command_SetCursor) isCommand_Op() {}
+
+func (*Command_Recode) isCommand_Op() {}
+
+func (*Command_SetObjectLock) isCommand_Op() {}
+
+func (*Command_AlterVersion) isCommand_Op() {}
+
+func (*Command_RenameObject) isCommand_Op() {}
 
 // InitCluster writes the settings, once. Again with the same cluster ID it changes nothing.
 type InitCluster struct {
@@ -998,9 +1311,11 @@ func (x *Settings) GetPlacementGroups() uint32 {
 type CreateBucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Owner         string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`                        // principal ID
-	Location      string                 `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`                  // as the client sent it
-	OwnerMax      uint32                 `protobuf:"varint,4,opt,name=owner_max,json=ownerMax,proto3" json:"owner_max,omitempty"` // buckets that the owner may have; 0 is no limit
+	Owner         string                 `protobuf:"bytes,2,opt,name=owner,proto3" json:"owner,omitempty"`                              // principal ID
+	Location      string                 `protobuf:"bytes,3,opt,name=location,proto3" json:"location,omitempty"`                        // as the client sent it
+	OwnerMax      uint32                 `protobuf:"varint,4,opt,name=owner_max,json=ownerMax,proto3" json:"owner_max,omitempty"`       // buckets that the owner may have; 0 is no limit
+	Site          string                 `protobuf:"bytes,5,opt,name=site,proto3" json:"site,omitempty"`                                // that the bucket is bound to; none spans all sites
+	ObjectLock    bool                   `protobuf:"varint,6,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"` // versioning and object lock are on from the start
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1063,6 +1378,73 @@ func (x *CreateBucket) GetOwnerMax() uint32 {
 	return 0
 }
 
+func (x *CreateBucket) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *CreateBucket) GetObjectLock() bool {
+	if x != nil {
+		return x.ObjectLock
+	}
+	return false
+}
+
+// FinishCreateBucket says that the group of a bucket knows what the bucket was created with.
+type FinishCreateBucket struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FinishCreateBucket) Reset() {
+	*x = FinishCreateBucket{}
+	mi := &file_meta_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FinishCreateBucket) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FinishCreateBucket) ProtoMessage() {}
+
+func (x *FinishCreateBucket) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FinishCreateBucket.ProtoReflect.Descriptor instead.
+func (*FinishCreateBucket) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *FinishCreateBucket) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *FinishCreateBucket) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
 // BeginDeleteBucket turns an active bucket into one being deleted, under a new deletion epoch.
 type BeginDeleteBucket struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1076,7 +1458,7 @@ type BeginDeleteBucket struct {
 
 func (x *BeginDeleteBucket) Reset() {
 	*x = BeginDeleteBucket{}
-	mi := &file_meta_proto_msgTypes[4]
+	mi := &file_meta_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1088,7 +1470,7 @@ func (x *BeginDeleteBucket) String() string {
 func (*BeginDeleteBucket) ProtoMessage() {}
 
 func (x *BeginDeleteBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[4]
+	mi := &file_meta_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1101,7 +1483,7 @@ func (x *BeginDeleteBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BeginDeleteBucket.ProtoReflect.Descriptor instead.
 func (*BeginDeleteBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{4}
+	return file_meta_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BeginDeleteBucket) GetName() string {
@@ -1130,7 +1512,7 @@ type FinishDeleteBucket struct {
 
 func (x *FinishDeleteBucket) Reset() {
 	*x = FinishDeleteBucket{}
-	mi := &file_meta_proto_msgTypes[5]
+	mi := &file_meta_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1142,7 +1524,7 @@ func (x *FinishDeleteBucket) String() string {
 func (*FinishDeleteBucket) ProtoMessage() {}
 
 func (x *FinishDeleteBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[5]
+	mi := &file_meta_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1155,7 +1537,7 @@ func (x *FinishDeleteBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FinishDeleteBucket.ProtoReflect.Descriptor instead.
 func (*FinishDeleteBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{5}
+	return file_meta_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *FinishDeleteBucket) GetName() string {
@@ -1191,7 +1573,7 @@ type CancelDeleteBucket struct {
 
 func (x *CancelDeleteBucket) Reset() {
 	*x = CancelDeleteBucket{}
-	mi := &file_meta_proto_msgTypes[6]
+	mi := &file_meta_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1203,7 +1585,7 @@ func (x *CancelDeleteBucket) String() string {
 func (*CancelDeleteBucket) ProtoMessage() {}
 
 func (x *CancelDeleteBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[6]
+	mi := &file_meta_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1216,7 +1598,7 @@ func (x *CancelDeleteBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CancelDeleteBucket.ProtoReflect.Descriptor instead.
 func (*CancelDeleteBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{6}
+	return file_meta_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *CancelDeleteBucket) GetName() string {
@@ -1242,23 +1624,26 @@ func (x *CancelDeleteBucket) GetEpoch() uint64 {
 
 // Bucket is an entry of the directory.
 type Bucket struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
-	Id            uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"` // never reused
-	Group         uint32                 `protobuf:"varint,3,opt,name=group,proto3" json:"group,omitempty"`
-	Owner         string                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
-	Location      string                 `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
-	Created       int64                  `protobuf:"fixed64,6,opt,name=created,proto3" json:"created,omitempty"`
-	State         BucketState            `protobuf:"varint,7,opt,name=state,proto3,enum=shoal.meta.BucketState" json:"state,omitempty"`
-	DeleteEpoch   uint64                 `protobuf:"varint,8,opt,name=delete_epoch,json=deleteEpoch,proto3" json:"delete_epoch,omitempty"`  // of the last deletion begun; 0 when there was none
-	DeleteBegan   int64                  `protobuf:"fixed64,9,opt,name=delete_began,json=deleteBegan,proto3" json:"delete_began,omitempty"` // group time of it
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Name        string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Id          uint64                 `protobuf:"varint,2,opt,name=id,proto3" json:"id,omitempty"` // never reused
+	Group       uint32                 `protobuf:"varint,3,opt,name=group,proto3" json:"group,omitempty"`
+	Owner       string                 `protobuf:"bytes,4,opt,name=owner,proto3" json:"owner,omitempty"`
+	Location    string                 `protobuf:"bytes,5,opt,name=location,proto3" json:"location,omitempty"`
+	Created     int64                  `protobuf:"fixed64,6,opt,name=created,proto3" json:"created,omitempty"`
+	State       BucketState            `protobuf:"varint,7,opt,name=state,proto3,enum=shoal.meta.BucketState" json:"state,omitempty"`
+	DeleteEpoch uint64                 `protobuf:"varint,8,opt,name=delete_epoch,json=deleteEpoch,proto3" json:"delete_epoch,omitempty"`  // of the last deletion begun; 0 when there was none
+	DeleteBegan int64                  `protobuf:"fixed64,9,opt,name=delete_began,json=deleteBegan,proto3" json:"delete_began,omitempty"` // group time of it
+	// locks says that object lock was asked for at creation, and that it is not known yet whether the
+	// bucket's group has been told. Whoever sees it tells the group before anything else.
+	Locks         bool `protobuf:"varint,10,opt,name=locks,proto3" json:"locks,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Bucket) Reset() {
 	*x = Bucket{}
-	mi := &file_meta_proto_msgTypes[7]
+	mi := &file_meta_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1270,7 +1655,7 @@ func (x *Bucket) String() string {
 func (*Bucket) ProtoMessage() {}
 
 func (x *Bucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[7]
+	mi := &file_meta_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1283,7 +1668,7 @@ func (x *Bucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Bucket.ProtoReflect.Descriptor instead.
 func (*Bucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{7}
+	return file_meta_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Bucket) GetName() string {
@@ -1349,6 +1734,13 @@ func (x *Bucket) GetDeleteBegan() int64 {
 	return 0
 }
 
+func (x *Bucket) GetLocks() bool {
+	if x != nil {
+		return x.Locks
+	}
+	return false
+}
+
 // Drive is one drive of a member.
 type Drive struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1363,7 +1755,7 @@ type Drive struct {
 
 func (x *Drive) Reset() {
 	*x = Drive{}
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1375,7 +1767,7 @@ func (x *Drive) String() string {
 func (*Drive) ProtoMessage() {}
 
 func (x *Drive) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[8]
+	mi := &file_meta_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1388,7 +1780,7 @@ func (x *Drive) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Drive.ProtoReflect.Descriptor instead.
 func (*Drive) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{8}
+	return file_meta_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Drive) GetId() []byte {
@@ -1436,14 +1828,16 @@ type Member struct {
 	Drives        []*Drive               `protobuf:"bytes,5,rep,name=drives,proto3" json:"drives,omitempty"`
 	Serial        uint64                 `protobuf:"varint,6,opt,name=serial,proto3" json:"serial,omitempty"` // of its credential
 	State         MemberState            `protobuf:"varint,7,opt,name=state,proto3,enum=shoal.meta.MemberState" json:"state,omitempty"`
-	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"` // member epoch of the last change, set by the state machine
+	Epoch         uint64                 `protobuf:"varint,8,opt,name=epoch,proto3" json:"epoch,omitempty"`     // member epoch of the last change, set by the state machine
+	Weight        uint32                 `protobuf:"varint,9,opt,name=weight,proto3" json:"weight,omitempty"`   // percent of what the drives' sizes give; 0 means 100
+	Joined        int64                  `protobuf:"fixed64,10,opt,name=joined,proto3" json:"joined,omitempty"` // group time, set by the state machine
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1455,7 +1849,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[9]
+	mi := &file_meta_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1468,7 +1862,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{9}
+	return file_meta_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Member) GetPeerId() string {
@@ -1527,6 +1921,20 @@ func (x *Member) GetEpoch() uint64 {
 	return 0
 }
 
+func (x *Member) GetWeight() uint32 {
+	if x != nil {
+		return x.Weight
+	}
+	return 0
+}
+
+func (x *Member) GetJoined() int64 {
+	if x != nil {
+		return x.Joined
+	}
+	return 0
+}
+
 // PutMember adds or replaces a member. Refused when its credential was revoked.
 type PutMember struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1537,7 +1945,7 @@ type PutMember struct {
 
 func (x *PutMember) Reset() {
 	*x = PutMember{}
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1549,7 +1957,7 @@ func (x *PutMember) String() string {
 func (*PutMember) ProtoMessage() {}
 
 func (x *PutMember) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[10]
+	mi := &file_meta_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1562,7 +1970,7 @@ func (x *PutMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutMember.ProtoReflect.Descriptor instead.
 func (*PutMember) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{10}
+	return file_meta_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PutMember) GetMember() *Member {
@@ -1572,17 +1980,89 @@ func (x *PutMember) GetMember() *Member {
 	return nil
 }
 
+// SetMember changes what an operator or the controller decides about a member. What is not set
+// stays. When nothing changes, neither does the epoch.
+type SetMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	PeerId        string                 `protobuf:"bytes,1,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"`
+	Site          *string                `protobuf:"bytes,2,opt,name=site,proto3,oneof" json:"site,omitempty"`
+	Weight        *uint32                `protobuf:"varint,3,opt,name=weight,proto3,oneof" json:"weight,omitempty"` // percent, 1 to 1,000
+	State         *MemberState           `protobuf:"varint,4,opt,name=state,proto3,enum=shoal.meta.MemberState,oneof" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetMember) Reset() {
+	*x = SetMember{}
+	mi := &file_meta_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetMember) ProtoMessage() {}
+
+func (x *SetMember) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetMember.ProtoReflect.Descriptor instead.
+func (*SetMember) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetMember) GetPeerId() string {
+	if x != nil {
+		return x.PeerId
+	}
+	return ""
+}
+
+func (x *SetMember) GetSite() string {
+	if x != nil && x.Site != nil {
+		return *x.Site
+	}
+	return ""
+}
+
+func (x *SetMember) GetWeight() uint32 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *SetMember) GetState() MemberState {
+	if x != nil && x.State != nil {
+		return *x.State
+	}
+	return MemberState_MEMBER_ACTIVE
+}
+
 // RemoveMember takes a member out and revokes every credential of it up to the serial it had.
 type RemoveMember struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	PeerId        string                 `protobuf:"bytes,1,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"`
+	Signed        []byte                 `protobuf:"bytes,2,opt,name=signed,proto3" json:"signed,omitempty"`  // the revocation as peers pass it on
+	Serial        uint64                 `protobuf:"varint,3,opt,name=serial,proto3" json:"serial,omitempty"` // that the signed one ends: refused when the member's is greater. 0 is the member's.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RemoveMember) Reset() {
 	*x = RemoveMember{}
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +2074,7 @@ func (x *RemoveMember) String() string {
 func (*RemoveMember) ProtoMessage() {}
 
 func (x *RemoveMember) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[11]
+	mi := &file_meta_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,7 +2087,7 @@ func (x *RemoveMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemoveMember.ProtoReflect.Descriptor instead.
 func (*RemoveMember) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{11}
+	return file_meta_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RemoveMember) GetPeerId() string {
@@ -1617,6 +2097,20 @@ func (x *RemoveMember) GetPeerId() string {
 	return ""
 }
 
+func (x *RemoveMember) GetSigned() []byte {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
+func (x *RemoveMember) GetSerial() uint64 {
+	if x != nil {
+		return x.Serial
+	}
+	return 0
+}
+
 // Revocation refuses the credentials of a peer up to a serial.
 type Revocation struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1624,13 +2118,14 @@ type Revocation struct {
 	Serial        uint64                 `protobuf:"varint,2,opt,name=serial,proto3" json:"serial,omitempty"` // greatest serial refused
 	Epoch         uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`   // member epoch of the removal
 	Time          int64                  `protobuf:"fixed64,4,opt,name=time,proto3" json:"time,omitempty"`
+	Signed        []byte                 `protobuf:"bytes,5,opt,name=signed,proto3" json:"signed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Revocation) Reset() {
 	*x = Revocation{}
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1642,7 +2137,7 @@ func (x *Revocation) String() string {
 func (*Revocation) ProtoMessage() {}
 
 func (x *Revocation) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[12]
+	mi := &file_meta_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1655,7 +2150,7 @@ func (x *Revocation) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Revocation.ProtoReflect.Descriptor instead.
 func (*Revocation) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{12}
+	return file_meta_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Revocation) GetPeerId() string {
@@ -1686,6 +2181,13 @@ func (x *Revocation) GetTime() int64 {
 	return 0
 }
 
+func (x *Revocation) GetSigned() []byte {
+	if x != nil {
+		return x.Signed
+	}
+	return nil
+}
+
 // Invite lets one peer join. The token itself is never stored.
 type Invite struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1696,13 +2198,14 @@ type Invite struct {
 	Expires       int64                  `protobuf:"fixed64,5,opt,name=expires,proto3" json:"expires,omitempty"`           // Unix nanoseconds
 	UsedBy        string                 `protobuf:"bytes,6,opt,name=used_by,json=usedBy,proto3" json:"used_by,omitempty"` // peer ID; set by the state machine
 	Used          int64                  `protobuf:"fixed64,7,opt,name=used,proto3" json:"used,omitempty"`
+	PeerId        string                 `protobuf:"bytes,8,opt,name=peer_id,json=peerId,proto3" json:"peer_id,omitempty"` // when set, only this peer may use it; its token ID is the peer ID and it needs no secret
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Invite) Reset() {
 	*x = Invite{}
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1714,7 +2217,7 @@ func (x *Invite) String() string {
 func (*Invite) ProtoMessage() {}
 
 func (x *Invite) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[13]
+	mi := &file_meta_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1727,7 +2230,7 @@ func (x *Invite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Invite.ProtoReflect.Descriptor instead.
 func (*Invite) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{13}
+	return file_meta_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Invite) GetTokenId() []byte {
@@ -1779,17 +2282,25 @@ func (x *Invite) GetUsed() int64 {
 	return 0
 }
 
+func (x *Invite) GetPeerId() string {
+	if x != nil {
+		return x.PeerId
+	}
+	return ""
+}
+
 // PutInvite stores an invite.
 type PutInvite struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Invite        *Invite                `protobuf:"bytes,1,opt,name=invite,proto3" json:"invite,omitempty"`
+	Life          int64                  `protobuf:"varint,2,opt,name=life,proto3" json:"life,omitempty"` // nanoseconds by the group's clock that it lives at least, beside what it says itself
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutInvite) Reset() {
 	*x = PutInvite{}
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2312,7 @@ func (x *PutInvite) String() string {
 func (*PutInvite) ProtoMessage() {}
 
 func (x *PutInvite) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[14]
+	mi := &file_meta_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2325,7 @@ func (x *PutInvite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutInvite.ProtoReflect.Descriptor instead.
 func (*PutInvite) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{14}
+	return file_meta_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PutInvite) GetInvite() *Invite {
@@ -1822,6 +2333,13 @@ func (x *PutInvite) GetInvite() *Invite {
 		return x.Invite
 	}
 	return nil
+}
+
+func (x *PutInvite) GetLife() int64 {
+	if x != nil {
+		return x.Life
+	}
+	return 0
 }
 
 // UseInvite spends an invite and adds the member, both or neither.
@@ -1836,7 +2354,7 @@ type UseInvite struct {
 
 func (x *UseInvite) Reset() {
 	*x = UseInvite{}
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1848,7 +2366,7 @@ func (x *UseInvite) String() string {
 func (*UseInvite) ProtoMessage() {}
 
 func (x *UseInvite) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[15]
+	mi := &file_meta_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1861,7 +2379,7 @@ func (x *UseInvite) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UseInvite.ProtoReflect.Descriptor instead.
 func (*UseInvite) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{15}
+	return file_meta_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *UseInvite) GetTokenId() []byte {
@@ -1889,14 +2407,18 @@ func (x *UseInvite) GetMember() *Member {
 type Placement struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
-	Table         []byte                 `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	Table         []byte                 `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`                                    // for chunks of the profile below
+	DataShards    uint32                 `protobuf:"varint,3,opt,name=data_shards,json=dataShards,proto3" json:"data_shards,omitempty"`       // k of new chunks; 0 stands for the profile of the settings
+	ParityShards  uint32                 `protobuf:"varint,4,opt,name=parity_shards,json=parityShards,proto3" json:"parity_shards,omitempty"` // m of new chunks
+	Others        [][]byte               `protobuf:"bytes,5,rep,name=others,proto3" json:"others,omitempty"`                                  // tables of other widths, for chunks that were written before
+	Sites         []*SitePlacement       `protobuf:"bytes,6,rep,name=sites,proto3" json:"sites,omitempty"`                                    // for buckets that are bound to a site
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1908,7 +2430,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[16]
+	mi := &file_meta_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1921,7 +2443,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{16}
+	return file_meta_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Placement) GetEpoch() uint64 {
@@ -1938,6 +2460,414 @@ func (x *Placement) GetTable() []byte {
 	return nil
 }
 
+func (x *Placement) GetDataShards() uint32 {
+	if x != nil {
+		return x.DataShards
+	}
+	return 0
+}
+
+func (x *Placement) GetParityShards() uint32 {
+	if x != nil {
+		return x.ParityShards
+	}
+	return 0
+}
+
+func (x *Placement) GetOthers() [][]byte {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+func (x *Placement) GetSites() []*SitePlacement {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+// SitePlacement is what a Placement says, of the drives of one site alone.
+type SitePlacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	Table         []byte                 `protobuf:"bytes,2,opt,name=table,proto3" json:"table,omitempty"`
+	DataShards    uint32                 `protobuf:"varint,3,opt,name=data_shards,json=dataShards,proto3" json:"data_shards,omitempty"`
+	ParityShards  uint32                 `protobuf:"varint,4,opt,name=parity_shards,json=parityShards,proto3" json:"parity_shards,omitempty"`
+	Others        [][]byte               `protobuf:"bytes,5,rep,name=others,proto3" json:"others,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SitePlacement) Reset() {
+	*x = SitePlacement{}
+	mi := &file_meta_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SitePlacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SitePlacement) ProtoMessage() {}
+
+func (x *SitePlacement) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SitePlacement.ProtoReflect.Descriptor instead.
+func (*SitePlacement) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SitePlacement) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *SitePlacement) GetTable() []byte {
+	if x != nil {
+		return x.Table
+	}
+	return nil
+}
+
+func (x *SitePlacement) GetDataShards() uint32 {
+	if x != nil {
+		return x.DataShards
+	}
+	return 0
+}
+
+func (x *SitePlacement) GetParityShards() uint32 {
+	if x != nil {
+		return x.ParityShards
+	}
+	return 0
+}
+
+func (x *SitePlacement) GetOthers() [][]byte {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+// GroupPlace says where a metadata group is kept: a copy, for those who look for it, of what the
+// group itself knows.
+type GroupPlace struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Group    uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Voters   []string               `protobuf:"bytes,2,rep,name=voters,proto3" json:"voters,omitempty"` // peer IDs
+	Learners []string               `protobuf:"bytes,3,rep,name=learners,proto3" json:"learners,omitempty"`
+	Site     string                 `protobuf:"bytes,4,opt,name=site,proto3" json:"site,omitempty"`        // that all voters must be in; none means anywhere
+	Version  uint64                 `protobuf:"varint,5,opt,name=version,proto3" json:"version,omitempty"` // set by the state machine; rises with each change of the map
+	// Of a group that is bound to a site, both set by FoundGroup alone: the one node that may create
+	// its first replica, and that it has done so. No bucket is in a group before that.
+	Founder       string `protobuf:"bytes,6,opt,name=founder,proto3" json:"founder,omitempty"`
+	Founded       bool   `protobuf:"varint,7,opt,name=founded,proto3" json:"founded,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupPlace) Reset() {
+	*x = GroupPlace{}
+	mi := &file_meta_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupPlace) ProtoMessage() {}
+
+func (x *GroupPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupPlace.ProtoReflect.Descriptor instead.
+func (*GroupPlace) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *GroupPlace) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *GroupPlace) GetVoters() []string {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
+func (x *GroupPlace) GetLearners() []string {
+	if x != nil {
+		return x.Learners
+	}
+	return nil
+}
+
+func (x *GroupPlace) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *GroupPlace) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+func (x *GroupPlace) GetFounder() string {
+	if x != nil {
+		return x.Founder
+	}
+	return ""
+}
+
+func (x *GroupPlace) GetFounded() bool {
+	if x != nil {
+		return x.Founded
+	}
+	return false
+}
+
+// PrepareSite asks for groups that are bound to a site in which a node is. Again it changes nothing.
+type PrepareSite struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PrepareSite) Reset() {
+	*x = PrepareSite{}
+	mi := &file_meta_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PrepareSite) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PrepareSite) ProtoMessage() {}
+
+func (x *PrepareSite) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PrepareSite.ProtoReflect.Descriptor instead.
+func (*PrepareSite) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *PrepareSite) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+// FoundGroup takes a step towards the first replica of a group that is bound to a site. A founder
+// that was named stays the only one for ever. One that is gone before it has confirmed takes the
+// group's ID with it: another ID is given out in its place.
+type FoundGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Founder       string                 `protobuf:"bytes,2,opt,name=founder,proto3" json:"founder,omitempty"` // peer ID
+	Step          FoundGroup_Step        `protobuf:"varint,3,opt,name=step,proto3,enum=shoal.meta.FoundGroup_Step" json:"step,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FoundGroup) Reset() {
+	*x = FoundGroup{}
+	mi := &file_meta_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FoundGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FoundGroup) ProtoMessage() {}
+
+func (x *FoundGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FoundGroup.ProtoReflect.Descriptor instead.
+func (*FoundGroup) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *FoundGroup) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *FoundGroup) GetFounder() string {
+	if x != nil {
+		return x.Founder
+	}
+	return ""
+}
+
+func (x *FoundGroup) GetStep() FoundGroup_Step {
+	if x != nil {
+		return x.Step
+	}
+	return FoundGroup_NAME
+}
+
+// PutGroup replaces the place of a group. The same again changes nothing.
+type PutGroup struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Place         *GroupPlace            `protobuf:"bytes,1,opt,name=place,proto3" json:"place,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutGroup) Reset() {
+	*x = PutGroup{}
+	mi := &file_meta_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutGroup) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutGroup) ProtoMessage() {}
+
+func (x *PutGroup) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutGroup.ProtoReflect.Descriptor instead.
+func (*PutGroup) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *PutGroup) GetPlace() *GroupPlace {
+	if x != nil {
+		return x.Place
+	}
+	return nil
+}
+
+// SetSetting changes one of the settings that an operator may change while the cluster runs. An
+// empty value goes back to the default.
+type SetSetting struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetSetting) Reset() {
+	*x = SetSetting{}
+	mi := &file_meta_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetSetting) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetSetting) ProtoMessage() {}
+
+func (x *SetSetting) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetSetting.ProtoReflect.Descriptor instead.
+func (*SetSetting) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *SetSetting) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *SetSetting) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
 // PutPlacement adds the placement of the next epoch: the current epoch + 1, or any for the first.
 type PutPlacement struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1948,7 +2878,7 @@ type PutPlacement struct {
 
 func (x *PutPlacement) Reset() {
 	*x = PutPlacement{}
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1960,7 +2890,7 @@ func (x *PutPlacement) String() string {
 func (*PutPlacement) ProtoMessage() {}
 
 func (x *PutPlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[17]
+	mi := &file_meta_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1973,7 +2903,7 @@ func (x *PutPlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPlacement.ProtoReflect.Descriptor instead.
 func (*PutPlacement) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{17}
+	return file_meta_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *PutPlacement) GetPlacement() *Placement {
@@ -1993,7 +2923,7 @@ type DropPlacements struct {
 
 func (x *DropPlacements) Reset() {
 	*x = DropPlacements{}
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2935,7 @@ func (x *DropPlacements) String() string {
 func (*DropPlacements) ProtoMessage() {}
 
 func (x *DropPlacements) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[18]
+	mi := &file_meta_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2948,7 @@ func (x *DropPlacements) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DropPlacements.ProtoReflect.Descriptor instead.
 func (*DropPlacements) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{18}
+	return file_meta_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DropPlacements) GetBefore() uint64 {
@@ -2039,7 +2969,7 @@ type KEK struct {
 
 func (x *KEK) Reset() {
 	*x = KEK{}
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2051,7 +2981,7 @@ func (x *KEK) String() string {
 func (*KEK) ProtoMessage() {}
 
 func (x *KEK) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[19]
+	mi := &file_meta_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2064,7 +2994,7 @@ func (x *KEK) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KEK.ProtoReflect.Descriptor instead.
 func (*KEK) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{19}
+	return file_meta_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *KEK) GetId() uint32 {
@@ -2093,7 +3023,7 @@ type PutKEK struct {
 
 func (x *PutKEK) Reset() {
 	*x = PutKEK{}
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2105,7 +3035,7 @@ func (x *PutKEK) String() string {
 func (*PutKEK) ProtoMessage() {}
 
 func (x *PutKEK) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[20]
+	mi := &file_meta_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2118,7 +3048,7 @@ func (x *PutKEK) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutKEK.ProtoReflect.Descriptor instead.
 func (*PutKEK) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{20}
+	return file_meta_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *PutKEK) GetKek() *KEK {
@@ -2152,7 +3082,7 @@ type SetCurrentKEK struct {
 
 func (x *SetCurrentKEK) Reset() {
 	*x = SetCurrentKEK{}
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2164,7 +3094,7 @@ func (x *SetCurrentKEK) String() string {
 func (*SetCurrentKEK) ProtoMessage() {}
 
 func (x *SetCurrentKEK) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[21]
+	mi := &file_meta_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2177,7 +3107,7 @@ func (x *SetCurrentKEK) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCurrentKEK.ProtoReflect.Descriptor instead.
 func (*SetCurrentKEK) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{21}
+	return file_meta_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SetCurrentKEK) GetId() uint32 {
@@ -2195,13 +3125,17 @@ type Credential struct {
 	Principal     string                 `protobuf:"bytes,3,opt,name=principal,proto3" json:"principal,omitempty"`
 	Created       int64                  `protobuf:"fixed64,4,opt,name=created,proto3" json:"created,omitempty"` // set by the state machine
 	Epoch         uint64                 `protobuf:"varint,5,opt,name=epoch,proto3" json:"epoch,omitempty"`      // set by the state machine
+	Disabled      bool                   `protobuf:"varint,6,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Expires       int64                  `protobuf:"fixed64,7,opt,name=expires,proto3" json:"expires,omitempty"`                                // Unix nanoseconds; 0 is never
+	SessionPolicy []byte                 `protobuf:"bytes,8,opt,name=session_policy,json=sessionPolicy,proto3" json:"session_policy,omitempty"` // that narrows what the principal may do; none for a key of the principal itself
+	Description   string                 `protobuf:"bytes,9,opt,name=description,proto3" json:"description,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Credential) Reset() {
 	*x = Credential{}
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2213,7 +3147,7 @@ func (x *Credential) String() string {
 func (*Credential) ProtoMessage() {}
 
 func (x *Credential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[22]
+	mi := &file_meta_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2226,7 +3160,7 @@ func (x *Credential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Credential.ProtoReflect.Descriptor instead.
 func (*Credential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{22}
+	return file_meta_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Credential) GetAccessKeyId() string {
@@ -2264,18 +3198,47 @@ func (x *Credential) GetEpoch() uint64 {
 	return 0
 }
 
+func (x *Credential) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *Credential) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *Credential) GetSessionPolicy() []byte {
+	if x != nil {
+		return x.SessionPolicy
+	}
+	return nil
+}
+
+func (x *Credential) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
 // PutCredential adds or replaces a credential.
 type PutCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Credential    *Credential            `protobuf:"bytes,1,opt,name=credential,proto3" json:"credential,omitempty"`
 	CreateOnly    bool                   `protobuf:"varint,2,opt,name=create_only,json=createOnly,proto3" json:"create_only,omitempty"` // refuse when it exists: ConditionalConflict
+	IfEpoch       uint64                 `protobuf:"varint,3,opt,name=if_epoch,json=ifEpoch,proto3" json:"if_epoch,omitempty"`          // refuse unless it has this epoch: ConditionalConflict. 0 is any.
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutCredential) Reset() {
 	*x = PutCredential{}
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2287,7 +3250,7 @@ func (x *PutCredential) String() string {
 func (*PutCredential) ProtoMessage() {}
 
 func (x *PutCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[23]
+	mi := &file_meta_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2300,7 +3263,7 @@ func (x *PutCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutCredential.ProtoReflect.Descriptor instead.
 func (*PutCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{23}
+	return file_meta_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *PutCredential) GetCredential() *Credential {
@@ -2317,6 +3280,402 @@ func (x *PutCredential) GetCreateOnly() bool {
 	return false
 }
 
+func (x *PutCredential) GetIfEpoch() uint64 {
+	if x != nil {
+		return x.IfEpoch
+	}
+	return 0
+}
+
+// Identity is a user, a group of users, or a policy that can be attached to both.
+type Identity struct {
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Name    string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Created int64                  `protobuf:"fixed64,2,opt,name=created,proto3" json:"created,omitempty"` // set by the state machine
+	Epoch   uint64                 `protobuf:"varint,3,opt,name=epoch,proto3" json:"epoch,omitempty"`      // of identities and credentials; set by the state machine
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Identity_User
+	//	*Identity_Group
+	//	*Identity_Policy
+	Kind          isIdentity_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Identity) Reset() {
+	*x = Identity{}
+	mi := &file_meta_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Identity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Identity) ProtoMessage() {}
+
+func (x *Identity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Identity.ProtoReflect.Descriptor instead.
+func (*Identity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *Identity) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Identity) GetCreated() int64 {
+	if x != nil {
+		return x.Created
+	}
+	return 0
+}
+
+func (x *Identity) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *Identity) GetKind() isIdentity_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Identity) GetUser() *UserIdentity {
+	if x != nil {
+		if x, ok := x.Kind.(*Identity_User); ok {
+			return x.User
+		}
+	}
+	return nil
+}
+
+func (x *Identity) GetGroup() *GroupIdentity {
+	if x != nil {
+		if x, ok := x.Kind.(*Identity_Group); ok {
+			return x.Group
+		}
+	}
+	return nil
+}
+
+func (x *Identity) GetPolicy() *PolicyIdentity {
+	if x != nil {
+		if x, ok := x.Kind.(*Identity_Policy); ok {
+			return x.Policy
+		}
+	}
+	return nil
+}
+
+type isIdentity_Kind interface {
+	isIdentity_Kind()
+}
+
+type Identity_User struct {
+	User *UserIdentity `protobuf:"bytes,4,opt,name=user,proto3,oneof"`
+}
+
+type Identity_Group struct {
+	Group *GroupIdentity `protobuf:"bytes,5,opt,name=group,proto3,oneof"`
+}
+
+type Identity_Policy struct {
+	Policy *PolicyIdentity `protobuf:"bytes,6,opt,name=policy,proto3,oneof"`
+}
+
+func (*Identity_User) isIdentity_Kind() {}
+
+func (*Identity_Group) isIdentity_Kind() {}
+
+func (*Identity_Policy) isIdentity_Kind() {}
+
+// UserIdentity is what a user is. Both lists are in ascending order.
+type UserIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disabled      bool                   `protobuf:"varint,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	Groups        []string               `protobuf:"bytes,2,rep,name=groups,proto3" json:"groups,omitempty"`
+	Policies      []string               `protobuf:"bytes,3,rep,name=policies,proto3" json:"policies,omitempty"` // stored ones, or the names of those that every store has
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UserIdentity) Reset() {
+	*x = UserIdentity{}
+	mi := &file_meta_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UserIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UserIdentity) ProtoMessage() {}
+
+func (x *UserIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UserIdentity.ProtoReflect.Descriptor instead.
+func (*UserIdentity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *UserIdentity) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
+func (x *UserIdentity) GetGroups() []string {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *UserIdentity) GetPolicies() []string {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// GroupIdentity is what a group gives its members. Who they are, users say.
+type GroupIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Policies      []string               `protobuf:"bytes,1,rep,name=policies,proto3" json:"policies,omitempty"` // as in UserIdentity
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupIdentity) Reset() {
+	*x = GroupIdentity{}
+	mi := &file_meta_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupIdentity) ProtoMessage() {}
+
+func (x *GroupIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupIdentity.ProtoReflect.Descriptor instead.
+func (*GroupIdentity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *GroupIdentity) GetPolicies() []string {
+	if x != nil {
+		return x.Policies
+	}
+	return nil
+}
+
+// PolicyIdentity is a policy document.
+type PolicyIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Document      []byte                 `protobuf:"bytes,1,opt,name=document,proto3" json:"document,omitempty"` // JSON, at most 20 KiB; whoever proposes it has judged it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PolicyIdentity) Reset() {
+	*x = PolicyIdentity{}
+	mi := &file_meta_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PolicyIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PolicyIdentity) ProtoMessage() {}
+
+func (x *PolicyIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PolicyIdentity.ProtoReflect.Descriptor instead.
+func (*PolicyIdentity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *PolicyIdentity) GetDocument() []byte {
+	if x != nil {
+		return x.Document
+	}
+	return nil
+}
+
+// PutIdentity adds or replaces an identity. What it names must exist.
+type PutIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Identity      *Identity              `protobuf:"bytes,1,opt,name=identity,proto3" json:"identity,omitempty"`
+	CreateOnly    bool                   `protobuf:"varint,2,opt,name=create_only,json=createOnly,proto3" json:"create_only,omitempty"` // refuse when it exists: ConditionalConflict
+	IfEpoch       uint64                 `protobuf:"varint,3,opt,name=if_epoch,json=ifEpoch,proto3" json:"if_epoch,omitempty"`          // refuse unless it has this epoch: ConditionalConflict. 0 is any.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutIdentity) Reset() {
+	*x = PutIdentity{}
+	mi := &file_meta_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutIdentity) ProtoMessage() {}
+
+func (x *PutIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutIdentity.ProtoReflect.Descriptor instead.
+func (*PutIdentity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *PutIdentity) GetIdentity() *Identity {
+	if x != nil {
+		return x.Identity
+	}
+	return nil
+}
+
+func (x *PutIdentity) GetCreateOnly() bool {
+	if x != nil {
+		return x.CreateOnly
+	}
+	return false
+}
+
+func (x *PutIdentity) GetIfEpoch() uint64 {
+	if x != nil {
+		return x.IfEpoch
+	}
+	return 0
+}
+
+// DeleteIdentity removes an identity: a user with its access keys, a group without members, a policy
+// that is attached to nobody. NoSuchIdentity, IdentityInUse.
+type DeleteIdentity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          IdentityKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=shoal.meta.IdentityKind" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteIdentity) Reset() {
+	*x = DeleteIdentity{}
+	mi := &file_meta_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteIdentity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteIdentity) ProtoMessage() {}
+
+func (x *DeleteIdentity) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteIdentity.ProtoReflect.Descriptor instead.
+func (*DeleteIdentity) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *DeleteIdentity) GetKind() IdentityKind {
+	if x != nil {
+		return x.Kind
+	}
+	return IdentityKind_IDENTITY_NONE
+}
+
+func (x *DeleteIdentity) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // DeleteCredential removes a credential. NoSuchCredential.
 type DeleteCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2327,7 +3686,7 @@ type DeleteCredential struct {
 
 func (x *DeleteCredential) Reset() {
 	*x = DeleteCredential{}
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2339,7 +3698,7 @@ func (x *DeleteCredential) String() string {
 func (*DeleteCredential) ProtoMessage() {}
 
 func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[24]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2352,7 +3711,7 @@ func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCredential.ProtoReflect.Descriptor instead.
 func (*DeleteCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{24}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeleteCredential) GetAccessKeyId() string {
@@ -2373,7 +3732,7 @@ type NextSequence struct {
 
 func (x *NextSequence) Reset() {
 	*x = NextSequence{}
-	mi := &file_meta_proto_msgTypes[25]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2385,7 +3744,7 @@ func (x *NextSequence) String() string {
 func (*NextSequence) ProtoMessage() {}
 
 func (x *NextSequence) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[25]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2398,7 +3757,7 @@ func (x *NextSequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextSequence.ProtoReflect.Descriptor instead.
 func (*NextSequence) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{25}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *NextSequence) GetName() string {
@@ -2427,7 +3786,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_meta_proto_msgTypes[26]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2439,7 +3798,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[26]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2452,7 +3811,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{26}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Source) GetBucket() uint64 {
@@ -2496,13 +3855,15 @@ type PutVersion struct {
 	IfNoneMatch   bool     `protobuf:"varint,14,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"` // the key must have no current version
 	IfMatch       []byte   `protobuf:"bytes,15,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`                // the current version must have this ETag; "*" is any
 	Source        *Source  `protobuf:"bytes,16,opt,name=source,proto3" json:"source,omitempty"`                                 // of a copy within the group: must still live
+	Lock          *Lock    `protobuf:"bytes,17,opt,name=lock,proto3" json:"lock,omitempty"`
+	Tags          []byte   `protobuf:"bytes,18,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2514,7 +3875,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[27]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2527,7 +3888,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{27}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *PutVersion) GetBucket() uint64 {
@@ -2642,6 +4003,179 @@ func (x *PutVersion) GetSource() *Source {
 	return nil
 }
 
+func (x *PutVersion) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *PutVersion) GetTags() []byte {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// Lock is what a writer asks of object lock. Only in a bucket that has it.
+type Lock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          uint32                 `protobuf:"varint,1,opt,name=mode,proto3" json:"mode,omitempty"`    // 0 none, 1 governance, 2 compliance
+	Until         int64                  `protobuf:"fixed64,2,opt,name=until,proto3" json:"until,omitempty"` // Unix nanoseconds, with a mode
+	LegalHold     bool                   `protobuf:"varint,3,opt,name=legal_hold,json=legalHold,proto3" json:"legal_hold,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lock) Reset() {
+	*x = Lock{}
+	mi := &file_meta_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lock) ProtoMessage() {}
+
+func (x *Lock) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lock.ProtoReflect.Descriptor instead.
+func (*Lock) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *Lock) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *Lock) GetUntil() int64 {
+	if x != nil {
+		return x.Until
+	}
+	return 0
+}
+
+func (x *Lock) GetLegalHold() bool {
+	if x != nil {
+		return x.LegalHold
+	}
+	return false
+}
+
+// Tags are the tags of an object, in ascending order of their keys.
+type Tags struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Tags          []*Tag                 `protobuf:"bytes,1,rep,name=tags,proto3" json:"tags,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tags) Reset() {
+	*x = Tags{}
+	mi := &file_meta_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tags) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tags) ProtoMessage() {}
+
+func (x *Tags) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tags.ProtoReflect.Descriptor instead.
+func (*Tags) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *Tags) GetTags() []*Tag {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
+// Tag is one tag.
+type Tag struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value         []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tag) Reset() {
+	*x = Tag{}
+	mi := &file_meta_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tag) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tag) ProtoMessage() {}
+
+func (x *Tag) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tag.ProtoReflect.Descriptor instead.
+func (*Tag) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *Tag) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Tag) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
 // Metadata is what a client said of an object.
 type Metadata struct {
 	state              protoimpl.MessageState `protogen:"open.v1"`
@@ -2652,14 +4186,15 @@ type Metadata struct {
 	ContentLanguage    []byte                 `protobuf:"bytes,5,opt,name=content_language,json=contentLanguage,proto3" json:"content_language,omitempty"`
 	Expires            []byte                 `protobuf:"bytes,6,opt,name=expires,proto3" json:"expires,omitempty"`
 	WebsiteRedirect    []byte                 `protobuf:"bytes,7,opt,name=website_redirect,json=websiteRedirect,proto3" json:"website_redirect,omitempty"`
-	User               []*UserMetadata        `protobuf:"bytes,8,rep,name=user,proto3" json:"user,omitempty"` // in ascending order of names
+	User               []*UserMetadata        `protobuf:"bytes,8,rep,name=user,proto3" json:"user,omitempty"`                         // in ascending order of names
+	KeyCheck           []byte                 `protobuf:"bytes,9,opt,name=key_check,json=keyCheck,proto3" json:"key_check,omitempty"` // of the customer's key that the content is sealed under; see docs/formats/sealed-chunk.md
 	unknownFields      protoimpl.UnknownFields
 	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Metadata) Reset() {
 	*x = Metadata{}
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2671,7 +4206,7 @@ func (x *Metadata) String() string {
 func (*Metadata) ProtoMessage() {}
 
 func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[28]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2684,7 +4219,7 @@ func (x *Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
 func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{28}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Metadata) GetContentType() []byte {
@@ -2743,6 +4278,13 @@ func (x *Metadata) GetUser() []*UserMetadata {
 	return nil
 }
 
+func (x *Metadata) GetKeyCheck() []byte {
+	if x != nil {
+		return x.KeyCheck
+	}
+	return nil
+}
+
 // UserMetadata is one x-amz-meta-* header.
 type UserMetadata struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2754,7 +4296,7 @@ type UserMetadata struct {
 
 func (x *UserMetadata) Reset() {
 	*x = UserMetadata{}
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2766,7 +4308,7 @@ func (x *UserMetadata) String() string {
 func (*UserMetadata) ProtoMessage() {}
 
 func (x *UserMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[29]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2779,7 +4321,7 @@ func (x *UserMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetadata.ProtoReflect.Descriptor instead.
 func (*UserMetadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{29}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *UserMetadata) GetName() []byte {
@@ -2807,7 +4349,7 @@ type DeleteObjects struct {
 
 func (x *DeleteObjects) Reset() {
 	*x = DeleteObjects{}
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2819,7 +4361,7 @@ func (x *DeleteObjects) String() string {
 func (*DeleteObjects) ProtoMessage() {}
 
 func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[30]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2832,7 +4374,7 @@ func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjects.ProtoReflect.Descriptor instead.
 func (*DeleteObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{30}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *DeleteObjects) GetBucket() uint64 {
@@ -2858,13 +4400,16 @@ type DeleteItem struct {
 	IfMatch       []byte                 `protobuf:"bytes,4,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`
 	IfSize        *uint64                `protobuf:"varint,5,opt,name=if_size,json=ifSize,proto3,oneof" json:"if_size,omitempty"`
 	IfModified    *int64                 `protobuf:"varint,6,opt,name=if_modified,json=ifModified,proto3,oneof" json:"if_modified,omitempty"` // Unix seconds
+	Bypass        bool                   `protobuf:"varint,7,opt,name=bypass,proto3" json:"bypass,omitempty"`                                 // of governance retention: asked for, and permitted
+	Seq           uint64                 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`                                       // with a version: the place that it must have in the order of versions; 0 is any
+	Noncurrent    bool                   `protobuf:"varint,20,opt,name=noncurrent,proto3" json:"noncurrent,omitempty"`                        // with a version: it must not be the current one
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *DeleteItem) Reset() {
 	*x = DeleteItem{}
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2876,7 +4421,7 @@ func (x *DeleteItem) String() string {
 func (*DeleteItem) ProtoMessage() {}
 
 func (x *DeleteItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[31]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2889,7 +4434,7 @@ func (x *DeleteItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteItem.ProtoReflect.Descriptor instead.
 func (*DeleteItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{31}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *DeleteItem) GetKey() []byte {
@@ -2934,6 +4479,405 @@ func (x *DeleteItem) GetIfModified() int64 {
 	return 0
 }
 
+func (x *DeleteItem) GetBypass() bool {
+	if x != nil {
+		return x.Bypass
+	}
+	return false
+}
+
+func (x *DeleteItem) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *DeleteItem) GetNoncurrent() bool {
+	if x != nil {
+		return x.Noncurrent
+	}
+	return false
+}
+
+// AlterVersion changes what a version carries beside its content. NoSuchKey, NoSuchVersion, DeleteMarker,
+// NoObjectLock, AccessDenied when a lock stands against it.
+type AlterVersion struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Bucket      uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key         []byte                 `protobuf:"bytes,2,opt,name=key,proto3" json:"key,omitempty"`
+	Version     []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"` // as in DeleteItem
+	NullVersion bool                   `protobuf:"varint,4,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Seq         uint64                 `protobuf:"varint,5,opt,name=seq,proto3" json:"seq,omitempty"`
+	// What is to change: one of these.
+	//
+	// Types that are valid to be assigned to Change:
+	//
+	//	*AlterVersion_Tags
+	//	*AlterVersion_Retention
+	//	*AlterVersion_LegalHold
+	Change        isAlterVersion_Change `protobuf_oneof:"change"`
+	Bypass        bool                  `protobuf:"varint,20,opt,name=bypass,proto3" json:"bypass,omitempty"` // of governance retention: asked for, and permitted
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AlterVersion) Reset() {
+	*x = AlterVersion{}
+	mi := &file_meta_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AlterVersion) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AlterVersion) ProtoMessage() {}
+
+func (x *AlterVersion) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AlterVersion.ProtoReflect.Descriptor instead.
+func (*AlterVersion) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *AlterVersion) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *AlterVersion) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *AlterVersion) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *AlterVersion) GetNullVersion() bool {
+	if x != nil {
+		return x.NullVersion
+	}
+	return false
+}
+
+func (x *AlterVersion) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *AlterVersion) GetChange() isAlterVersion_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *AlterVersion) GetTags() []byte {
+	if x != nil {
+		if x, ok := x.Change.(*AlterVersion_Tags); ok {
+			return x.Tags
+		}
+	}
+	return nil
+}
+
+func (x *AlterVersion) GetRetention() *Lock {
+	if x != nil {
+		if x, ok := x.Change.(*AlterVersion_Retention); ok {
+			return x.Retention
+		}
+	}
+	return nil
+}
+
+func (x *AlterVersion) GetLegalHold() bool {
+	if x != nil {
+		if x, ok := x.Change.(*AlterVersion_LegalHold); ok {
+			return x.LegalHold
+		}
+	}
+	return false
+}
+
+func (x *AlterVersion) GetBypass() bool {
+	if x != nil {
+		return x.Bypass
+	}
+	return false
+}
+
+type isAlterVersion_Change interface {
+	isAlterVersion_Change()
+}
+
+type AlterVersion_Tags struct {
+	Tags []byte `protobuf:"bytes,10,opt,name=tags,proto3,oneof"` // message Tags; empty removes them
+}
+
+type AlterVersion_Retention struct {
+	Retention *Lock `protobuf:"bytes,11,opt,name=retention,proto3,oneof"` // mode and time; its legal hold is not looked at
+}
+
+type AlterVersion_LegalHold struct {
+	LegalHold bool `protobuf:"varint,12,opt,name=legal_hold,json=legalHold,proto3,oneof"`
+}
+
+func (*AlterVersion_Tags) isAlterVersion_Change() {}
+
+func (*AlterVersion_Retention) isAlterVersion_Change() {}
+
+func (*AlterVersion_LegalHold) isAlterVersion_Change() {}
+
+// RenameObject gives a key's current version another key, in place of that key's current version. With
+// versioning the old key gets a delete marker, and what was current at the new key stays as a
+// noncurrent version.
+type RenameObject struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	From          []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`
+	To            []byte                 `protobuf:"bytes,3,opt,name=to,proto3" json:"to,omitempty"`
+	Source        *RenameCondition       `protobuf:"bytes,4,opt,name=source,proto3" json:"source,omitempty"`
+	Target        *RenameCondition       `protobuf:"bytes,5,opt,name=target,proto3" json:"target,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RenameObject) Reset() {
+	*x = RenameObject{}
+	mi := &file_meta_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameObject) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameObject) ProtoMessage() {}
+
+func (x *RenameObject) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
+func (*RenameObject) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *RenameObject) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *RenameObject) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+func (x *RenameObject) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
+}
+
+func (x *RenameObject) GetSource() *RenameCondition {
+	if x != nil {
+		return x.Source
+	}
+	return nil
+}
+
+func (x *RenameObject) GetTarget() *RenameCondition {
+	if x != nil {
+		return x.Target
+	}
+	return nil
+}
+
+// RenameCondition guards one side of a rename.
+type RenameCondition struct {
+	state             protoimpl.MessageState `protogen:"open.v1"`
+	IfMatch           []byte                 `protobuf:"bytes,1,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`                                        // ETag; "*" is any
+	IfNoneMatch       []byte                 `protobuf:"bytes,2,opt,name=if_none_match,json=ifNoneMatch,proto3" json:"if_none_match,omitempty"`                          // ETag; "*" is any
+	IfModifiedSince   *int64                 `protobuf:"varint,3,opt,name=if_modified_since,json=ifModifiedSince,proto3,oneof" json:"if_modified_since,omitempty"`       // Unix seconds
+	IfUnmodifiedSince *int64                 `protobuf:"varint,4,opt,name=if_unmodified_since,json=ifUnmodifiedSince,proto3,oneof" json:"if_unmodified_since,omitempty"` // Unix seconds
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *RenameCondition) Reset() {
+	*x = RenameCondition{}
+	mi := &file_meta_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RenameCondition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RenameCondition) ProtoMessage() {}
+
+func (x *RenameCondition) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
+func (*RenameCondition) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *RenameCondition) GetIfMatch() []byte {
+	if x != nil {
+		return x.IfMatch
+	}
+	return nil
+}
+
+func (x *RenameCondition) GetIfNoneMatch() []byte {
+	if x != nil {
+		return x.IfNoneMatch
+	}
+	return nil
+}
+
+func (x *RenameCondition) GetIfModifiedSince() int64 {
+	if x != nil && x.IfModifiedSince != nil {
+		return *x.IfModifiedSince
+	}
+	return 0
+}
+
+func (x *RenameCondition) GetIfUnmodifiedSince() int64 {
+	if x != nil && x.IfUnmodifiedSince != nil {
+		return *x.IfUnmodifiedSince
+	}
+	return 0
+}
+
+// SetObjectLock turns object lock on, for good, and sets the retention that new versions get. Versioning
+// must be on: InvalidBucketState.
+type SetObjectLock struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Bucket uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Mode   uint32                 `protobuf:"varint,2,opt,name=mode,proto3" json:"mode,omitempty"` // of the default retention, 0 for none
+	Days   uint32                 `protobuf:"varint,3,opt,name=days,proto3" json:"days,omitempty"`
+	Years  uint32                 `protobuf:"varint,4,opt,name=years,proto3" json:"years,omitempty"`
+	// initial is for a bucket that was created so: versioning is turned on too, and nothing changes
+	// where object lock is on already.
+	Initial       bool `protobuf:"varint,5,opt,name=initial,proto3" json:"initial,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetObjectLock) Reset() {
+	*x = SetObjectLock{}
+	mi := &file_meta_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetObjectLock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetObjectLock) ProtoMessage() {}
+
+func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
+func (*SetObjectLock) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *SetObjectLock) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *SetObjectLock) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *SetObjectLock) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *SetObjectLock) GetYears() uint32 {
+	if x != nil {
+		return x.Years
+	}
+	return 0
+}
+
+func (x *SetObjectLock) GetInitial() bool {
+	if x != nil {
+		return x.Initial
+	}
+	return false
+}
+
 // CreateUpload begins a multipart upload.
 type CreateUpload struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -2944,13 +4888,15 @@ type CreateUpload struct {
 	ChecksumAlgorithm uint32                 `protobuf:"varint,5,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,6,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
 	Initiator         string                 `protobuf:"bytes,7,opt,name=initiator,proto3" json:"initiator,omitempty"` // principal ID
+	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`           // of the version to be
+	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"`           // message Tags
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2962,7 +4908,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2975,7 +4921,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -3027,6 +4973,20 @@ func (x *CreateUpload) GetInitiator() string {
 	return ""
 }
 
+func (x *CreateUpload) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *CreateUpload) GetTags() []byte {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // PutPart adds a part to an upload, in place of an earlier one of its number.
 type PutPart struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -3048,7 +5008,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3060,7 +5020,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3073,7 +5033,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -3173,7 +5133,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3185,7 +5145,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3198,7 +5158,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -3251,7 +5211,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3263,7 +5223,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3276,7 +5236,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -3382,7 +5342,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3394,7 +5354,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3407,7 +5367,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -3446,7 +5406,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3458,7 +5418,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3471,7 +5431,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -3522,7 +5482,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3534,7 +5494,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3547,7 +5507,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -3582,7 +5542,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3594,7 +5554,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3607,7 +5567,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -3635,7 +5595,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3647,7 +5607,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3660,7 +5620,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -3687,7 +5647,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3699,7 +5659,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3712,12 +5672,93 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
 	if x != nil {
 		return x.Owners
+	}
+	return nil
+}
+
+// Recode replaces the content of a version by the same content in other shards: with another erasure
+// profile. Nothing a client sees changes. It takes two commands: the first announces the streams,
+// so that their shards have a living owner while they are written; the second replaces the
+// manifest. A later announcement ends an earlier one that did not come to its end. Refused when the
+// version is gone, or its manifest is not the one given any more, or the streams were not announced.
+type Recode struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`                      // 16 bytes
+	Begin         bool                   `protobuf:"varint,2,opt,name=begin,proto3" json:"begin,omitempty"`                         // announces streams; manifest and old_digest are not looked at
+	OldDigest     []byte                 `protobuf:"bytes,3,opt,name=old_digest,json=oldDigest,proto3" json:"old_digest,omitempty"` // SHA-256 of the manifest that is replaced
+	Manifest      []byte                 `protobuf:"bytes,4,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"` // of the new manifest, never used before within the version; at least one
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Recode) Reset() {
+	*x = Recode{}
+	mi := &file_meta_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Recode) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Recode) ProtoMessage() {}
+
+func (x *Recode) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Recode.ProtoReflect.Descriptor instead.
+func (*Recode) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *Recode) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *Recode) GetBegin() bool {
+	if x != nil {
+		return x.Begin
+	}
+	return false
+}
+
+func (x *Recode) GetOldDigest() []byte {
+	if x != nil {
+		return x.OldDigest
+	}
+	return nil
+}
+
+func (x *Recode) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *Recode) GetStreams() []uint64 {
+	if x != nil {
+		return x.Streams
 	}
 	return nil
 }
@@ -3732,7 +5773,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3744,7 +5785,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3757,7 +5798,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -3779,7 +5820,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3791,7 +5832,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3804,7 +5845,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SetCursor) GetName() string {
@@ -3841,12 +5882,14 @@ type Result struct {
 	//	*Result_Kek
 	//	*Result_Credential
 	//	*Result_Sequence
+	//	*Result_Identity
 	//	*Result_Written
 	//	*Result_Deleted
 	//	*Result_Part
 	//	*Result_Owners
 	//	*Result_ConfigEpoch
 	//	*Result_Upload
+	//	*Result_Altered
 	Payload       isResult_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3854,7 +5897,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3866,7 +5909,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3879,7 +5922,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -3957,6 +6000,15 @@ func (x *Result) GetSequence() uint64 {
 	return 0
 }
 
+func (x *Result) GetIdentity() *Identity {
+	if x != nil {
+		if x, ok := x.Payload.(*Result_Identity); ok {
+			return x.Identity
+		}
+	}
+	return nil
+}
+
 func (x *Result) GetWritten() *Written {
 	if x != nil {
 		if x, ok := x.Payload.(*Result_Written); ok {
@@ -4011,6 +6063,15 @@ func (x *Result) GetUpload() *UploadCreated {
 	return nil
 }
 
+func (x *Result) GetAltered() *VersionName {
+	if x != nil {
+		if x, ok := x.Payload.(*Result_Altered); ok {
+			return x.Altered
+		}
+	}
+	return nil
+}
+
 type isResult_Payload interface {
 	isResult_Payload()
 }
@@ -4039,6 +6100,10 @@ type Result_Sequence struct {
 	Sequence uint64 `protobuf:"varint,15,opt,name=sequence,proto3,oneof"` // first number taken
 }
 
+type Result_Identity struct {
+	Identity *Identity `protobuf:"bytes,16,opt,name=identity,proto3,oneof"`
+}
+
 type Result_Written struct {
 	Written *Written `protobuf:"bytes,30,opt,name=written,proto3,oneof"`
 }
@@ -4063,6 +6128,10 @@ type Result_Upload struct {
 	Upload *UploadCreated `protobuf:"bytes,35,opt,name=upload,proto3,oneof"`
 }
 
+type Result_Altered struct {
+	Altered *VersionName `protobuf:"bytes,36,opt,name=altered,proto3,oneof"` // of AlterVersion
+}
+
 func (*Result_Settings) isResult_Payload() {}
 
 func (*Result_Bucket) isResult_Payload() {}
@@ -4074,6 +6143,8 @@ func (*Result_Kek) isResult_Payload() {}
 func (*Result_Credential) isResult_Payload() {}
 
 func (*Result_Sequence) isResult_Payload() {}
+
+func (*Result_Identity) isResult_Payload() {}
 
 func (*Result_Written) isResult_Payload() {}
 
@@ -4087,6 +6158,77 @@ func (*Result_ConfigEpoch) isResult_Payload() {}
 
 func (*Result_Upload) isResult_Payload() {}
 
+func (*Result_Altered) isResult_Payload() {}
+
+// VersionName is how S3 names a version.
+type VersionName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	NullVersion   bool                   `protobuf:"varint,3,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Versioning    Versioning             `protobuf:"varint,4,opt,name=versioning,proto3,enum=shoal.meta.Versioning" json:"versioning,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionName) Reset() {
+	*x = VersionName{}
+	mi := &file_meta_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionName) ProtoMessage() {}
+
+func (x *VersionName) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
+func (*VersionName) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *VersionName) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *VersionName) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *VersionName) GetNullVersion() bool {
+	if x != nil {
+		return x.NullVersion
+	}
+	return false
+}
+
+func (x *VersionName) GetVersioning() Versioning {
+	if x != nil {
+		return x.Versioning
+	}
+	return Versioning_VERSIONING_OFF
+}
+
 // Written describes a version made.
 type Written struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -4099,13 +6241,18 @@ type Written struct {
 	ChecksumAlgorithm uint32                 `protobuf:"varint,7,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,8,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
 	ChecksumValue     []byte                 `protobuf:"bytes,9,opt,name=checksum_value,json=checksumValue,proto3" json:"checksum_value,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// as_commanded is set in results that are kept for repeats alone: version, size, ETag and checksum
+	// are those of the command, and left out.
+	AsCommanded   bool   `protobuf:"varint,10,opt,name=as_commanded,json=asCommanded,proto3" json:"as_commanded,omitempty"`
+	Seq           uint64 `protobuf:"varint,11,opt,name=seq,proto3" json:"seq,omitempty"`                                    // place in the order of versions
+	ConfigEpoch   uint64 `protobuf:"varint,20,opt,name=config_epoch,json=configEpoch,proto3" json:"config_epoch,omitempty"` // of the bucket, at the answer; none in results that are kept
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4117,7 +6264,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4130,7 +6277,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -4196,6 +6343,27 @@ func (x *Written) GetChecksumValue() []byte {
 	return nil
 }
 
+func (x *Written) GetAsCommanded() bool {
+	if x != nil {
+		return x.AsCommanded
+	}
+	return false
+}
+
+func (x *Written) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *Written) GetConfigEpoch() uint64 {
+	if x != nil {
+		return x.ConfigEpoch
+	}
+	return 0
+}
+
 // DeletedList has one entry for each item, in their order.
 type DeletedList struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4206,7 +6374,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4218,7 +6386,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4231,7 +6399,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -4250,13 +6418,14 @@ type Deleted struct {
 	DeleteMarker  bool                   `protobuf:"varint,4,opt,name=delete_marker,json=deleteMarker,proto3" json:"delete_marker,omitempty"` // a delete marker was put or removed
 	NullVersion   bool                   `protobuf:"varint,5,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`    // the version is the one that S3 calls "null"
 	Versioned     bool                   `protobuf:"varint,6,opt,name=versioned,proto3" json:"versioned,omitempty"`                           // the bucket was ever versioned: the version is worth showing
+	Seq           uint64                 `protobuf:"varint,7,opt,name=seq,proto3" json:"seq,omitempty"`                                       // place of the version in the order of versions
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4268,7 +6437,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4281,7 +6450,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -4326,6 +6495,13 @@ func (x *Deleted) GetVersioned() bool {
 	return false
 }
 
+func (x *Deleted) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 // PartWritten describes a part stored.
 type PartWritten struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4336,7 +6512,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4348,7 +6524,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4361,7 +6537,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -4381,7 +6557,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4393,7 +6569,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4406,7 +6582,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -4426,7 +6602,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4438,7 +6614,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4451,7 +6627,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -4476,6 +6652,10 @@ type Query struct {
 	//	*Query_Credentials
 	//	*Query_Invite
 	//	*Query_Sequence
+	//	*Query_Groups
+	//	*Query_Dynamic
+	//	*Query_Identities
+	//	*Query_Identity
 	//	*Query_Lookup
 	//	*Query_List
 	//	*Query_BucketConfig
@@ -4489,6 +6669,7 @@ type Query struct {
 	//	*Query_Feed
 	//	*Query_Versions
 	//	*Query_Cursors
+	//	*Query_Manifests
 	Q             isQuery_Q `protobuf_oneof:"q"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4496,7 +6677,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4508,7 +6689,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4521,7 +6702,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -4616,6 +6797,42 @@ func (x *Query) GetSequence() *SequenceQuery {
 	if x != nil {
 		if x, ok := x.Q.(*Query_Sequence); ok {
 			return x.Sequence
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetGroups() *GroupsQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_Groups); ok {
+			return x.Groups
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetDynamic() *DynamicQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_Dynamic); ok {
+			return x.Dynamic
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetIdentities() *IdentitiesQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_Identities); ok {
+			return x.Identities
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetIdentity() *IdentityQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_Identity); ok {
+			return x.Identity
 		}
 	}
 	return nil
@@ -4738,6 +6955,15 @@ func (x *Query) GetCursors() *CursorsQuery {
 	return nil
 }
 
+func (x *Query) GetManifests() *ManifestsQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_Manifests); ok {
+			return x.Manifests
+		}
+	}
+	return nil
+}
+
 type isQuery_Q interface {
 	isQuery_Q()
 }
@@ -4780,6 +7006,22 @@ type Query_Invite struct {
 
 type Query_Sequence struct {
 	Sequence *SequenceQuery `protobuf:"bytes,19,opt,name=sequence,proto3,oneof"`
+}
+
+type Query_Groups struct {
+	Groups *GroupsQuery `protobuf:"bytes,20,opt,name=groups,proto3,oneof"`
+}
+
+type Query_Dynamic struct {
+	Dynamic *DynamicQuery `protobuf:"bytes,21,opt,name=dynamic,proto3,oneof"`
+}
+
+type Query_Identities struct {
+	Identities *IdentitiesQuery `protobuf:"bytes,22,opt,name=identities,proto3,oneof"`
+}
+
+type Query_Identity struct {
+	Identity *IdentityQuery `protobuf:"bytes,23,opt,name=identity,proto3,oneof"`
 }
 
 type Query_Lookup struct {
@@ -4834,6 +7076,10 @@ type Query_Cursors struct {
 	Cursors *CursorsQuery `protobuf:"bytes,62,opt,name=cursors,proto3,oneof"`
 }
 
+type Query_Manifests struct {
+	Manifests *ManifestsQuery `protobuf:"bytes,63,opt,name=manifests,proto3,oneof"`
+}
+
 func (*Query_Settings) isQuery_Q() {}
 
 func (*Query_Bucket) isQuery_Q() {}
@@ -4853,6 +7099,14 @@ func (*Query_Credentials) isQuery_Q() {}
 func (*Query_Invite) isQuery_Q() {}
 
 func (*Query_Sequence) isQuery_Q() {}
+
+func (*Query_Groups) isQuery_Q() {}
+
+func (*Query_Dynamic) isQuery_Q() {}
+
+func (*Query_Identities) isQuery_Q() {}
+
+func (*Query_Identity) isQuery_Q() {}
 
 func (*Query_Lookup) isQuery_Q() {}
 
@@ -4880,6 +7134,8 @@ func (*Query_Versions) isQuery_Q() {}
 
 func (*Query_Cursors) isQuery_Q() {}
 
+func (*Query_Manifests) isQuery_Q() {}
+
 type SettingsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -4888,7 +7144,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4900,7 +7156,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4913,7 +7169,142 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{75}
+}
+
+// GroupsQuery asks where the groups are kept.
+type GroupsQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsQuery) Reset() {
+	*x = GroupsQuery{}
+	mi := &file_meta_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsQuery) ProtoMessage() {}
+
+func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
+func (*GroupsQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{76}
+}
+
+// DynamicQuery asks for the settings that SetSetting has set.
+type DynamicQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DynamicQuery) Reset() {
+	*x = DynamicQuery{}
+	mi := &file_meta_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DynamicQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DynamicQuery) ProtoMessage() {}
+
+func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
+func (*DynamicQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{77}
+}
+
+// ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
+type ManifestsQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`                        // version ID, exclusive
+	Max           uint32                 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`                           // 1 to 1,000
+	MaxBytes      uint32                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of manifests; 0 means 1 MiB. At least one is given.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManifestsQuery) Reset() {
+	*x = ManifestsQuery{}
+	mi := &file_meta_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManifestsQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManifestsQuery) ProtoMessage() {}
+
+func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
+func (*ManifestsQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *ManifestsQuery) GetAfter() []byte {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *ManifestsQuery) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
+}
+
+func (x *ManifestsQuery) GetMaxBytes() uint32 {
+	if x != nil {
+		return x.MaxBytes
+	}
+	return 0
 }
 
 // BucketQuery finds a bucket by name, or by ID when the name is empty.
@@ -4927,7 +7318,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4939,7 +7330,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4952,7 +7343,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -4973,15 +7364,16 @@ type BucketsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Owner         string                 `protobuf:"bytes,1,opt,name=owner,proto3" json:"owner,omitempty"` // none lists all owners' buckets
 	Prefix        string                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
-	After         string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"` // exclusive
-	Max           uint32                 `protobuf:"varint,4,opt,name=max,proto3" json:"max,omitempty"`    // 1 to 10,000
+	After         string                 `protobuf:"bytes,3,opt,name=after,proto3" json:"after,omitempty"`  // exclusive
+	Max           uint32                 `protobuf:"varint,4,opt,name=max,proto3" json:"max,omitempty"`     // 1 to 10,000
+	Bound         bool                   `protobuf:"varint,5,opt,name=bound,proto3" json:"bound,omitempty"` // only those that are bound to a site; max then bounds what is given, not what is looked at
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4993,7 +7385,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5006,7 +7398,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -5037,6 +7429,13 @@ func (x *BucketsQuery) GetMax() uint32 {
 	return 0
 }
 
+func (x *BucketsQuery) GetBound() bool {
+	if x != nil {
+		return x.Bound
+	}
+	return false
+}
+
 type MembersQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -5045,7 +7444,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5057,7 +7456,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5070,7 +7469,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 type PlacementsQuery struct {
@@ -5082,7 +7481,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5094,7 +7493,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5107,7 +7506,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -5125,7 +7524,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5137,7 +7536,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5150,7 +7549,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 type CredentialQuery struct {
@@ -5162,7 +7561,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5174,7 +7573,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5187,7 +7586,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -5207,7 +7606,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5219,7 +7618,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5232,7 +7631,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -5249,6 +7648,251 @@ func (x *CredentialsQuery) GetMax() uint32 {
 	return 0
 }
 
+// IdentityQuery finds one identity. NoSuchIdentity.
+type IdentityQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          IdentityKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=shoal.meta.IdentityKind" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityQuery) Reset() {
+	*x = IdentityQuery{}
+	mi := &file_meta_proto_msgTypes[86]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityQuery) ProtoMessage() {}
+
+func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[86]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
+func (*IdentityQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{86}
+}
+
+func (x *IdentityQuery) GetKind() IdentityKind {
+	if x != nil {
+		return x.Kind
+	}
+	return IdentityKind_IDENTITY_NONE
+}
+
+func (x *IdentityQuery) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// IdentitiesQuery asks what of the identities has changed after an epoch. Who knows nothing asks for all of
+// them, page by page, and then for what has changed since the first page.
+type IdentitiesQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"` // epoch; 0 asks for all
+	From          []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`    // next of the page before, when all are asked for
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentitiesQuery) Reset() {
+	*x = IdentitiesQuery{}
+	mi := &file_meta_proto_msgTypes[87]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentitiesQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentitiesQuery) ProtoMessage() {}
+
+func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[87]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
+func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{87}
+}
+
+func (x *IdentitiesQuery) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *IdentitiesQuery) GetFrom() []byte {
+	if x != nil {
+		return x.From
+	}
+	return nil
+}
+
+// IdentitiesAnswer gives identities as they are now.
+type IdentitiesAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"` // as of which the answer is; of a page that is truncated, up to which changes are in it
+	Whole         bool                   `protobuf:"varint,2,opt,name=whole,proto3" json:"whole,omitempty"` // all are given, whatever was asked: changes since then are not known one by one any more
+	Identities    []*Identity            `protobuf:"bytes,3,rep,name=identities,proto3" json:"identities,omitempty"`
+	Gone          []*IdentityName        `protobuf:"bytes,4,rep,name=gone,proto3" json:"gone,omitempty"`
+	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"` // of a truncated page of all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentitiesAnswer) Reset() {
+	*x = IdentitiesAnswer{}
+	mi := &file_meta_proto_msgTypes[88]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentitiesAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentitiesAnswer) ProtoMessage() {}
+
+func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[88]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
+func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{88}
+}
+
+func (x *IdentitiesAnswer) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *IdentitiesAnswer) GetWhole() bool {
+	if x != nil {
+		return x.Whole
+	}
+	return false
+}
+
+func (x *IdentitiesAnswer) GetIdentities() []*Identity {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+func (x *IdentitiesAnswer) GetGone() []*IdentityName {
+	if x != nil {
+		return x.Gone
+	}
+	return nil
+}
+
+func (x *IdentitiesAnswer) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+func (x *IdentitiesAnswer) GetNext() []byte {
+	if x != nil {
+		return x.Next
+	}
+	return nil
+}
+
+// IdentityName names an identity.
+type IdentityName struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kind          IdentityKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=shoal.meta.IdentityKind" json:"kind,omitempty"`
+	Name          string                 `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *IdentityName) Reset() {
+	*x = IdentityName{}
+	mi := &file_meta_proto_msgTypes[89]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *IdentityName) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*IdentityName) ProtoMessage() {}
+
+func (x *IdentityName) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[89]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
+func (*IdentityName) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{89}
+}
+
+func (x *IdentityName) GetKind() IdentityKind {
+	if x != nil {
+		return x.Kind
+	}
+	return IdentityKind_IDENTITY_NONE
+}
+
+func (x *IdentityName) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type InviteQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	TokenId       []byte                 `protobuf:"bytes,1,opt,name=token_id,json=tokenId,proto3" json:"token_id,omitempty"`
@@ -5258,7 +7902,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5270,7 +7914,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5283,7 +7927,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -5302,7 +7946,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5314,7 +7958,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5327,7 +7971,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -5347,13 +7991,14 @@ type LookupQuery struct {
 	Body          bool                   `protobuf:"varint,5,opt,name=body,proto3" json:"body,omitempty"`                                  // also inline content or manifest
 	Parts         bool                   `protobuf:"varint,6,opt,name=parts,proto3" json:"parts,omitempty"`                                // also the record of parts
 	Versioning    bool                   `protobuf:"varint,7,opt,name=versioning,proto3" json:"versioning,omitempty"`                      // also the bucket's versioning state
+	Seq           uint64                 `protobuf:"varint,8,opt,name=seq,proto3" json:"seq,omitempty"`                                    // with a version: the place that it must have in the order of versions; 0 is any
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5365,7 +8010,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5378,7 +8023,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -5430,6 +8075,13 @@ func (x *LookupQuery) GetVersioning() bool {
 	return false
 }
 
+func (x *LookupQuery) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 // ListQuery lists current versions in ascending order of their keys.
 type ListQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -5444,7 +8096,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5456,7 +8108,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5469,7 +8121,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -5514,15 +8166,16 @@ type VersionsQuery struct {
 	Prefix        []byte                 `protobuf:"bytes,2,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	Delimiter     []byte                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	AfterKey      []byte                 `protobuf:"bytes,4,opt,name=after_key,json=afterKey,proto3" json:"after_key,omitempty"`
-	AfterSeq      uint64                 `protobuf:"varint,5,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"` // with after_key: versions of that key older than this one; 0 skips the key
-	Max           uint32                 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`                           // 0 to 1,000
+	AfterSeq      uint64                 `protobuf:"varint,5,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`    // with after_key: versions of that key older than this one; 0 skips the key
+	Max           uint32                 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`                              // 0 to 1,000
+	AfterNull     bool                   `protobuf:"varint,7,opt,name=after_null,json=afterNull,proto3" json:"after_null,omitempty"` // with after_key and without after_seq: those older than the version that S3 calls "null"
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5534,7 +8187,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5547,7 +8200,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -5592,6 +8245,13 @@ func (x *VersionsQuery) GetMax() uint32 {
 	return 0
 }
 
+func (x *VersionsQuery) GetAfterNull() bool {
+	if x != nil {
+		return x.AfterNull
+	}
+	return false
+}
+
 type BucketConfigQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -5602,7 +8262,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5614,7 +8274,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5627,7 +8287,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -5655,7 +8315,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5667,7 +8327,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5680,7 +8340,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -5715,7 +8375,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5727,7 +8387,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5740,7 +8400,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -5778,7 +8438,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5790,7 +8450,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5803,7 +8463,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -5860,7 +8520,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5872,7 +8532,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5885,7 +8545,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -5918,7 +8578,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5930,7 +8590,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5943,7 +8603,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -5964,7 +8624,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5976,7 +8636,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5989,7 +8649,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -6022,7 +8682,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6034,7 +8694,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6047,7 +8707,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -6067,7 +8727,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6079,7 +8739,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6092,7 +8752,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -6117,7 +8777,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6129,7 +8789,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6142,7 +8802,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 // Answer answers a query.
@@ -6162,6 +8822,10 @@ type Answer struct {
 	//	*Answer_Credentials
 	//	*Answer_Invite
 	//	*Answer_Sequence
+	//	*Answer_Groups
+	//	*Answer_Dynamic
+	//	*Answer_Identities
+	//	*Answer_Identity
 	//	*Answer_Lookup
 	//	*Answer_ListPage
 	//	*Answer_BucketConfig
@@ -6175,6 +8839,7 @@ type Answer struct {
 	//	*Answer_Feed
 	//	*Answer_Versions
 	//	*Answer_Cursors
+	//	*Answer_Manifests
 	A             isAnswer_A `protobuf_oneof:"a"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6182,7 +8847,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6194,7 +8859,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6207,7 +8872,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -6319,6 +8984,42 @@ func (x *Answer) GetSequence() uint64 {
 		}
 	}
 	return 0
+}
+
+func (x *Answer) GetGroups() *GroupsAnswer {
+	if x != nil {
+		if x, ok := x.A.(*Answer_Groups); ok {
+			return x.Groups
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetDynamic() *DynamicAnswer {
+	if x != nil {
+		if x, ok := x.A.(*Answer_Dynamic); ok {
+			return x.Dynamic
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetIdentities() *IdentitiesAnswer {
+	if x != nil {
+		if x, ok := x.A.(*Answer_Identities); ok {
+			return x.Identities
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetIdentity() *Identity {
+	if x != nil {
+		if x, ok := x.A.(*Answer_Identity); ok {
+			return x.Identity
+		}
+	}
+	return nil
 }
 
 func (x *Answer) GetLookup() *LookupAnswer {
@@ -6438,6 +9139,15 @@ func (x *Answer) GetCursors() *CursorsAnswer {
 	return nil
 }
 
+func (x *Answer) GetManifests() *ManifestsAnswer {
+	if x != nil {
+		if x, ok := x.A.(*Answer_Manifests); ok {
+			return x.Manifests
+		}
+	}
+	return nil
+}
+
 type isAnswer_A interface {
 	isAnswer_A()
 }
@@ -6480,6 +9190,22 @@ type Answer_Invite struct {
 
 type Answer_Sequence struct {
 	Sequence uint64 `protobuf:"varint,19,opt,name=sequence,proto3,oneof"` // next number that would be taken
+}
+
+type Answer_Groups struct {
+	Groups *GroupsAnswer `protobuf:"bytes,20,opt,name=groups,proto3,oneof"`
+}
+
+type Answer_Dynamic struct {
+	Dynamic *DynamicAnswer `protobuf:"bytes,21,opt,name=dynamic,proto3,oneof"`
+}
+
+type Answer_Identities struct {
+	Identities *IdentitiesAnswer `protobuf:"bytes,22,opt,name=identities,proto3,oneof"`
+}
+
+type Answer_Identity struct {
+	Identity *Identity `protobuf:"bytes,23,opt,name=identity,proto3,oneof"`
 }
 
 type Answer_Lookup struct {
@@ -6534,6 +9260,10 @@ type Answer_Cursors struct {
 	Cursors *CursorsAnswer `protobuf:"bytes,62,opt,name=cursors,proto3,oneof"`
 }
 
+type Answer_Manifests struct {
+	Manifests *ManifestsAnswer `protobuf:"bytes,63,opt,name=manifests,proto3,oneof"`
+}
+
 func (*Answer_Settings) isAnswer_A() {}
 
 func (*Answer_Bucket) isAnswer_A() {}
@@ -6553,6 +9283,14 @@ func (*Answer_Credentials) isAnswer_A() {}
 func (*Answer_Invite) isAnswer_A() {}
 
 func (*Answer_Sequence) isAnswer_A() {}
+
+func (*Answer_Groups) isAnswer_A() {}
+
+func (*Answer_Dynamic) isAnswer_A() {}
+
+func (*Answer_Identities) isAnswer_A() {}
+
+func (*Answer_Identity) isAnswer_A() {}
 
 func (*Answer_Lookup) isAnswer_A() {}
 
@@ -6580,6 +9318,224 @@ func (*Answer_Versions) isAnswer_A() {}
 
 func (*Answer_Cursors) isAnswer_A() {}
 
+func (*Answer_Manifests) isAnswer_A() {}
+
+type GroupsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Places        []*GroupPlace          `protobuf:"bytes,1,rep,name=places,proto3" json:"places,omitempty"`    // by group
+	Version       uint64                 `protobuf:"varint,2,opt,name=version,proto3" json:"version,omitempty"` // of the map
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupsAnswer) Reset() {
+	*x = GroupsAnswer{}
+	mi := &file_meta_proto_msgTypes[106]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupsAnswer) ProtoMessage() {}
+
+func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[106]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
+func (*GroupsAnswer) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{106}
+}
+
+func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
+	if x != nil {
+		return x.Places
+	}
+	return nil
+}
+
+func (x *GroupsAnswer) GetVersion() uint64 {
+	if x != nil {
+		return x.Version
+	}
+	return 0
+}
+
+type DynamicAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Values        map[string]string      `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DynamicAnswer) Reset() {
+	*x = DynamicAnswer{}
+	mi := &file_meta_proto_msgTypes[107]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DynamicAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DynamicAnswer) ProtoMessage() {}
+
+func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[107]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
+func (*DynamicAnswer) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{107}
+}
+
+func (x *DynamicAnswer) GetValues() map[string]string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
+type ManifestsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Manifests     []*VersionManifest     `protobuf:"bytes,1,rep,name=manifests,proto3" json:"manifests,omitempty"`
+	Truncated     bool                   `protobuf:"varint,2,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ManifestsAnswer) Reset() {
+	*x = ManifestsAnswer{}
+	mi := &file_meta_proto_msgTypes[108]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ManifestsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ManifestsAnswer) ProtoMessage() {}
+
+func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[108]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
+func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{108}
+}
+
+func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
+	if x != nil {
+		return x.Manifests
+	}
+	return nil
+}
+
+func (x *ManifestsAnswer) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
+type VersionManifest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Manifest      []byte                 `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Bucket        uint64                 `protobuf:"varint,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *VersionManifest) Reset() {
+	*x = VersionManifest{}
+	mi := &file_meta_proto_msgTypes[109]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *VersionManifest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*VersionManifest) ProtoMessage() {}
+
+func (x *VersionManifest) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[109]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
+func (*VersionManifest) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{109}
+}
+
+func (x *VersionManifest) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *VersionManifest) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *VersionManifest) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *VersionManifest) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
 type BucketsAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Buckets       []*Bucket              `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
@@ -6590,7 +9546,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6602,7 +9558,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6615,7 +9571,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -6643,7 +9599,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6655,7 +9611,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6668,7 +9624,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -6701,7 +9657,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6713,7 +9669,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6726,7 +9682,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -6746,7 +9702,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6758,7 +9714,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6771,7 +9727,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -6798,7 +9754,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6810,7 +9766,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6823,7 +9779,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -6848,13 +9804,14 @@ type LookupAnswer struct {
 	Manifest      []byte                 `protobuf:"bytes,4,opt,name=manifest,proto3" json:"manifest,omitempty"`                       // otherwise
 	Parts         []*PartInfo            `protobuf:"bytes,5,rep,name=parts,proto3" json:"parts,omitempty"`
 	Versioning    Versioning             `protobuf:"varint,6,opt,name=versioning,proto3,enum=shoal.meta.Versioning" json:"versioning,omitempty"` // when asked for
+	ConfigEpoch   uint64                 `protobuf:"varint,20,opt,name=config_epoch,json=configEpoch,proto3" json:"config_epoch,omitempty"`      // of the bucket, with its versioning
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6866,7 +9823,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6879,7 +9836,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -6924,18 +9881,26 @@ func (x *LookupAnswer) GetVersioning() Versioning {
 	return Versioning_VERSIONING_OFF
 }
 
+func (x *LookupAnswer) GetConfigEpoch() uint64 {
+	if x != nil {
+		return x.ConfigEpoch
+	}
+	return 0
+}
+
 type BucketConfigAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
 	Versioning    Versioning             `protobuf:"varint,2,opt,name=versioning,proto3,enum=shoal.meta.Versioning" json:"versioning,omitempty"`
-	Configs       []*BucketConfig        `protobuf:"bytes,3,rep,name=configs,proto3" json:"configs,omitempty"` // by name
+	Configs       []*BucketConfig        `protobuf:"bytes,3,rep,name=configs,proto3" json:"configs,omitempty"`                         // by name
+	ObjectLock    *ObjectLock            `protobuf:"bytes,4,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"` // when the bucket has it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6947,7 +9912,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6960,7 +9925,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -6984,6 +9949,74 @@ func (x *BucketConfigAnswer) GetConfigs() []*BucketConfig {
 	return nil
 }
 
+func (x *BucketConfigAnswer) GetObjectLock() *ObjectLock {
+	if x != nil {
+		return x.ObjectLock
+	}
+	return nil
+}
+
+// ObjectLock is the object lock of a bucket that has it: its default retention.
+type ObjectLock struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Mode          uint32                 `protobuf:"varint,1,opt,name=mode,proto3" json:"mode,omitempty"` // 0 none
+	Days          uint32                 `protobuf:"varint,2,opt,name=days,proto3" json:"days,omitempty"`
+	Years         uint32                 `protobuf:"varint,3,opt,name=years,proto3" json:"years,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ObjectLock) Reset() {
+	*x = ObjectLock{}
+	mi := &file_meta_proto_msgTypes[117]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ObjectLock) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ObjectLock) ProtoMessage() {}
+
+func (x *ObjectLock) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[117]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
+func (*ObjectLock) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{117}
+}
+
+func (x *ObjectLock) GetMode() uint32 {
+	if x != nil {
+		return x.Mode
+	}
+	return 0
+}
+
+func (x *ObjectLock) GetDays() uint32 {
+	if x != nil {
+		return x.Days
+	}
+	return 0
+}
+
+func (x *ObjectLock) GetYears() uint32 {
+	if x != nil {
+		return x.Years
+	}
+	return 0
+}
+
 type BucketConfig struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -6994,7 +10027,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7006,7 +10039,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7019,7 +10052,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -7047,7 +10080,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7059,7 +10092,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7072,7 +10105,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -7109,7 +10142,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7121,7 +10154,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7134,7 +10167,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -7181,7 +10214,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7193,7 +10226,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7206,7 +10239,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -7226,7 +10259,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7238,7 +10271,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7251,7 +10284,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -7279,7 +10312,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7291,7 +10324,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7304,7 +10337,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -7340,7 +10373,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7352,7 +10385,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7365,7 +10398,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -7409,7 +10442,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7421,7 +10454,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7434,7 +10467,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -7476,7 +10509,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7488,7 +10521,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7501,7 +10534,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -7538,7 +10571,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7550,7 +10583,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7563,7 +10596,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -7604,7 +10637,7 @@ func (x *VersionsAnswer) GetNextSeq() uint64 {
 type VersionEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata
+	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata and tags
 	Latest        bool                   `protobuf:"varint,3,opt,name=latest,proto3" json:"latest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7612,7 +10645,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7624,7 +10657,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7637,7 +10670,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -7670,7 +10703,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7682,7 +10715,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7695,7 +10728,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -7715,7 +10748,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7727,7 +10760,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7740,7 +10773,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *Cursor) GetName() string {
@@ -7765,20 +10798,23 @@ type Head struct {
 	Size              uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
 	Mtime             int64                  `protobuf:"fixed64,3,opt,name=mtime,proto3" json:"mtime,omitempty"` // group time of the commit
 	Etag              []byte                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	Flags             uint32                 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"` // 1 delete marker, 2 inline, 4 null version
+	Flags             uint32                 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"` // 1 delete marker, 2 inline, 4 null version, 8 legal hold, 16 a legal hold was ever set
 	Seq               uint64                 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"`     // order among versions
 	ChecksumAlgorithm uint32                 `protobuf:"varint,7,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,8,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
 	ChecksumValue     []byte                 `protobuf:"bytes,9,opt,name=checksum_value,json=checksumValue,proto3" json:"checksum_value,omitempty"`
 	Parts             uint32                 `protobuf:"varint,10,opt,name=parts,proto3" json:"parts,omitempty"` // 0 when not uploaded in parts
 	Metadata          []byte                 `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	LockMode          uint32                 `protobuf:"varint,12,opt,name=lock_mode,json=lockMode,proto3" json:"lock_mode,omitempty"`           // of the retention: 0 none, 1 governance, 2 compliance
+	RetainUntil       int64                  `protobuf:"fixed64,13,opt,name=retain_until,json=retainUntil,proto3" json:"retain_until,omitempty"` // Unix nanoseconds
+	Tags              []byte                 `protobuf:"bytes,14,opt,name=tags,proto3" json:"tags,omitempty"`                                    // message Tags
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7790,7 +10826,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7803,7 +10839,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -7883,6 +10919,27 @@ func (x *Head) GetMetadata() []byte {
 	return nil
 }
 
+func (x *Head) GetLockMode() uint32 {
+	if x != nil {
+		return x.LockMode
+	}
+	return 0
+}
+
+func (x *Head) GetRetainUntil() int64 {
+	if x != nil {
+		return x.RetainUntil
+	}
+	return 0
+}
+
+func (x *Head) GetTags() []byte {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // Inline is the content of a small version.
 type Inline struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -7894,7 +10951,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7906,7 +10963,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7919,7 +10976,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -7946,13 +11003,15 @@ type Upload struct {
 	ChecksumAlgorithm uint32                 `protobuf:"varint,5,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,6,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
 	Metadata          []byte                 `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`
+	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7964,7 +11023,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7977,7 +11036,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -8029,6 +11088,20 @@ func (x *Upload) GetMetadata() []byte {
 	return nil
 }
 
+func (x *Upload) GetLock() *Lock {
+	if x != nil {
+		return x.Lock
+	}
+	return nil
+}
+
+func (x *Upload) GetTags() []byte {
+	if x != nil {
+		return x.Tags
+	}
+	return nil
+}
+
 // PartInfo describes a part.
 type PartInfo struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
@@ -8046,7 +11119,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8058,7 +11131,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8071,7 +11144,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -8140,7 +11213,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8152,7 +11225,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8165,7 +11238,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -8183,14 +11256,16 @@ type OwnerRecord struct {
 	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
 	InitiatedSeq  uint64                 `protobuf:"varint,4,opt,name=initiated_seq,json=initiatedSeq,proto3" json:"initiated_seq,omitempty"` // of an upload
 	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"`                        // used, when live
+	Recoding      []uint64               `protobuf:"varint,7,rep,packed,name=recoding,proto3" json:"recoding,omitempty"`                      // announced by Recode
 	Until         int64                  `protobuf:"fixed64,6,opt,name=until,proto3" json:"until,omitempty"`                                  // of a tombstone
+	Lived         *Lived                 `protobuf:"bytes,8,opt,name=lived,proto3" json:"lived,omitempty"`                                    // of the tombstone of a version; none in that of an upload
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8202,7 +11277,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8215,7 +11290,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -8253,9 +11328,92 @@ func (x *OwnerRecord) GetStreams() []uint64 {
 	return nil
 }
 
+func (x *OwnerRecord) GetRecoding() []uint64 {
+	if x != nil {
+		return x.Recoding
+	}
+	return nil
+}
+
 func (x *OwnerRecord) GetUntil() int64 {
 	if x != nil {
 		return x.Until
+	}
+	return 0
+}
+
+func (x *OwnerRecord) GetLived() *Lived {
+	if x != nil {
+		return x.Lived
+	}
+	return nil
+}
+
+// Lived tells a repeat of the command that made a version, which is gone, from any other command.
+type Lived struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Digest        []byte                 `protobuf:"bytes,1,opt,name=digest,proto3" json:"digest,omitempty"` // the first 8 bytes of the SHA-256 of what docs/formats/metadata.md says
+	Mtime         int64                  `protobuf:"fixed64,2,opt,name=mtime,proto3" json:"mtime,omitempty"`
+	NullVersion   bool                   `protobuf:"varint,3,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lived) Reset() {
+	*x = Lived{}
+	mi := &file_meta_proto_msgTypes[137]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lived) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lived) ProtoMessage() {}
+
+func (x *Lived) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[137]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lived.ProtoReflect.Descriptor instead.
+func (*Lived) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{137}
+}
+
+func (x *Lived) GetDigest() []byte {
+	if x != nil {
+		return x.Digest
+	}
+	return nil
+}
+
+func (x *Lived) GetMtime() int64 {
+	if x != nil {
+		return x.Mtime
+	}
+	return 0
+}
+
+func (x *Lived) GetNullVersion() bool {
+	if x != nil {
+		return x.NullVersion
+	}
+	return false
+}
+
+func (x *Lived) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
 	}
 	return 0
 }
@@ -8271,7 +11429,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8283,7 +11441,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8296,7 +11454,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -8320,7 +11478,8 @@ type Garbage struct {
 	Bucket        uint64                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Version       []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	Streams       []uint64               `protobuf:"varint,4,rep,packed,name=streams,proto3" json:"streams,omitempty"`
-	Part          bool                   `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"` // of a part: its one stream; else of a whole version
+	Part          bool                   `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"`       // of a part: its one stream; else of a whole version
+	Recoded       bool                   `protobuf:"varint,8,opt,name=recoded,proto3" json:"recoded,omitempty"` // of what a live version was before Recode: its manifest lies under the first stream
 	Time          int64                  `protobuf:"fixed64,6,opt,name=time,proto3" json:"time,omitempty"`
 	Manifest      []byte                 `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"` // in answers only
 	unknownFields protoimpl.UnknownFields
@@ -8329,7 +11488,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8341,7 +11500,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8354,7 +11513,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -8392,6 +11551,13 @@ func (x *Garbage) GetPart() bool {
 	return false
 }
 
+func (x *Garbage) GetRecoded() bool {
+	if x != nil {
+		return x.Recoded
+	}
+	return false
+}
+
 func (x *Garbage) GetTime() int64 {
 	if x != nil {
 		return x.Time
@@ -8423,7 +11589,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8435,7 +11601,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8448,7 +11614,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -8520,7 +11686,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8532,7 +11698,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8545,7 +11711,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -8586,7 +11752,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8598,7 +11764,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8611,7 +11777,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -8627,11 +11793,12 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xe4\x0e\n" +
+	"shoal.meta\"\xeb\x14\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\fR\trequestId\x12<\n" +
+	"request_id\x18\x02 \x01(\fR\trequestId\x12\x16\n" +
+	"\x06agreed\x18\x03 \x01(\x10R\x06agreed\x12<\n" +
 	"\finit_cluster\x18\n" +
 	" \x01(\v2\x17.shoal.meta.InitClusterH\x00R\vinitCluster\x12?\n" +
 	"\rcreate_bucket\x18\v \x01(\v2\x18.shoal.meta.CreateBucketH\x00R\fcreateBucket\x12O\n" +
@@ -8651,7 +11818,18 @@ const file_meta_proto_rawDesc = "" +
 	"\x0fset_current_kek\x18\x16 \x01(\v2\x19.shoal.meta.SetCurrentKEKH\x00R\rsetCurrentKek\x12B\n" +
 	"\x0eput_credential\x18\x17 \x01(\v2\x19.shoal.meta.PutCredentialH\x00R\rputCredential\x12K\n" +
 	"\x11delete_credential\x18\x18 \x01(\v2\x1c.shoal.meta.DeleteCredentialH\x00R\x10deleteCredential\x12?\n" +
-	"\rnext_sequence\x18\x19 \x01(\v2\x18.shoal.meta.NextSequenceH\x00R\fnextSequence\x129\n" +
+	"\rnext_sequence\x18\x19 \x01(\v2\x18.shoal.meta.NextSequenceH\x00R\fnextSequence\x126\n" +
+	"\n" +
+	"set_member\x18\x1a \x01(\v2\x15.shoal.meta.SetMemberH\x00R\tsetMember\x123\n" +
+	"\tput_group\x18\x1b \x01(\v2\x14.shoal.meta.PutGroupH\x00R\bputGroup\x129\n" +
+	"\vset_setting\x18\x1c \x01(\v2\x16.shoal.meta.SetSettingH\x00R\n" +
+	"setSetting\x12<\n" +
+	"\fprepare_site\x18\x1d \x01(\v2\x17.shoal.meta.PrepareSiteH\x00R\vprepareSite\x129\n" +
+	"\vfound_group\x18\x1e \x01(\v2\x16.shoal.meta.FoundGroupH\x00R\n" +
+	"foundGroup\x12R\n" +
+	"\x14finish_create_bucket\x18\x1f \x01(\v2\x1e.shoal.meta.FinishCreateBucketH\x00R\x12finishCreateBucket\x12<\n" +
+	"\fput_identity\x18  \x01(\v2\x17.shoal.meta.PutIdentityH\x00R\vputIdentity\x12E\n" +
+	"\x0fdelete_identity\x18! \x01(\v2\x1a.shoal.meta.DeleteIdentityH\x00R\x0edeleteIdentity\x129\n" +
 	"\vput_version\x182 \x01(\v2\x16.shoal.meta.PutVersionH\x00R\n" +
 	"putVersion\x12B\n" +
 	"\x0edelete_objects\x183 \x01(\v2\x19.shoal.meta.DeleteObjectsH\x00R\rdeleteObjects\x12?\n" +
@@ -8665,8 +11843,12 @@ const file_meta_proto_rawDesc = "" +
 	"\acondemn\x18; \x01(\v2\x13.shoal.meta.CondemnH\x00R\acondemn\x12<\n" +
 	"\fgarbage_done\x18< \x01(\v2\x17.shoal.meta.GarbageDoneH\x00R\vgarbageDone\x126\n" +
 	"\n" +
-	"set_cursor\x18= \x01(\v2\x15.shoal.meta.SetCursorH\x00R\tsetCursorB\x04\n" +
-	"\x02opJ\x04\b\x03\x10\n" +
+	"set_cursor\x18= \x01(\v2\x15.shoal.meta.SetCursorH\x00R\tsetCursor\x12,\n" +
+	"\x06recode\x18> \x01(\v2\x12.shoal.meta.RecodeH\x00R\x06recode\x12C\n" +
+	"\x0fset_object_lock\x18? \x01(\v2\x19.shoal.meta.SetObjectLockH\x00R\rsetObjectLock\x12?\n" +
+	"\ralter_version\x18@ \x01(\v2\x18.shoal.meta.AlterVersionH\x00R\falterVersion\x12?\n" +
+	"\rrename_object\x18A \x01(\v2\x18.shoal.meta.RenameObjectH\x00R\frenameObjectB\x04\n" +
+	"\x02opJ\x04\b\x04\x10\n" +
 	"\"?\n" +
 	"\vInitCluster\x120\n" +
 	"\bsettings\x18\x01 \x01(\v2\x14.shoal.meta.SettingsR\bsettings\"\x86\x02\n" +
@@ -8682,12 +11864,18 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"inline_max\x18\x06 \x01(\rR\tinlineMax\x12\x16\n" +
 	"\x06region\x18\a \x01(\tR\x06region\x12)\n" +
-	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"q\n" +
+	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"\xa6\x01\n" +
 	"\fCreateBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x1a\n" +
 	"\blocation\x18\x03 \x01(\tR\blocation\x12\x1b\n" +
-	"\towner_max\x18\x04 \x01(\rR\bownerMax\"O\n" +
+	"\towner_max\x18\x04 \x01(\rR\bownerMax\x12\x12\n" +
+	"\x04site\x18\x05 \x01(\tR\x04site\x12\x1f\n" +
+	"\vobject_lock\x18\x06 \x01(\bR\n" +
+	"objectLock\"8\n" +
+	"\x12FinishCreateBucket\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"O\n" +
 	"\x11BeginDeleteBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
 	"\x0ftake_over_after\x18\x02 \x01(\x10R\rtakeOverAfter\"N\n" +
@@ -8698,7 +11886,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x12CancelDeleteBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\x83\x02\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\x99\x02\n" +
 	"\x06Bucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
@@ -8708,13 +11896,15 @@ const file_meta_proto_rawDesc = "" +
 	"\acreated\x18\x06 \x01(\x10R\acreated\x12-\n" +
 	"\x05state\x18\a \x01(\x0e2\x17.shoal.meta.BucketStateR\x05state\x12!\n" +
 	"\fdelete_epoch\x18\b \x01(\x04R\vdeleteEpoch\x12!\n" +
-	"\fdelete_began\x18\t \x01(\x10R\vdeleteBegan\"k\n" +
+	"\fdelete_began\x18\t \x01(\x10R\vdeleteBegan\x12\x14\n" +
+	"\x05locks\x18\n" +
+	" \x01(\bR\x05locks\"k\n" +
 	"\x05Drive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
 	"\x04site\x18\x03 \x01(\tR\x04site\x12\x16\n" +
 	"\x06weight\x18\x04 \x01(\rR\x06weight\x12\x12\n" +
-	"\x04path\x18\x05 \x01(\tR\x04path\"\xe9\x01\n" +
+	"\x04path\x18\x05 \x01(\tR\x04path\"\x99\x02\n" +
 	"\x06Member\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x14\n" +
 	"\x05roles\x18\x02 \x03(\tR\x05roles\x12\x12\n" +
@@ -8723,17 +11913,31 @@ const file_meta_proto_rawDesc = "" +
 	"\x06drives\x18\x05 \x03(\v2\x11.shoal.meta.DriveR\x06drives\x12\x16\n" +
 	"\x06serial\x18\x06 \x01(\x04R\x06serial\x12-\n" +
 	"\x05state\x18\a \x01(\x0e2\x17.shoal.meta.MemberStateR\x05state\x12\x14\n" +
-	"\x05epoch\x18\b \x01(\x04R\x05epoch\"7\n" +
+	"\x05epoch\x18\b \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06weight\x18\t \x01(\rR\x06weight\x12\x16\n" +
+	"\x06joined\x18\n" +
+	" \x01(\x10R\x06joined\"7\n" +
 	"\tPutMember\x12*\n" +
-	"\x06member\x18\x01 \x01(\v2\x12.shoal.meta.MemberR\x06member\"'\n" +
+	"\x06member\x18\x01 \x01(\v2\x12.shoal.meta.MemberR\x06member\"\xac\x01\n" +
+	"\tSetMember\x12\x17\n" +
+	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x17\n" +
+	"\x04site\x18\x02 \x01(\tH\x00R\x04site\x88\x01\x01\x12\x1b\n" +
+	"\x06weight\x18\x03 \x01(\rH\x01R\x06weight\x88\x01\x01\x122\n" +
+	"\x05state\x18\x04 \x01(\x0e2\x17.shoal.meta.MemberStateH\x02R\x05state\x88\x01\x01B\a\n" +
+	"\x05_siteB\t\n" +
+	"\a_weightB\b\n" +
+	"\x06_state\"W\n" +
 	"\fRemoveMember\x12\x17\n" +
-	"\apeer_id\x18\x01 \x01(\tR\x06peerId\"g\n" +
+	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x16\n" +
+	"\x06signed\x18\x02 \x01(\fR\x06signed\x12\x16\n" +
+	"\x06serial\x18\x03 \x01(\x04R\x06serial\"\x7f\n" +
 	"\n" +
 	"Revocation\x12\x17\n" +
 	"\apeer_id\x18\x01 \x01(\tR\x06peerId\x12\x16\n" +
 	"\x06serial\x18\x02 \x01(\x04R\x06serial\x12\x14\n" +
 	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12\x12\n" +
-	"\x04time\x18\x04 \x01(\x10R\x04time\"\xb5\x01\n" +
+	"\x04time\x18\x04 \x01(\x10R\x04time\x12\x16\n" +
+	"\x06signed\x18\x05 \x01(\fR\x06signed\"\xce\x01\n" +
 	"\x06Invite\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\fR\atokenId\x12\x1f\n" +
 	"\vsecret_hash\x18\x02 \x01(\fR\n" +
@@ -8742,17 +11946,57 @@ const file_meta_proto_rawDesc = "" +
 	"\x04site\x18\x04 \x01(\tR\x04site\x12\x18\n" +
 	"\aexpires\x18\x05 \x01(\x10R\aexpires\x12\x17\n" +
 	"\aused_by\x18\x06 \x01(\tR\x06usedBy\x12\x12\n" +
-	"\x04used\x18\a \x01(\x10R\x04used\"7\n" +
+	"\x04used\x18\a \x01(\x10R\x04used\x12\x17\n" +
+	"\apeer_id\x18\b \x01(\tR\x06peerId\"K\n" +
 	"\tPutInvite\x12*\n" +
-	"\x06invite\x18\x01 \x01(\v2\x12.shoal.meta.InviteR\x06invite\"s\n" +
+	"\x06invite\x18\x01 \x01(\v2\x12.shoal.meta.InviteR\x06invite\x12\x12\n" +
+	"\x04life\x18\x02 \x01(\x03R\x04life\"s\n" +
 	"\tUseInvite\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\fR\atokenId\x12\x1f\n" +
 	"\vsecret_hash\x18\x02 \x01(\fR\n" +
 	"secretHash\x12*\n" +
-	"\x06member\x18\x03 \x01(\v2\x12.shoal.meta.MemberR\x06member\"7\n" +
+	"\x06member\x18\x03 \x01(\v2\x12.shoal.meta.MemberR\x06member\"\xc6\x01\n" +
 	"\tPlacement\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
-	"\x05table\x18\x02 \x01(\fR\x05table\"C\n" +
+	"\x05table\x18\x02 \x01(\fR\x05table\x12\x1f\n" +
+	"\vdata_shards\x18\x03 \x01(\rR\n" +
+	"dataShards\x12#\n" +
+	"\rparity_shards\x18\x04 \x01(\rR\fparityShards\x12\x16\n" +
+	"\x06others\x18\x05 \x03(\fR\x06others\x12/\n" +
+	"\x05sites\x18\x06 \x03(\v2\x19.shoal.meta.SitePlacementR\x05sites\"\x97\x01\n" +
+	"\rSitePlacement\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\x14\n" +
+	"\x05table\x18\x02 \x01(\fR\x05table\x12\x1f\n" +
+	"\vdata_shards\x18\x03 \x01(\rR\n" +
+	"dataShards\x12#\n" +
+	"\rparity_shards\x18\x04 \x01(\rR\fparityShards\x12\x16\n" +
+	"\x06others\x18\x05 \x03(\fR\x06others\"\xb8\x01\n" +
+	"\n" +
+	"GroupPlace\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x12\x16\n" +
+	"\x06voters\x18\x02 \x03(\tR\x06voters\x12\x1a\n" +
+	"\blearners\x18\x03 \x03(\tR\blearners\x12\x12\n" +
+	"\x04site\x18\x04 \x01(\tR\x04site\x12\x18\n" +
+	"\aversion\x18\x05 \x01(\x04R\aversion\x12\x18\n" +
+	"\afounder\x18\x06 \x01(\tR\afounder\x12\x18\n" +
+	"\afounded\x18\a \x01(\bR\afounded\"!\n" +
+	"\vPrepareSite\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\"\x99\x01\n" +
+	"\n" +
+	"FoundGroup\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x12\x18\n" +
+	"\afounder\x18\x02 \x01(\tR\afounder\x12/\n" +
+	"\x04step\x18\x03 \x01(\x0e2\x1b.shoal.meta.FoundGroup.StepR\x04step\"*\n" +
+	"\x04Step\x12\b\n" +
+	"\x04NAME\x10\x00\x12\v\n" +
+	"\aCONFIRM\x10\x01\x12\v\n" +
+	"\aABANDON\x10\x02\"8\n" +
+	"\bPutGroup\x12,\n" +
+	"\x05place\x18\x01 \x01(\v2\x16.shoal.meta.GroupPlaceR\x05place\"6\n" +
+	"\n" +
+	"SetSetting\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"C\n" +
 	"\fPutPlacement\x123\n" +
 	"\tplacement\x18\x01 \x01(\v2\x15.shoal.meta.PlacementR\tplacement\"(\n" +
 	"\x0eDropPlacements\x12\x16\n" +
@@ -8765,20 +12009,49 @@ const file_meta_proto_rawDesc = "" +
 	"\acurrent\x18\x02 \x01(\bR\acurrent\x12\x1a\n" +
 	"\breplaces\x18\x03 \x01(\fR\breplaces\"\x1f\n" +
 	"\rSetCurrentKEK\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\rR\x02id\"\x96\x01\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\"\x95\x02\n" +
 	"\n" +
 	"Credential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
 	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x1c\n" +
 	"\tprincipal\x18\x03 \x01(\tR\tprincipal\x12\x18\n" +
 	"\acreated\x18\x04 \x01(\x10R\acreated\x12\x14\n" +
-	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\"h\n" +
+	"\x05epoch\x18\x05 \x01(\x04R\x05epoch\x12\x1a\n" +
+	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12\x18\n" +
+	"\aexpires\x18\a \x01(\x10R\aexpires\x12%\n" +
+	"\x0esession_policy\x18\b \x01(\fR\rsessionPolicy\x12 \n" +
+	"\vdescription\x18\t \x01(\tR\vdescription\"\x83\x01\n" +
 	"\rPutCredential\x126\n" +
 	"\n" +
 	"credential\x18\x01 \x01(\v2\x16.shoal.meta.CredentialR\n" +
 	"credential\x12\x1f\n" +
 	"\vcreate_only\x18\x02 \x01(\bR\n" +
-	"createOnly\"6\n" +
+	"createOnly\x12\x19\n" +
+	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"\xef\x01\n" +
+	"\bIdentity\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\acreated\x18\x02 \x01(\x10R\acreated\x12\x14\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\x12.\n" +
+	"\x04user\x18\x04 \x01(\v2\x18.shoal.meta.UserIdentityH\x00R\x04user\x121\n" +
+	"\x05group\x18\x05 \x01(\v2\x19.shoal.meta.GroupIdentityH\x00R\x05group\x124\n" +
+	"\x06policy\x18\x06 \x01(\v2\x1a.shoal.meta.PolicyIdentityH\x00R\x06policyB\x06\n" +
+	"\x04kind\"^\n" +
+	"\fUserIdentity\x12\x1a\n" +
+	"\bdisabled\x18\x01 \x01(\bR\bdisabled\x12\x16\n" +
+	"\x06groups\x18\x02 \x03(\tR\x06groups\x12\x1a\n" +
+	"\bpolicies\x18\x03 \x03(\tR\bpolicies\"+\n" +
+	"\rGroupIdentity\x12\x1a\n" +
+	"\bpolicies\x18\x01 \x03(\tR\bpolicies\",\n" +
+	"\x0ePolicyIdentity\x12\x1a\n" +
+	"\bdocument\x18\x01 \x01(\fR\bdocument\"{\n" +
+	"\vPutIdentity\x120\n" +
+	"\bidentity\x18\x01 \x01(\v2\x14.shoal.meta.IdentityR\bidentity\x12\x1f\n" +
+	"\vcreate_only\x18\x02 \x01(\bR\n" +
+	"createOnly\x12\x19\n" +
+	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"R\n" +
+	"\x0eDeleteIdentity\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"6\n" +
 	"\x10DeleteCredential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\"8\n" +
 	"\fNextSequence\x12\x12\n" +
@@ -8787,7 +12060,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06Source\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\fR\aversion\"\xe9\x03\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\"\xa3\x04\n" +
 	"\n" +
 	"PutVersion\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -8807,7 +12080,19 @@ const file_meta_proto_rawDesc = "" +
 	"\astreams\x18\r \x03(\x04R\astreams\x12\"\n" +
 	"\rif_none_match\x18\x0e \x01(\bR\vifNoneMatch\x12\x19\n" +
 	"\bif_match\x18\x0f \x01(\fR\aifMatch\x12*\n" +
-	"\x06source\x18\x10 \x01(\v2\x12.shoal.meta.SourceR\x06source\"\xcc\x02\n" +
+	"\x06source\x18\x10 \x01(\v2\x12.shoal.meta.SourceR\x06source\x12$\n" +
+	"\x04lock\x18\x11 \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
+	"\x04tags\x18\x12 \x01(\fR\x04tags\"O\n" +
+	"\x04Lock\x12\x12\n" +
+	"\x04mode\x18\x01 \x01(\rR\x04mode\x12\x14\n" +
+	"\x05until\x18\x02 \x01(\x10R\x05until\x12\x1d\n" +
+	"\n" +
+	"legal_hold\x18\x03 \x01(\bR\tlegalHold\"+\n" +
+	"\x04Tags\x12#\n" +
+	"\x04tags\x18\x01 \x03(\v2\x0f.shoal.meta.TagR\x04tags\"-\n" +
+	"\x03Tag\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\"\xe9\x02\n" +
 	"\bMetadata\x12!\n" +
 	"\fcontent_type\x18\x01 \x01(\fR\vcontentType\x12#\n" +
 	"\rcache_control\x18\x02 \x01(\fR\fcacheControl\x12/\n" +
@@ -8816,13 +12101,14 @@ const file_meta_proto_rawDesc = "" +
 	"\x10content_language\x18\x05 \x01(\fR\x0fcontentLanguage\x12\x18\n" +
 	"\aexpires\x18\x06 \x01(\fR\aexpires\x12)\n" +
 	"\x10website_redirect\x18\a \x01(\fR\x0fwebsiteRedirect\x12,\n" +
-	"\x04user\x18\b \x03(\v2\x18.shoal.meta.UserMetadataR\x04user\"8\n" +
+	"\x04user\x18\b \x03(\v2\x18.shoal.meta.UserMetadataR\x04user\x12\x1b\n" +
+	"\tkey_check\x18\t \x01(\fR\bkeyCheck\"8\n" +
 	"\fUserMetadata\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\fR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"U\n" +
 	"\rDeleteObjects\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12,\n" +
-	"\x05items\x18\x02 \x03(\v2\x16.shoal.meta.DeleteItemR\x05items\"\xd6\x01\n" +
+	"\x05items\x18\x02 \x03(\v2\x16.shoal.meta.DeleteItemR\x05items\"\xa0\x02\n" +
 	"\n" +
 	"DeleteItem\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x18\n" +
@@ -8831,10 +12117,47 @@ const file_meta_proto_rawDesc = "" +
 	"\bif_match\x18\x04 \x01(\fR\aifMatch\x12\x1c\n" +
 	"\aif_size\x18\x05 \x01(\x04H\x00R\x06ifSize\x88\x01\x01\x12$\n" +
 	"\vif_modified\x18\x06 \x01(\x03H\x01R\n" +
-	"ifModified\x88\x01\x01B\n" +
+	"ifModified\x88\x01\x01\x12\x16\n" +
+	"\x06bypass\x18\a \x01(\bR\x06bypass\x12\x10\n" +
+	"\x03seq\x18\b \x01(\x04R\x03seq\x12\x1e\n" +
+	"\n" +
+	"noncurrent\x18\x14 \x01(\bR\n" +
+	"noncurrentB\n" +
 	"\n" +
 	"\b_if_sizeB\x0e\n" +
-	"\f_if_modified\"\xde\x01\n" +
+	"\f_if_modified\"\x92\x02\n" +
+	"\fAlterVersion\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
+	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\x12!\n" +
+	"\fnull_version\x18\x04 \x01(\bR\vnullVersion\x12\x10\n" +
+	"\x03seq\x18\x05 \x01(\x04R\x03seq\x12\x14\n" +
+	"\x04tags\x18\n" +
+	" \x01(\fH\x00R\x04tags\x120\n" +
+	"\tretention\x18\v \x01(\v2\x10.shoal.meta.LockH\x00R\tretention\x12\x1f\n" +
+	"\n" +
+	"legal_hold\x18\f \x01(\bH\x00R\tlegalHold\x12\x16\n" +
+	"\x06bypass\x18\x14 \x01(\bR\x06bypassB\b\n" +
+	"\x06change\"\xb4\x01\n" +
+	"\fRenameObject\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
+	"\x02to\x18\x03 \x01(\fR\x02to\x123\n" +
+	"\x06source\x18\x04 \x01(\v2\x1b.shoal.meta.RenameConditionR\x06source\x123\n" +
+	"\x06target\x18\x05 \x01(\v2\x1b.shoal.meta.RenameConditionR\x06target\"\xe4\x01\n" +
+	"\x0fRenameCondition\x12\x19\n" +
+	"\bif_match\x18\x01 \x01(\fR\aifMatch\x12\"\n" +
+	"\rif_none_match\x18\x02 \x01(\fR\vifNoneMatch\x12/\n" +
+	"\x11if_modified_since\x18\x03 \x01(\x03H\x00R\x0fifModifiedSince\x88\x01\x01\x123\n" +
+	"\x13if_unmodified_since\x18\x04 \x01(\x03H\x01R\x11ifUnmodifiedSince\x88\x01\x01B\x14\n" +
+	"\x12_if_modified_sinceB\x16\n" +
+	"\x14_if_unmodified_since\"\x7f\n" +
+	"\rSetObjectLock\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x12\n" +
+	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x12\n" +
+	"\x04days\x18\x03 \x01(\rR\x04days\x12\x14\n" +
+	"\x05years\x18\x04 \x01(\rR\x05years\x12\x18\n" +
+	"\ainitial\x18\x05 \x01(\bR\ainitial\"\x98\x02\n" +
 	"\fCreateUpload\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
@@ -8842,7 +12165,9 @@ const file_meta_proto_rawDesc = "" +
 	"\bmetadata\x18\x04 \x01(\fR\bmetadata\x12-\n" +
 	"\x12checksum_algorithm\x18\x05 \x01(\rR\x11checksumAlgorithm\x12#\n" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1c\n" +
-	"\tinitiator\x18\a \x01(\tR\tinitiator\"\xe6\x02\n" +
+	"\tinitiator\x18\a \x01(\tR\tinitiator\x12$\n" +
+	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\"\xe6\x02\n" +
 	"\aPutPart\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
@@ -8899,13 +12224,20 @@ const file_meta_proto_rawDesc = "" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\":\n" +
 	"\aCondemn\x12/\n" +
-	"\x06owners\x18\x01 \x03(\v2\x17.shoal.meta.StreamOwnerR\x06owners\"!\n" +
+	"\x06owners\x18\x01 \x03(\v2\x17.shoal.meta.StreamOwnerR\x06owners\"\x8d\x01\n" +
+	"\x06Recode\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\fR\aversion\x12\x14\n" +
+	"\x05begin\x18\x02 \x01(\bR\x05begin\x12\x1d\n" +
+	"\n" +
+	"old_digest\x18\x03 \x01(\fR\toldDigest\x12\x1a\n" +
+	"\bmanifest\x18\x04 \x01(\fR\bmanifest\x12\x18\n" +
+	"\astreams\x18\x05 \x03(\x04R\astreams\"!\n" +
 	"\vGarbageDone\x12\x12\n" +
 	"\x04seqs\x18\x01 \x03(\x04R\x04seqs\"I\n" +
 	"\tSetCursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove\"\xee\x04\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\xd7\x05\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -8917,14 +12249,23 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"credential\x18\x0e \x01(\v2\x16.shoal.meta.CredentialH\x00R\n" +
 	"credential\x12\x1c\n" +
-	"\bsequence\x18\x0f \x01(\x04H\x00R\bsequence\x12/\n" +
+	"\bsequence\x18\x0f \x01(\x04H\x00R\bsequence\x122\n" +
+	"\bidentity\x18\x10 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x12/\n" +
 	"\awritten\x18\x1e \x01(\v2\x13.shoal.meta.WrittenH\x00R\awritten\x123\n" +
 	"\adeleted\x18\x1f \x01(\v2\x17.shoal.meta.DeletedListH\x00R\adeleted\x12-\n" +
 	"\x04part\x18  \x01(\v2\x17.shoal.meta.PartWrittenH\x00R\x04part\x121\n" +
 	"\x06owners\x18! \x01(\v2\x17.shoal.meta.OwnerStatesH\x00R\x06owners\x12#\n" +
 	"\fconfig_epoch\x18\" \x01(\x04H\x00R\vconfigEpoch\x123\n" +
-	"\x06upload\x18# \x01(\v2\x19.shoal.meta.UploadCreatedH\x00R\x06uploadB\t\n" +
-	"\apayload\"\xb7\x02\n" +
+	"\x06upload\x18# \x01(\v2\x19.shoal.meta.UploadCreatedH\x00R\x06upload\x123\n" +
+	"\aaltered\x18$ \x01(\v2\x17.shoal.meta.VersionNameH\x00R\aalteredB\t\n" +
+	"\apayload\"\x94\x01\n" +
+	"\vVersionName\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\fR\aversion\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12!\n" +
+	"\fnull_version\x18\x03 \x01(\bR\vnullVersion\x126\n" +
+	"\n" +
+	"versioning\x18\x04 \x01(\x0e2\x16.shoal.meta.VersioningR\n" +
+	"versioning\"\x8f\x03\n" +
 	"\aWritten\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x14\n" +
 	"\x05mtime\x18\x02 \x01(\x10R\x05mtime\x12!\n" +
@@ -8936,23 +12277,27 @@ const file_meta_proto_rawDesc = "" +
 	"\x04etag\x18\x06 \x01(\fR\x04etag\x12-\n" +
 	"\x12checksum_algorithm\x18\a \x01(\rR\x11checksumAlgorithm\x12#\n" +
 	"\rchecksum_type\x18\b \x01(\rR\fchecksumType\x12%\n" +
-	"\x0echecksum_value\x18\t \x01(\fR\rchecksumValue\"8\n" +
+	"\x0echecksum_value\x18\t \x01(\fR\rchecksumValue\x12!\n" +
+	"\fas_commanded\x18\n" +
+	" \x01(\bR\vasCommanded\x12\x10\n" +
+	"\x03seq\x18\v \x01(\x04R\x03seq\x12!\n" +
+	"\fconfig_epoch\x18\x14 \x01(\x04R\vconfigEpoch\"8\n" +
 	"\vDeletedList\x12)\n" +
-	"\x05items\x18\x01 \x03(\v2\x13.shoal.meta.DeletedR\x05items\"\xb5\x01\n" +
+	"\x05items\x18\x01 \x03(\v2\x13.shoal.meta.DeletedR\x05items\"\xc7\x01\n" +
 	"\aDeleted\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\fR\aversion\x12#\n" +
 	"\rdelete_marker\x18\x04 \x01(\bR\fdeleteMarker\x12!\n" +
 	"\fnull_version\x18\x05 \x01(\bR\vnullVersion\x12\x1c\n" +
-	"\tversioned\x18\x06 \x01(\bR\tversioned\"#\n" +
+	"\tversioned\x18\x06 \x01(\bR\tversioned\x12\x10\n" +
+	"\x03seq\x18\a \x01(\x04R\x03seq\"#\n" +
 	"\vPartWritten\x12\x14\n" +
 	"\x05mtime\x18\x01 \x01(\x10R\x05mtime\"-\n" +
 	"\rUploadCreated\x12\x1c\n" +
 	"\tinitiated\x18\x01 \x01(\x10R\tinitiated\"=\n" +
 	"\vOwnerStates\x12.\n" +
-	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\x8c\n" +
-	"\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\xa9\f\n" +
 	"\x05Query\x127\n" +
 	"\bsettings\x18\n" +
 	" \x01(\v2\x19.shoal.meta.SettingsQueryH\x00R\bsettings\x121\n" +
@@ -8969,6 +12314,12 @@ const file_meta_proto_rawDesc = "" +
 	"\vcredentials\x18\x11 \x01(\v2\x1c.shoal.meta.CredentialsQueryH\x00R\vcredentials\x121\n" +
 	"\x06invite\x18\x12 \x01(\v2\x17.shoal.meta.InviteQueryH\x00R\x06invite\x127\n" +
 	"\bsequence\x18\x13 \x01(\v2\x19.shoal.meta.SequenceQueryH\x00R\bsequence\x121\n" +
+	"\x06groups\x18\x14 \x01(\v2\x17.shoal.meta.GroupsQueryH\x00R\x06groups\x124\n" +
+	"\adynamic\x18\x15 \x01(\v2\x18.shoal.meta.DynamicQueryH\x00R\adynamic\x12=\n" +
+	"\n" +
+	"identities\x18\x16 \x01(\v2\x1b.shoal.meta.IdentitiesQueryH\x00R\n" +
+	"identities\x127\n" +
+	"\bidentity\x18\x17 \x01(\v2\x19.shoal.meta.IdentityQueryH\x00R\bidentity\x121\n" +
 	"\x06lookup\x182 \x01(\v2\x17.shoal.meta.LookupQueryH\x00R\x06lookup\x12+\n" +
 	"\x04list\x183 \x01(\v2\x15.shoal.meta.ListQueryH\x00R\x04list\x12D\n" +
 	"\rbucket_config\x184 \x01(\v2\x1d.shoal.meta.BucketConfigQueryH\x00R\fbucketConfig\x121\n" +
@@ -8981,17 +12332,25 @@ const file_meta_proto_rawDesc = "" +
 	"\bcounters\x18; \x01(\v2\x19.shoal.meta.CountersQueryH\x00R\bcounters\x12+\n" +
 	"\x04feed\x18< \x01(\v2\x15.shoal.meta.FeedQueryH\x00R\x04feed\x127\n" +
 	"\bversions\x18= \x01(\v2\x19.shoal.meta.VersionsQueryH\x00R\bversions\x124\n" +
-	"\acursors\x18> \x01(\v2\x18.shoal.meta.CursorsQueryH\x00R\acursorsB\x03\n" +
+	"\acursors\x18> \x01(\v2\x18.shoal.meta.CursorsQueryH\x00R\acursors\x12:\n" +
+	"\tmanifests\x18? \x01(\v2\x1a.shoal.meta.ManifestsQueryH\x00R\tmanifestsB\x03\n" +
 	"\x01q\"\x0f\n" +
-	"\rSettingsQuery\"1\n" +
+	"\rSettingsQuery\"\r\n" +
+	"\vGroupsQuery\"\x0e\n" +
+	"\fDynamicQuery\"U\n" +
+	"\x0eManifestsQuery\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\fR\x05after\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1b\n" +
+	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\"1\n" +
 	"\vBucketQuery\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
-	"\x02id\x18\x02 \x01(\x04R\x02id\"d\n" +
+	"\x02id\x18\x02 \x01(\x04R\x02id\"z\n" +
 	"\fBucketsQuery\x12\x14\n" +
 	"\x05owner\x18\x01 \x01(\tR\x05owner\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\tR\x06prefix\x12\x14\n" +
 	"\x05after\x18\x03 \x01(\tR\x05after\x12\x10\n" +
-	"\x03max\x18\x04 \x01(\rR\x03max\"\x0e\n" +
+	"\x03max\x18\x04 \x01(\rR\x03max\x12\x14\n" +
+	"\x05bound\x18\x05 \x01(\bR\x05bound\"\x0e\n" +
 	"\fMembersQuery\"4\n" +
 	"\x0fPlacementsQuery\x12!\n" +
 	"\fcurrent_only\x18\x01 \x01(\bR\vcurrentOnly\"\x0e\n" +
@@ -9000,11 +12359,29 @@ const file_meta_proto_rawDesc = "" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\":\n" +
 	"\x10CredentialsQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\tR\x05after\x12\x10\n" +
-	"\x03max\x18\x02 \x01(\rR\x03max\"(\n" +
+	"\x03max\x18\x02 \x01(\rR\x03max\"Q\n" +
+	"\rIdentityQuery\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\";\n" +
+	"\x0fIdentitiesQuery\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\"\xd4\x01\n" +
+	"\x10IdentitiesAnswer\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
+	"\x05whole\x18\x02 \x01(\bR\x05whole\x124\n" +
+	"\n" +
+	"identities\x18\x03 \x03(\v2\x14.shoal.meta.IdentityR\n" +
+	"identities\x12,\n" +
+	"\x04gone\x18\x04 \x03(\v2\x18.shoal.meta.IdentityNameR\x04gone\x12\x1c\n" +
+	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x12\n" +
+	"\x04next\x18\x06 \x01(\fR\x04next\"P\n" +
+	"\fIdentityName\x12,\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"(\n" +
 	"\vInviteQuery\x12\x19\n" +
 	"\btoken_id\x18\x01 \x01(\fR\atokenId\"#\n" +
 	"\rSequenceQuery\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"\xbe\x01\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\xd0\x01\n" +
 	"\vLookupQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
@@ -9014,20 +12391,23 @@ const file_meta_proto_rawDesc = "" +
 	"\x05parts\x18\x06 \x01(\bR\x05parts\x12\x1e\n" +
 	"\n" +
 	"versioning\x18\a \x01(\bR\n" +
-	"versioning\"\x81\x01\n" +
+	"versioning\x12\x10\n" +
+	"\x03seq\x18\b \x01(\x04R\x03seq\"\x81\x01\n" +
 	"\tListQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x1c\n" +
 	"\tdelimiter\x18\x03 \x01(\fR\tdelimiter\x12\x14\n" +
 	"\x05after\x18\x04 \x01(\fR\x05after\x12\x10\n" +
-	"\x03max\x18\x05 \x01(\rR\x03max\"\xa9\x01\n" +
+	"\x03max\x18\x05 \x01(\rR\x03max\"\xc8\x01\n" +
 	"\rVersionsQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x1c\n" +
 	"\tdelimiter\x18\x03 \x01(\fR\tdelimiter\x12\x1b\n" +
 	"\tafter_key\x18\x04 \x01(\fR\bafterKey\x12\x1b\n" +
 	"\tafter_seq\x18\x05 \x01(\x04R\bafterSeq\x12\x10\n" +
-	"\x03max\x18\x06 \x01(\rR\x03max\"?\n" +
+	"\x03max\x18\x06 \x01(\rR\x03max\x12\x1d\n" +
+	"\n" +
+	"after_null\x18\a \x01(\bR\tafterNull\"?\n" +
 	"\x11BucketConfigQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"O\n" +
@@ -9062,8 +12442,7 @@ const file_meta_proto_rawDesc = "" +
 	"\tFeedQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"\x0e\n" +
-	"\fCursorsQuery\"\x86\n" +
-	"\n" +
+	"\fCursorsQuery\"\xa2\f\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -9082,6 +12461,12 @@ const file_meta_proto_rawDesc = "" +
 	"\vcredentials\x18\x11 \x01(\v2\x1d.shoal.meta.CredentialsAnswerH\x00R\vcredentials\x12,\n" +
 	"\x06invite\x18\x12 \x01(\v2\x12.shoal.meta.InviteH\x00R\x06invite\x12\x1c\n" +
 	"\bsequence\x18\x13 \x01(\x04H\x00R\bsequence\x122\n" +
+	"\x06groups\x18\x14 \x01(\v2\x18.shoal.meta.GroupsAnswerH\x00R\x06groups\x125\n" +
+	"\adynamic\x18\x15 \x01(\v2\x19.shoal.meta.DynamicAnswerH\x00R\adynamic\x12>\n" +
+	"\n" +
+	"identities\x18\x16 \x01(\v2\x1c.shoal.meta.IdentitiesAnswerH\x00R\n" +
+	"identities\x122\n" +
+	"\bidentity\x18\x17 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x122\n" +
 	"\x06lookup\x182 \x01(\v2\x18.shoal.meta.LookupAnswerH\x00R\x06lookup\x12\x1d\n" +
 	"\tlist_page\x183 \x01(\fH\x00R\blistPage\x12E\n" +
 	"\rbucket_config\x184 \x01(\v2\x1e.shoal.meta.BucketConfigAnswerH\x00R\fbucketConfig\x12,\n" +
@@ -9094,8 +12479,25 @@ const file_meta_proto_rawDesc = "" +
 	"\bcounters\x18; \x01(\v2\x1a.shoal.meta.CountersAnswerH\x00R\bcounters\x12,\n" +
 	"\x04feed\x18< \x01(\v2\x16.shoal.meta.FeedAnswerH\x00R\x04feed\x128\n" +
 	"\bversions\x18= \x01(\v2\x1a.shoal.meta.VersionsAnswerH\x00R\bversions\x125\n" +
-	"\acursors\x18> \x01(\v2\x19.shoal.meta.CursorsAnswerH\x00R\acursorsB\x03\n" +
-	"\x01a\"[\n" +
+	"\acursors\x18> \x01(\v2\x19.shoal.meta.CursorsAnswerH\x00R\acursors\x12;\n" +
+	"\tmanifests\x18? \x01(\v2\x1b.shoal.meta.ManifestsAnswerH\x00R\tmanifestsB\x03\n" +
+	"\x01a\"X\n" +
+	"\fGroupsAnswer\x12.\n" +
+	"\x06places\x18\x01 \x03(\v2\x16.shoal.meta.GroupPlaceR\x06places\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\x04R\aversion\"\x89\x01\n" +
+	"\rDynamicAnswer\x12=\n" +
+	"\x06values\x18\x01 \x03(\v2%.shoal.meta.DynamicAnswer.ValuesEntryR\x06values\x1a9\n" +
+	"\vValuesEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"j\n" +
+	"\x0fManifestsAnswer\x129\n" +
+	"\tmanifests\x18\x01 \x03(\v2\x1b.shoal.meta.VersionManifestR\tmanifests\x12\x1c\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"q\n" +
+	"\x0fVersionManifest\x12\x18\n" +
+	"\aversion\x18\x01 \x01(\fR\aversion\x12\x1a\n" +
+	"\bmanifest\x18\x02 \x01(\fR\bmanifest\x12\x16\n" +
+	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\"[\n" +
 	"\rBucketsAnswer\x12,\n" +
 	"\abuckets\x18\x01 \x03(\v2\x12.shoal.meta.BucketR\abuckets\x12\x1c\n" +
 	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8d\x01\n" +
@@ -9112,7 +12514,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04keks\x18\x02 \x03(\v2\x0f.shoal.meta.KEKR\x04keks\"k\n" +
 	"\x11CredentialsAnswer\x128\n" +
 	"\vcredentials\x18\x01 \x03(\v2\x16.shoal.meta.CredentialR\vcredentials\x12\x1c\n" +
-	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\xed\x01\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x90\x02\n" +
 	"\fLookupAnswer\x12$\n" +
 	"\x04head\x18\x01 \x01(\v2\x10.shoal.meta.HeadR\x04head\x12\x16\n" +
 	"\x06inline\x18\x02 \x01(\fR\x06inline\x12\x1f\n" +
@@ -9122,13 +12524,21 @@ const file_meta_proto_rawDesc = "" +
 	"\x05parts\x18\x05 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\x126\n" +
 	"\n" +
 	"versioning\x18\x06 \x01(\x0e2\x16.shoal.meta.VersioningR\n" +
-	"versioning\"\x96\x01\n" +
+	"versioning\x12!\n" +
+	"\fconfig_epoch\x18\x14 \x01(\x04R\vconfigEpoch\"\xcf\x01\n" +
 	"\x12BucketConfigAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x126\n" +
 	"\n" +
 	"versioning\x18\x02 \x01(\x0e2\x16.shoal.meta.VersioningR\n" +
 	"versioning\x122\n" +
-	"\aconfigs\x18\x03 \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\"8\n" +
+	"\aconfigs\x18\x03 \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\x127\n" +
+	"\vobject_lock\x18\x04 \x01(\v2\x16.shoal.meta.ObjectLockR\n" +
+	"objectLock\"J\n" +
+	"\n" +
+	"ObjectLock\x12\x12\n" +
+	"\x04mode\x18\x01 \x01(\rR\x04mode\x12\x12\n" +
+	"\x04days\x18\x02 \x01(\rR\x04days\x12\x14\n" +
+	"\x05years\x18\x03 \x01(\rR\x05years\"8\n" +
 	"\fBucketConfig\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\fR\x05value\"\x83\x01\n" +
@@ -9181,7 +12591,7 @@ const file_meta_proto_rawDesc = "" +
 	"\acursors\x18\x01 \x03(\v2\x12.shoal.meta.CursorR\acursors\".\n" +
 	"\x06Cursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\xb3\x02\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x87\x03\n" +
 	"\x04Head\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
@@ -9194,11 +12604,14 @@ const file_meta_proto_rawDesc = "" +
 	"\x0echecksum_value\x18\t \x01(\fR\rchecksumValue\x12\x14\n" +
 	"\x05parts\x18\n" +
 	" \x01(\rR\x05parts\x12\x1a\n" +
-	"\bmetadata\x18\v \x01(\fR\bmetadata\"A\n" +
+	"\bmetadata\x18\v \x01(\fR\bmetadata\x12\x1b\n" +
+	"\tlock_mode\x18\f \x01(\rR\blockMode\x12!\n" +
+	"\fretain_until\x18\r \x01(\x10R\vretainUntil\x12\x12\n" +
+	"\x04tags\x18\x0e \x01(\fR\x04tags\"A\n" +
 	"\x06Inline\x12\x1f\n" +
 	"\vwrapped_dek\x18\x01 \x01(\fR\n" +
 	"wrappedDek\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xde\x01\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\x98\x02\n" +
 	"\x06Upload\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x1c\n" +
@@ -9206,7 +12619,9 @@ const file_meta_proto_rawDesc = "" +
 	"\tinitiator\x18\x04 \x01(\tR\tinitiator\x12-\n" +
 	"\x12checksum_algorithm\x18\x05 \x01(\rR\x11checksumAlgorithm\x12#\n" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1a\n" +
-	"\bmetadata\x18\a \x01(\fR\bmetadata\"\xf3\x01\n" +
+	"\bmetadata\x18\a \x01(\fR\bmetadata\x12$\n" +
+	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\"\xf3\x01\n" +
 	"\bPartInfo\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x12\n" +
@@ -9217,30 +12632,38 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\a \x01(\rR\fchecksumType\x12%\n" +
 	"\x0echecksum_value\x18\b \x01(\fR\rchecksumValue\"9\n" +
 	"\vPartsRecord\x12*\n" +
-	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xfc\x01\n" +
+	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xc1\x02\n" +
 	"\vOwnerRecord\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.shoal.meta.OwnerRecord.StateR\x05state\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x03 \x01(\fR\x03key\x12#\n" +
 	"\rinitiated_seq\x18\x04 \x01(\x04R\finitiatedSeq\x12\x18\n" +
-	"\astreams\x18\x05 \x03(\x04R\astreams\x12\x14\n" +
-	"\x05until\x18\x06 \x01(\x10R\x05until\"9\n" +
+	"\astreams\x18\x05 \x03(\x04R\astreams\x12\x1a\n" +
+	"\brecoding\x18\a \x03(\x04R\brecoding\x12\x14\n" +
+	"\x05until\x18\x06 \x01(\x10R\x05until\x12'\n" +
+	"\x05lived\x18\b \x01(\v2\x11.shoal.meta.LivedR\x05lived\"9\n" +
 	"\x05State\x12\b\n" +
 	"\x04NONE\x10\x00\x12\r\n" +
 	"\tUPLOADING\x10\x01\x12\b\n" +
 	"\x04LIVE\x10\x02\x12\r\n" +
-	"\tTOMBSTONE\x10\x03\"8\n" +
+	"\tTOMBSTONE\x10\x03\"j\n" +
+	"\x05Lived\x12\x16\n" +
+	"\x06digest\x18\x01 \x01(\fR\x06digest\x12\x14\n" +
+	"\x05mtime\x18\x02 \x01(\x10R\x05mtime\x12!\n" +
+	"\fnull_version\x18\x03 \x01(\bR\vnullVersion\x12\x10\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seq\"8\n" +
 	"\fStreamRecord\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
-	"\x05until\x18\x02 \x01(\x10R\x05until\"\xab\x01\n" +
+	"\x05until\x18\x02 \x01(\x10R\x05until\"\xc5\x01\n" +
 	"\aGarbage\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\fR\aversion\x12\x18\n" +
 	"\astreams\x18\x04 \x03(\x04R\astreams\x12\x12\n" +
-	"\x04part\x18\x05 \x01(\bR\x04part\x12\x12\n" +
+	"\x04part\x18\x05 \x01(\bR\x04part\x12\x18\n" +
+	"\arecoded\x18\b \x01(\bR\arecoded\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x1a\n" +
-	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xa0\x02\n" +
+	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xba\x02\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x16.shoal.meta.Event.KindR\x04kind\x12\x16\n" +
@@ -9249,7 +12672,7 @@ const file_meta_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\fR\aversion\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x12\n" +
 	"\x04size\x18\a \x01(\x04R\x04size\x12\x12\n" +
-	"\x04etag\x18\b \x01(\fR\x04etag\"Y\n" +
+	"\x04etag\x18\b \x01(\fR\x04etag\"s\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04NONE\x10\x00\x12\v\n" +
 	"\aCREATED\x10\x01\x12\n" +
@@ -9257,7 +12680,9 @@ const file_meta_proto_rawDesc = "" +
 	"\x06COPIED\x10\x02\x12\r\n" +
 	"\tCOMPLETED\x10\x03\x12\v\n" +
 	"\aREMOVED\x10\x04\x12\x12\n" +
-	"\x0eMARKER_CREATED\x10\x05\"[\n" +
+	"\x0eMARKER_CREATED\x10\x05\x12\v\n" +
+	"\aALTERED\x10\x06\x12\v\n" +
+	"\aRENAMED\x10\a\"[\n" +
 	"\tQueueItem\x12\x10\n" +
 	"\x03due\x18\x01 \x01(\x10R\x03due\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
@@ -9267,10 +12692,16 @@ const file_meta_proto_rawDesc = "" +
 	"\acurrent\x18\x01 \x01(\rR\acurrent*5\n" +
 	"\vBucketState\x12\x11\n" +
 	"\rBUCKET_ACTIVE\x10\x00\x12\x13\n" +
-	"\x0fBUCKET_DELETING\x10\x01*4\n" +
+	"\x0fBUCKET_DELETING\x10\x01*E\n" +
 	"\vMemberState\x12\x11\n" +
 	"\rMEMBER_ACTIVE\x10\x00\x12\x12\n" +
-	"\x0eMEMBER_LEAVING\x10\x01*R\n" +
+	"\x0eMEMBER_LEAVING\x10\x01\x12\x0f\n" +
+	"\vMEMBER_LOST\x10\x02*]\n" +
+	"\fIdentityKind\x12\x11\n" +
+	"\rIDENTITY_NONE\x10\x00\x12\x11\n" +
+	"\rIDENTITY_USER\x10\x01\x12\x12\n" +
+	"\x0eIDENTITY_GROUP\x10\x02\x12\x13\n" +
+	"\x0fIDENTITY_POLICY\x10\x03*R\n" +
 	"\n" +
 	"Versioning\x12\x12\n" +
 	"\x0eVERSIONING_OFF\x10\x00\x12\x16\n" +
@@ -9296,259 +12727,348 @@ func file_meta_proto_rawDescGZIP() []byte {
 	return file_meta_proto_rawDescData
 }
 
-var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 107)
+var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 144)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
-	(Versioning)(0),             // 2: shoal.meta.Versioning
-	(OwnerState)(0),             // 3: shoal.meta.OwnerState
-	(OwnerRecord_State)(0),      // 4: shoal.meta.OwnerRecord.State
-	(Event_Kind)(0),             // 5: shoal.meta.Event.Kind
-	(*Command)(nil),             // 6: shoal.meta.Command
-	(*InitCluster)(nil),         // 7: shoal.meta.InitCluster
-	(*Settings)(nil),            // 8: shoal.meta.Settings
-	(*CreateBucket)(nil),        // 9: shoal.meta.CreateBucket
-	(*BeginDeleteBucket)(nil),   // 10: shoal.meta.BeginDeleteBucket
-	(*FinishDeleteBucket)(nil),  // 11: shoal.meta.FinishDeleteBucket
-	(*CancelDeleteBucket)(nil),  // 12: shoal.meta.CancelDeleteBucket
-	(*Bucket)(nil),              // 13: shoal.meta.Bucket
-	(*Drive)(nil),               // 14: shoal.meta.Drive
-	(*Member)(nil),              // 15: shoal.meta.Member
-	(*PutMember)(nil),           // 16: shoal.meta.PutMember
-	(*RemoveMember)(nil),        // 17: shoal.meta.RemoveMember
-	(*Revocation)(nil),          // 18: shoal.meta.Revocation
-	(*Invite)(nil),              // 19: shoal.meta.Invite
-	(*PutInvite)(nil),           // 20: shoal.meta.PutInvite
-	(*UseInvite)(nil),           // 21: shoal.meta.UseInvite
-	(*Placement)(nil),           // 22: shoal.meta.Placement
-	(*PutPlacement)(nil),        // 23: shoal.meta.PutPlacement
-	(*DropPlacements)(nil),      // 24: shoal.meta.DropPlacements
-	(*KEK)(nil),                 // 25: shoal.meta.KEK
-	(*PutKEK)(nil),              // 26: shoal.meta.PutKEK
-	(*SetCurrentKEK)(nil),       // 27: shoal.meta.SetCurrentKEK
-	(*Credential)(nil),          // 28: shoal.meta.Credential
-	(*PutCredential)(nil),       // 29: shoal.meta.PutCredential
-	(*DeleteCredential)(nil),    // 30: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 31: shoal.meta.NextSequence
-	(*Source)(nil),              // 32: shoal.meta.Source
-	(*PutVersion)(nil),          // 33: shoal.meta.PutVersion
-	(*Metadata)(nil),            // 34: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 35: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 36: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 37: shoal.meta.DeleteItem
-	(*CreateUpload)(nil),        // 38: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 39: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 40: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 41: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 42: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 43: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 44: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 45: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 46: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 47: shoal.meta.Condemn
-	(*GarbageDone)(nil),         // 48: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 49: shoal.meta.SetCursor
-	(*Result)(nil),              // 50: shoal.meta.Result
-	(*Written)(nil),             // 51: shoal.meta.Written
-	(*DeletedList)(nil),         // 52: shoal.meta.DeletedList
-	(*Deleted)(nil),             // 53: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 54: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 55: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 56: shoal.meta.OwnerStates
-	(*Query)(nil),               // 57: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 58: shoal.meta.SettingsQuery
-	(*BucketQuery)(nil),         // 59: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 60: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 61: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 62: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 63: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 64: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 65: shoal.meta.CredentialsQuery
-	(*InviteQuery)(nil),         // 66: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 67: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 68: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 69: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 70: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 71: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 72: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 73: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 74: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 75: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 76: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 77: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 78: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 79: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 80: shoal.meta.CursorsQuery
-	(*Answer)(nil),              // 81: shoal.meta.Answer
-	(*BucketsAnswer)(nil),       // 82: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 83: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 84: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 85: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 86: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 87: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 88: shoal.meta.BucketConfigAnswer
-	(*BucketConfig)(nil),        // 89: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 90: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 91: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 92: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 93: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 94: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 95: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 96: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 97: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 98: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 99: shoal.meta.VersionEntry
-	(*CursorsAnswer)(nil),       // 100: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 101: shoal.meta.Cursor
-	(*Head)(nil),                // 102: shoal.meta.Head
-	(*Inline)(nil),              // 103: shoal.meta.Inline
-	(*Upload)(nil),              // 104: shoal.meta.Upload
-	(*PartInfo)(nil),            // 105: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 106: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 107: shoal.meta.OwnerRecord
-	(*StreamRecord)(nil),        // 108: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 109: shoal.meta.Garbage
-	(*Event)(nil),               // 110: shoal.meta.Event
-	(*QueueItem)(nil),           // 111: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 112: shoal.meta.Keyring
+	(IdentityKind)(0),           // 2: shoal.meta.IdentityKind
+	(Versioning)(0),             // 3: shoal.meta.Versioning
+	(OwnerState)(0),             // 4: shoal.meta.OwnerState
+	(FoundGroup_Step)(0),        // 5: shoal.meta.FoundGroup.Step
+	(OwnerRecord_State)(0),      // 6: shoal.meta.OwnerRecord.State
+	(Event_Kind)(0),             // 7: shoal.meta.Event.Kind
+	(*Command)(nil),             // 8: shoal.meta.Command
+	(*InitCluster)(nil),         // 9: shoal.meta.InitCluster
+	(*Settings)(nil),            // 10: shoal.meta.Settings
+	(*CreateBucket)(nil),        // 11: shoal.meta.CreateBucket
+	(*FinishCreateBucket)(nil),  // 12: shoal.meta.FinishCreateBucket
+	(*BeginDeleteBucket)(nil),   // 13: shoal.meta.BeginDeleteBucket
+	(*FinishDeleteBucket)(nil),  // 14: shoal.meta.FinishDeleteBucket
+	(*CancelDeleteBucket)(nil),  // 15: shoal.meta.CancelDeleteBucket
+	(*Bucket)(nil),              // 16: shoal.meta.Bucket
+	(*Drive)(nil),               // 17: shoal.meta.Drive
+	(*Member)(nil),              // 18: shoal.meta.Member
+	(*PutMember)(nil),           // 19: shoal.meta.PutMember
+	(*SetMember)(nil),           // 20: shoal.meta.SetMember
+	(*RemoveMember)(nil),        // 21: shoal.meta.RemoveMember
+	(*Revocation)(nil),          // 22: shoal.meta.Revocation
+	(*Invite)(nil),              // 23: shoal.meta.Invite
+	(*PutInvite)(nil),           // 24: shoal.meta.PutInvite
+	(*UseInvite)(nil),           // 25: shoal.meta.UseInvite
+	(*Placement)(nil),           // 26: shoal.meta.Placement
+	(*SitePlacement)(nil),       // 27: shoal.meta.SitePlacement
+	(*GroupPlace)(nil),          // 28: shoal.meta.GroupPlace
+	(*PrepareSite)(nil),         // 29: shoal.meta.PrepareSite
+	(*FoundGroup)(nil),          // 30: shoal.meta.FoundGroup
+	(*PutGroup)(nil),            // 31: shoal.meta.PutGroup
+	(*SetSetting)(nil),          // 32: shoal.meta.SetSetting
+	(*PutPlacement)(nil),        // 33: shoal.meta.PutPlacement
+	(*DropPlacements)(nil),      // 34: shoal.meta.DropPlacements
+	(*KEK)(nil),                 // 35: shoal.meta.KEK
+	(*PutKEK)(nil),              // 36: shoal.meta.PutKEK
+	(*SetCurrentKEK)(nil),       // 37: shoal.meta.SetCurrentKEK
+	(*Credential)(nil),          // 38: shoal.meta.Credential
+	(*PutCredential)(nil),       // 39: shoal.meta.PutCredential
+	(*Identity)(nil),            // 40: shoal.meta.Identity
+	(*UserIdentity)(nil),        // 41: shoal.meta.UserIdentity
+	(*GroupIdentity)(nil),       // 42: shoal.meta.GroupIdentity
+	(*PolicyIdentity)(nil),      // 43: shoal.meta.PolicyIdentity
+	(*PutIdentity)(nil),         // 44: shoal.meta.PutIdentity
+	(*DeleteIdentity)(nil),      // 45: shoal.meta.DeleteIdentity
+	(*DeleteCredential)(nil),    // 46: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 47: shoal.meta.NextSequence
+	(*Source)(nil),              // 48: shoal.meta.Source
+	(*PutVersion)(nil),          // 49: shoal.meta.PutVersion
+	(*Lock)(nil),                // 50: shoal.meta.Lock
+	(*Tags)(nil),                // 51: shoal.meta.Tags
+	(*Tag)(nil),                 // 52: shoal.meta.Tag
+	(*Metadata)(nil),            // 53: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 54: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 55: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 56: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 57: shoal.meta.AlterVersion
+	(*RenameObject)(nil),        // 58: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 59: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 60: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 61: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 62: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 63: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 64: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 65: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 66: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 67: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 68: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 69: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 70: shoal.meta.Condemn
+	(*Recode)(nil),              // 71: shoal.meta.Recode
+	(*GarbageDone)(nil),         // 72: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 73: shoal.meta.SetCursor
+	(*Result)(nil),              // 74: shoal.meta.Result
+	(*VersionName)(nil),         // 75: shoal.meta.VersionName
+	(*Written)(nil),             // 76: shoal.meta.Written
+	(*DeletedList)(nil),         // 77: shoal.meta.DeletedList
+	(*Deleted)(nil),             // 78: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 79: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 80: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 81: shoal.meta.OwnerStates
+	(*Query)(nil),               // 82: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 83: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 84: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 85: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 86: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 87: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 88: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 89: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 90: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 91: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 92: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 93: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 94: shoal.meta.IdentityQuery
+	(*IdentitiesQuery)(nil),     // 95: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 96: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 97: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 98: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 99: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 100: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 101: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 102: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 103: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 104: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 105: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 106: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 107: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 108: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 109: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 110: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 111: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 112: shoal.meta.CursorsQuery
+	(*Answer)(nil),              // 113: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 114: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 115: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 116: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 117: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 118: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 119: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 120: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 121: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 122: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 123: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 124: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 125: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 126: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 127: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 128: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 129: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 130: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 131: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 132: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 133: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 134: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 135: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 136: shoal.meta.VersionEntry
+	(*CursorsAnswer)(nil),       // 137: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 138: shoal.meta.Cursor
+	(*Head)(nil),                // 139: shoal.meta.Head
+	(*Inline)(nil),              // 140: shoal.meta.Inline
+	(*Upload)(nil),              // 141: shoal.meta.Upload
+	(*PartInfo)(nil),            // 142: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 143: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 144: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 145: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 146: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 147: shoal.meta.Garbage
+	(*Event)(nil),               // 148: shoal.meta.Event
+	(*QueueItem)(nil),           // 149: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 150: shoal.meta.Keyring
+	nil,                         // 151: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
-	7,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
-	9,   // 1: shoal.meta.Command.create_bucket:type_name -> shoal.meta.CreateBucket
-	10,  // 2: shoal.meta.Command.begin_delete_bucket:type_name -> shoal.meta.BeginDeleteBucket
-	11,  // 3: shoal.meta.Command.finish_delete_bucket:type_name -> shoal.meta.FinishDeleteBucket
-	12,  // 4: shoal.meta.Command.cancel_delete_bucket:type_name -> shoal.meta.CancelDeleteBucket
-	16,  // 5: shoal.meta.Command.put_member:type_name -> shoal.meta.PutMember
-	17,  // 6: shoal.meta.Command.remove_member:type_name -> shoal.meta.RemoveMember
-	20,  // 7: shoal.meta.Command.put_invite:type_name -> shoal.meta.PutInvite
-	21,  // 8: shoal.meta.Command.use_invite:type_name -> shoal.meta.UseInvite
-	23,  // 9: shoal.meta.Command.put_placement:type_name -> shoal.meta.PutPlacement
-	24,  // 10: shoal.meta.Command.drop_placements:type_name -> shoal.meta.DropPlacements
-	26,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
-	27,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
-	29,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	30,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	31,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
-	33,  // 16: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	36,  // 17: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	38,  // 18: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	39,  // 19: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	41,  // 20: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	42,  // 21: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	43,  // 22: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	44,  // 23: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	45,  // 24: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	47,  // 25: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	48,  // 26: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	49,  // 27: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	8,   // 28: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 29: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	14,  // 30: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 31: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	15,  // 32: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	19,  // 33: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	15,  // 34: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	22,  // 35: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	25,  // 36: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	28,  // 37: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	32,  // 38: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	35,  // 39: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	37,  // 40: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	32,  // 41: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	40,  // 42: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	46,  // 43: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	8,   // 44: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	13,  // 45: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	15,  // 46: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	25,  // 47: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	28,  // 48: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	51,  // 49: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	52,  // 50: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	54,  // 51: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	56,  // 52: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	55,  // 53: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	2,   // 54: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	53,  // 55: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	3,   // 56: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	58,  // 57: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	59,  // 58: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	60,  // 59: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	61,  // 60: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	62,  // 61: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	63,  // 62: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	64,  // 63: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	65,  // 64: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	66,  // 65: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	67,  // 66: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	68,  // 67: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	69,  // 68: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	71,  // 69: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	72,  // 70: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	73,  // 71: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	74,  // 72: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	75,  // 73: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	76,  // 74: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	77,  // 75: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	78,  // 76: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	79,  // 77: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	70,  // 78: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	80,  // 79: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	72,  // 80: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	72,  // 81: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	46,  // 82: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	8,   // 83: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	13,  // 84: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	82,  // 85: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	83,  // 86: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	84,  // 87: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	85,  // 88: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	28,  // 89: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	86,  // 90: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	19,  // 91: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	87,  // 92: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	88,  // 93: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	104, // 94: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	90,  // 95: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	91,  // 96: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	92,  // 97: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	56,  // 98: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	94,  // 99: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	95,  // 100: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	97,  // 101: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	98,  // 102: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	100, // 103: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	13,  // 104: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	15,  // 105: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	18,  // 106: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	22,  // 107: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	25,  // 108: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	28,  // 109: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	102, // 110: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	105, // 111: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	2,   // 112: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	2,   // 113: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	89,  // 114: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	104, // 115: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	105, // 116: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	104, // 117: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	93,  // 118: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	105, // 119: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	109, // 120: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	96,  // 121: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	96,  // 122: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	110, // 123: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	99,  // 124: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	102, // 125: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	101, // 126: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	105, // 127: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	4,   // 128: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	5,   // 129: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	130, // [130:130] is the sub-list for method output_type
-	130, // [130:130] is the sub-list for method input_type
-	130, // [130:130] is the sub-list for extension type_name
-	130, // [130:130] is the sub-list for extension extendee
-	0,   // [0:130] is the sub-list for field type_name
+	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
+	11,  // 1: shoal.meta.Command.create_bucket:type_name -> shoal.meta.CreateBucket
+	13,  // 2: shoal.meta.Command.begin_delete_bucket:type_name -> shoal.meta.BeginDeleteBucket
+	14,  // 3: shoal.meta.Command.finish_delete_bucket:type_name -> shoal.meta.FinishDeleteBucket
+	15,  // 4: shoal.meta.Command.cancel_delete_bucket:type_name -> shoal.meta.CancelDeleteBucket
+	19,  // 5: shoal.meta.Command.put_member:type_name -> shoal.meta.PutMember
+	21,  // 6: shoal.meta.Command.remove_member:type_name -> shoal.meta.RemoveMember
+	24,  // 7: shoal.meta.Command.put_invite:type_name -> shoal.meta.PutInvite
+	25,  // 8: shoal.meta.Command.use_invite:type_name -> shoal.meta.UseInvite
+	33,  // 9: shoal.meta.Command.put_placement:type_name -> shoal.meta.PutPlacement
+	34,  // 10: shoal.meta.Command.drop_placements:type_name -> shoal.meta.DropPlacements
+	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
+	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
+	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
+	46,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	47,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
+	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
+	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
+	29,  // 19: shoal.meta.Command.prepare_site:type_name -> shoal.meta.PrepareSite
+	30,  // 20: shoal.meta.Command.found_group:type_name -> shoal.meta.FoundGroup
+	12,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
+	44,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
+	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
+	49,  // 24: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	55,  // 25: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	61,  // 26: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	62,  // 27: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	64,  // 28: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	65,  // 29: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	66,  // 30: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	67,  // 31: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	68,  // 32: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	70,  // 33: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	72,  // 34: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	73,  // 35: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	71,  // 36: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	60,  // 37: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	57,  // 38: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	58,  // 39: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	10,  // 40: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 41: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 42: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 43: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 44: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 45: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 46: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 47: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 48: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 49: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 50: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 51: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 52: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 53: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 54: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 55: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 56: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 57: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 58: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	48,  // 59: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	50,  // 60: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	52,  // 61: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	54,  // 62: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	56,  // 63: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	50,  // 64: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	59,  // 65: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	59,  // 66: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	50,  // 67: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	48,  // 68: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	63,  // 69: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	69,  // 70: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 71: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 72: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 73: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 74: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 75: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 76: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	76,  // 77: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	77,  // 78: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	79,  // 79: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	81,  // 80: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	80,  // 81: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	75,  // 82: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	3,   // 83: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 84: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	78,  // 85: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 86: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	83,  // 87: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	87,  // 88: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	88,  // 89: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	89,  // 90: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	90,  // 91: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	91,  // 92: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	92,  // 93: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	93,  // 94: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	98,  // 95: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	99,  // 96: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	84,  // 97: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	85,  // 98: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	95,  // 99: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	94,  // 100: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	100, // 101: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	101, // 102: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	103, // 103: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	104, // 104: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	105, // 105: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	106, // 106: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	107, // 107: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	108, // 108: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	109, // 109: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	110, // 110: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	111, // 111: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	102, // 112: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	112, // 113: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	86,  // 114: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	2,   // 115: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 116: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	97,  // 117: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 118: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	104, // 119: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	104, // 120: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	69,  // 121: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 122: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 123: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	118, // 124: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	119, // 125: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	120, // 126: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	121, // 127: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 128: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	122, // 129: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 130: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	114, // 131: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	115, // 132: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	96,  // 133: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 134: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	123, // 135: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	124, // 136: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	141, // 137: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	127, // 138: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	128, // 139: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	129, // 140: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	81,  // 141: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	131, // 142: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	132, // 143: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	134, // 144: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	135, // 145: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	137, // 146: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	116, // 147: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	28,  // 148: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	151, // 149: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	117, // 150: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 151: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 152: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 153: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 154: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 155: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 156: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	139, // 157: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	142, // 158: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 159: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 160: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	126, // 161: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	125, // 162: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	141, // 163: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	142, // 164: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	141, // 165: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	130, // 166: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	142, // 167: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	147, // 168: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	133, // 169: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	133, // 170: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	148, // 171: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	136, // 172: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	139, // 173: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	138, // 174: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	50,  // 175: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	142, // 176: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 177: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	145, // 178: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 179: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	180, // [180:180] is the sub-list for method output_type
+	180, // [180:180] is the sub-list for method input_type
+	180, // [180:180] is the sub-list for extension type_name
+	180, // [180:180] is the sub-list for extension extendee
+	0,   // [0:180] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -9573,6 +13093,14 @@ func file_meta_proto_init() {
 		(*Command_PutCredential)(nil),
 		(*Command_DeleteCredential)(nil),
 		(*Command_NextSequence)(nil),
+		(*Command_SetMember)(nil),
+		(*Command_PutGroup)(nil),
+		(*Command_SetSetting)(nil),
+		(*Command_PrepareSite)(nil),
+		(*Command_FoundGroup)(nil),
+		(*Command_FinishCreateBucket)(nil),
+		(*Command_PutIdentity)(nil),
+		(*Command_DeleteIdentity)(nil),
 		(*Command_PutVersion)(nil),
 		(*Command_DeleteObjects)(nil),
 		(*Command_CreateUpload)(nil),
@@ -9585,24 +13113,42 @@ func file_meta_proto_init() {
 		(*Command_Condemn)(nil),
 		(*Command_GarbageDone)(nil),
 		(*Command_SetCursor)(nil),
+		(*Command_Recode)(nil),
+		(*Command_SetObjectLock)(nil),
+		(*Command_AlterVersion)(nil),
+		(*Command_RenameObject)(nil),
 	}
-	file_meta_proto_msgTypes[31].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[37].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[44].OneofWrappers = []any{
+	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[32].OneofWrappers = []any{
+		(*Identity_User)(nil),
+		(*Identity_Group)(nil),
+		(*Identity_Policy)(nil),
+	}
+	file_meta_proto_msgTypes[48].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[49].OneofWrappers = []any{
+		(*AlterVersion_Tags)(nil),
+		(*AlterVersion_Retention)(nil),
+		(*AlterVersion_LegalHold)(nil),
+	}
+	file_meta_proto_msgTypes[51].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[58].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[66].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
 		(*Result_Kek)(nil),
 		(*Result_Credential)(nil),
 		(*Result_Sequence)(nil),
+		(*Result_Identity)(nil),
 		(*Result_Written)(nil),
 		(*Result_Deleted)(nil),
 		(*Result_Part)(nil),
 		(*Result_Owners)(nil),
 		(*Result_ConfigEpoch)(nil),
 		(*Result_Upload)(nil),
+		(*Result_Altered)(nil),
 	}
-	file_meta_proto_msgTypes[51].OneofWrappers = []any{
+	file_meta_proto_msgTypes[74].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -9613,6 +13159,10 @@ func file_meta_proto_init() {
 		(*Query_Credentials)(nil),
 		(*Query_Invite)(nil),
 		(*Query_Sequence)(nil),
+		(*Query_Groups)(nil),
+		(*Query_Dynamic)(nil),
+		(*Query_Identities)(nil),
+		(*Query_Identity)(nil),
 		(*Query_Lookup)(nil),
 		(*Query_List)(nil),
 		(*Query_BucketConfig)(nil),
@@ -9626,8 +13176,9 @@ func file_meta_proto_init() {
 		(*Query_Feed)(nil),
 		(*Query_Versions)(nil),
 		(*Query_Cursors)(nil),
+		(*Query_Manifests)(nil),
 	}
-	file_meta_proto_msgTypes[75].OneofWrappers = []any{
+	file_meta_proto_msgTypes[105].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -9638,6 +13189,10 @@ func file_meta_proto_init() {
 		(*Answer_Credentials)(nil),
 		(*Answer_Invite)(nil),
 		(*Answer_Sequence)(nil),
+		(*Answer_Groups)(nil),
+		(*Answer_Dynamic)(nil),
+		(*Answer_Identities)(nil),
+		(*Answer_Identity)(nil),
 		(*Answer_Lookup)(nil),
 		(*Answer_ListPage)(nil),
 		(*Answer_BucketConfig)(nil),
@@ -9651,14 +13206,15 @@ func file_meta_proto_init() {
 		(*Answer_Feed)(nil),
 		(*Answer_Versions)(nil),
 		(*Answer_Cursors)(nil),
+		(*Answer_Manifests)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
-			NumEnums:      6,
-			NumMessages:   107,
+			NumEnums:      8,
+			NumMessages:   144,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

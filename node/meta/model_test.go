@@ -8,6 +8,7 @@ import (
 	"sort"
 	"strings"
 
+	"shoal/acl/lock"
 	"shoal/node/api"
 )
 
@@ -18,15 +19,30 @@ type model struct {
 	live     map[string]map[uint64]bool // version -> streams that shards are kept for
 	closed   map[string]bool            // version/stream closed by condemn
 	ended    map[string]bool            // versions and uploads that were deleted or aborted
+	lived    map[string]livedVersion    // those of ended that were versions
 	everUsed map[string]bool            // version/stream committed at any time
 	tracked  map[string]map[uint64]bool // version -> streams ever committed or condemned
 	garbage  map[string]int             // version/stream -> times it must have become garbage
+
+	clock, agreed int64 // of the next command
+}
+
+// livedVersion is what is remembered of a version in shards that is gone.
+type livedVersion struct {
+	b     *modelBucket
+	key   string
+	size  uint64
+	etag  string
+	parts int
 }
 
 type modelBucket struct {
 	fenced  bool
 	epoch   uint64
-	mode    string                     // "", "enabled", "suspended"
+	mode    string // "", "enabled", "suspended"
+	locks   bool
+	def     lock.Default
+	quota   api.Quota
 	keys    map[string][]*modelVersion // the newest first
 	uploads []*modelUpload             // in the order in which they were begun
 }
@@ -42,10 +58,14 @@ type modelVersion struct {
 	parts   int
 	mtime   int64
 	streams []uint64
+	lock    lock.State
+	tags    string
 }
 
 type modelUpload struct {
 	id, key string
+	lock    *Lock
+	tags    string
 	parts   map[uint32]*modelPart
 }
 
@@ -59,7 +79,7 @@ type modelPart struct {
 func newModel() *model {
 	return &model{
 		buckets: map[uint64]*modelBucket{}, live: map[string]map[uint64]bool{}, closed: map[string]bool{},
-		ended: map[string]bool{}, everUsed: map[string]bool{}, tracked: map[string]map[uint64]bool{}, garbage: map[string]int{},
+		ended: map[string]bool{}, lived: map[string]livedVersion{}, everUsed: map[string]bool{}, tracked: map[string]map[uint64]bool{}, garbage: map[string]int{},
 	}
 }
 
@@ -94,7 +114,7 @@ func (m *model) condition(b *modelBucket, key string, none bool, match string) a
 }
 
 // lose makes a version's streams garbage.
-func (m *model) lose(v *modelVersion) {
+func (m *model) lose(b *modelBucket, key string, v *modelVersion) {
 	if v.inline || v.marker {
 		return
 	}
@@ -103,6 +123,7 @@ func (m *model) lose(v *modelVersion) {
 	}
 	delete(m.live, v.id)
 	m.ended[v.id] = true
+	m.lived[v.id] = livedVersion{b, key, v.size, v.etag, v.parts}
 }
 
 // install puts a version on top of a key.
@@ -111,12 +132,28 @@ func (m *model) install(b *modelBucket, key string, v *modelVersion) {
 	kept := b.keys[key][:0:0]
 	for _, old := range b.keys[key] {
 		if v.null && old.null {
-			m.lose(old)
+			m.lose(b, key, old)
 		} else {
 			kept = append(kept, old)
 		}
 	}
 	b.keys[key] = append([]*modelVersion{v}, kept...)
+}
+
+// fits tells whether the bucket stays within its quota, or does not grow, with a version of that size on top of a key.
+func (m *model) fits(b *modelBucket, key string, size uint64) bool {
+	before := m.counters(b)
+	objects, bytes := before.objects, before.bytes+size
+	if vs := b.keys[key]; len(vs) == 0 || vs[0].marker {
+		objects++
+	}
+	for _, old := range b.keys[key] {
+		if old.null && b.mode != "enabled" {
+			bytes -= old.size
+		}
+	}
+	return (b.quota.Bytes == 0 || bytes <= uint64(b.quota.Bytes) || bytes <= before.bytes) &&
+		(b.quota.Objects == 0 || objects <= uint64(b.quota.Objects) || objects <= before.objects)
 }
 
 func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
@@ -129,10 +166,16 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 	}
 	for _, v := range b.keys[key] {
 		if v.id == id {
+			if !v.marker && v.size == c.Size && v.etag == string(c.Etag) {
+				return ok
+			}
 			return api.InvalidArgument
 		}
 	}
 	if len(c.Manifest) > 0 {
+		if m.lived[id] == (livedVersion{b, key, c.Size, string(c.Etag), 0}) {
+			return ok
+		}
 		if m.ended[id] {
 			return api.UploadExpired
 		}
@@ -151,7 +194,13 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 	if src := c.Source; src != nil && !m.hasVersion(src) {
 		return api.ConditionalConflict
 	}
-	v := &modelVersion{id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true}
+	if c.Lock != nil && !b.locks {
+		return api.NoObjectLock
+	}
+	if !m.fits(b, key, c.Size) {
+		return api.QuotaExceeded
+	}
+	v := &modelVersion{id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), lock: m.locked(b, c.Lock)}
 	if len(c.Manifest) > 0 {
 		v.inline, v.body, v.streams = false, string(c.Manifest), c.Streams
 		m.commit(id, c.Streams...)
@@ -171,6 +220,10 @@ func (m *model) hasVersion(src *Source) bool {
 		}
 	}
 	return false
+}
+
+func (b *modelBucket) has(key, id string) bool {
+	return slices.ContainsFunc(b.keys[key], func(v *modelVersion) bool { return v.id == id })
 }
 
 func (m *model) commit(id string, streams ...uint64) {
@@ -283,6 +336,9 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 				return ok
 			}
 		}
+		if m.lived[string(c.Upload)] == (livedVersion{b, string(c.Key), c.Size, string(c.Etag), len(c.Parts)}) {
+			return ok
+		}
 		return api.NoSuchUpload
 	}
 	var total uint64
@@ -314,6 +370,12 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 	if k := m.condition(b, string(c.Key), c.IfNoneMatch, string(c.IfMatch)); k != ok {
 		return k
 	}
+	if b.has(string(c.Key), u.id) {
+		return api.InvalidArgument
+	}
+	if !m.fits(b, string(c.Key), c.Size) {
+		return api.QuotaExceeded
+	}
 	listed := map[uint64]bool{}
 	for _, s := range streams {
 		listed[s] = true
@@ -327,7 +389,7 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 	m.commit(u.id, c.Streams...)
 	v := &modelVersion{
 		id: u.id, size: c.Size, etag: string(c.Etag), body: string(c.Manifest), parts: len(c.Parts),
-		streams: append(streams, c.Streams...),
+		streams: append(streams, c.Streams...), tags: u.tags, lock: m.locked(b, u.lock),
 	}
 	m.endUpload(b, u)
 	m.install(b, u.key, v)
@@ -353,7 +415,10 @@ func (m *model) delete(b *modelBucket, item *DeleteItem, marker []byte) (kind ap
 		if !v.marker && !m.unguarded(item, v) {
 			return api.PreconditionFailed, ""
 		}
-		m.lose(v)
+		if v.lock.Remove(m.agreed, item.Bypass) != lock.Allowed {
+			return api.AccessDenied, ""
+		}
+		m.lose(b, key, v)
 		if b.keys[key] = slices.Delete(slices.Clone(vs), i, i+1); len(b.keys[key]) == 0 {
 			delete(b.keys, key)
 		}
@@ -372,7 +437,7 @@ func (m *model) delete(b *modelBucket, item *DeleteItem, marker []byte) (kind ap
 	if len(vs) == 0 {
 		return ok, ""
 	}
-	m.lose(vs[0])
+	m.lose(b, key, vs[0])
 	delete(b.keys, key)
 	return ok, vs[0].id
 }

@@ -1,13 +1,17 @@
 package meta
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
 	"slices"
 )
 
 const ownersMax = 1000
 
 // retire makes the owner of a version's shards dead and hands its manifest to the garbage.
-func (t *tx) retire(bucket uint64, id versionID) error {
+func (t *tx) retire(bucket uint64, key []byte, h *head) error {
+	id := h.version
 	var o OwnerRecord
 	ok, err := t.getMessage(t.idKey(spaceOwner, id), &o)
 	if err != nil {
@@ -16,21 +20,40 @@ func (t *tx) retire(bucket uint64, id versionID) error {
 	if !ok || o.State != OwnerRecord_LIVE || o.Bucket != bucket {
 		return broken("version %x in bucket %d has no live owner", id, bucket)
 	}
-	if err := t.buryOwner(id, &o); err != nil {
+	lived := &Lived{Digest: livedDigest(key, h.size, h.etag, h.parts), Mtime: h.mtime, NullVersion: h.null(), Seq: h.seq}
+	if err := t.buryOwner(id, &o, lived); err != nil {
 		return err
 	}
 	return t.addGarbage(&Garbage{Bucket: bucket, Version: id[:], Streams: o.Streams})
 }
 
-// buryOwner puts a tombstone in an owner's place.
-func (t *tx) buryOwner(id versionID, o *OwnerRecord) error {
+// buryOwner puts a tombstone in an owner's place. lived is nil for an upload.
+func (t *tx) buryOwner(id versionID, o *OwnerRecord, lived *Lived) error {
 	due, err := t.push(queueRetired, &QueueItem{Id: id[:], Whole: true})
 	if err != nil {
 		return err
 	}
 	return t.setMessage(t.idKey(spaceOwner, id), &OwnerRecord{
-		State: OwnerRecord_TOMBSTONE, Bucket: o.Bucket, Until: due, InitiatedSeq: o.InitiatedSeq,
+		State: OwnerRecord_TOMBSTONE, Bucket: o.Bucket, Until: due, InitiatedSeq: o.InitiatedSeq, Lived: lived,
 	})
+}
+
+// livedDigest tells versions of one ID apart.
+func livedDigest(key []byte, size uint64, etag []byte, parts uint32) []byte {
+	b := binary.BigEndian.AppendUint32(nil, parts)
+	b = appendUint64(appendUint64(b, size), uint64(len(key)))
+	sum := sha256.Sum256(append(append(b, key...), etag...))
+	return bytes.Clone(sum[:8])
+}
+
+// lived describes a version that a command made before and that is gone by now, to a repeat of that
+// command. It is nil when o is not what is left of that version.
+func (s *bucketState) lived(o *OwnerRecord, key []byte, w *Written, parts uint32) *Result {
+	if o.Lived == nil || o.Bucket != s.id || !bytes.Equal(o.Lived.Digest, livedDigest(key, w.Size, w.Etag, parts)) {
+		return nil
+	}
+	w.Mtime, w.NullVersion, w.Versioning, w.Seq = o.Lived.Mtime, o.Lived.NullVersion, s.mode(), o.Lived.Seq
+	return &Result{Payload: &Result_Written{Written: w}}
 }
 
 // retirePart closes the stream of a part that was replaced in an open upload and hands its
@@ -65,7 +88,7 @@ func (v *view) ownerState(id versionID, stream uint64) (OwnerState, error) {
 	case OwnerRecord_TOMBSTONE:
 		return OwnerState_OWNER_DEAD, nil
 	case OwnerRecord_LIVE:
-		if slices.Contains(o.Streams, stream) {
+		if slices.Contains(o.Streams, stream) || slices.Contains(o.Recoding, stream) {
 			return OwnerState_OWNER_LIVE, nil
 		}
 		return OwnerState_OWNER_DEAD, nil // a finished version takes no more streams

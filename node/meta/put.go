@@ -23,7 +23,7 @@ func (t *tx) putVersion(c *PutVersion) (*Result, error) {
 	if r != nil || err != nil {
 		return r, err
 	}
-	cur, err := t.currentHead(s.id, c.Key)
+	cur, err := t.currentHead(s, c.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func (t *tx) putVersion(c *PutVersion) (*Result, error) {
 		return r, err
 	}
 	if len(c.Manifest) > 0 {
-		if r, err := t.admit(id, c.Streams); r != nil || err != nil {
+		if r, err := t.admit(s, c, id); r != nil || err != nil {
 			return r, err
 		}
 	}
@@ -41,6 +41,9 @@ func (t *tx) putVersion(c *PutVersion) (*Result, error) {
 	if r, err := t.sourceLives(c.Source); r != nil || err != nil {
 		return r, err
 	}
+	if r := s.lockable(c.Lock); r != nil {
+		return r, nil
+	}
 	return t.storeVersion(s, c, cur, id)
 }
 
@@ -48,17 +51,24 @@ func (t *tx) putVersion(c *PutVersion) (*Result, error) {
 func (t *tx) storeVersion(s *bucketState, c *PutVersion, cur *head, id versionID) (*Result, error) {
 	if c.Source != nil { // looking at the source has moved the buffer that cur lives in
 		var err error
-		if cur, err = t.currentHead(s.id, c.Key); err != nil {
+		if cur, err = t.currentHead(s, c.Key); err != nil {
 			return nil, err
 		}
 	}
 	h := &t.newHead
 	*h = head{
 		version: id, size: c.Size, etag: c.Etag, algorithm: c.ChecksumAlgorithm, sumType: c.ChecksumType,
-		sum: c.ChecksumValue, metadata: c.Metadata,
+		sum: c.ChecksumValue, metadata: c.Metadata, tags: c.Tags,
 	}
 	if len(c.Manifest) == 0 {
 		h.flags = flagInline
+	}
+	t.lockNew(s, h, c.Lock)
+	if r, err := t.replaceable(s, c.Key, cur); r != nil || err != nil {
+		return r, err
+	}
+	if r, err := t.withinQuota(s, c.Key, cur, c.Size); r != nil || err != nil {
+		return r, err
 	}
 	if err := t.install(s, c.Key, cur, h); err != nil {
 		return nil, err
@@ -94,25 +104,34 @@ func (t *tx) storeContent(s *bucketState, c *PutVersion, id versionID) error {
 	})
 }
 
-// repeated answers a command that made the current version already, and refuses one that would
-// give two versions one ID.
+// repeated answers a command that made a version of the key already, and refuses one that would give
+// two versions one ID.
 func (t *tx) repeated(s *bucketState, c *PutVersion, cur *head, id versionID) (*Result, error) {
-	if cur != nil && cur.version == id && !cur.marker() && cur.size == c.Size && bytes.Equal(cur.etag, c.Etag) {
-		return written(s, cur), nil
+	h := cur
+	if cur == nil || cur.version != id {
+		var err error
+		if h, err = t.noncurrent(s, c.Key, id); err != nil || h == nil {
+			return nil, err
+		}
 	}
-	taken, err := t.taken(s, c.Key, cur, id)
-	if err != nil || !taken {
-		return nil, err
+	if !h.marker() && h.size == c.Size && bytes.Equal(h.etag, c.Etag) {
+		return written(s, h), nil
 	}
 	return invalid("The version ID is in use."), nil
 }
 
-// admit decides whether a new owner of shards may begin to live.
-func (t *tx) admit(id versionID, streams []uint64) (*Result, error) {
+// admit decides whether a new owner of shards may begin to live. A command is answered that made it
+// before, when it has died since.
+func (t *tx) admit(s *bucketState, c *PutVersion, id versionID) (*Result, error) {
 	var o OwnerRecord
 	ok, err := t.getMessage(t.idKey(spaceOwner, id), &o)
 	if err != nil {
 		return nil, err
+	}
+	if o.Lived != nil {
+		if r := s.lived(&o, c.Key, c.named(), 0); r != nil {
+			return r, nil
+		}
 	}
 	if ok && o.State == OwnerRecord_TOMBSTONE {
 		return refuse(api.UploadExpired, ""), nil
@@ -123,6 +142,7 @@ func (t *tx) admit(id versionID, streams []uint64) (*Result, error) {
 	if used, err := t.has(t.idKey(spaceManifest, id)); used || err != nil {
 		return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
 	}
+	streams := c.Streams
 	if len(streams) == 0 {
 		streams = []uint64{0}
 	}
@@ -161,7 +181,7 @@ func (t *tx) sourceLives(src *Source) (*Result, error) {
 	if err != nil || r != nil {
 		return gone, err
 	}
-	cur, err := t.currentHead(s.id, src.Key)
+	cur, err := t.currentHead(s, src.Key)
 	if err != nil {
 		return nil, err
 	}
@@ -195,6 +215,9 @@ func checkPut(c *PutVersion) (versionID, *Result) {
 	case len(c.Manifest) > MaxManifestBytes, len(c.Inline) > MaxInlineBytes, len(c.WrappedDek) > 1024,
 		len(c.Streams) > streamsMax:
 		return id, invalid("The content's description is too long.")
+	}
+	if r := checkAttributes(c.Lock, c.Tags); r != nil {
+		return id, r
 	}
 	return id, checkTexts(c.Etag, c.ChecksumValue, c.Metadata)
 }

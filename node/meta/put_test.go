@@ -2,8 +2,11 @@ package meta
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
+
+	"google.golang.org/protobuf/proto"
 
 	"shoal/node/api"
 )
@@ -167,7 +170,64 @@ func TestRepeatedPut(t *testing.T) {
 		t.Fatalf("counters %v", c)
 	}
 	r.must(r.do(deletion(&DeleteItem{Key: []byte("k")})))
-	r.refused(r.do(object("k", 1, sharded(1))), api.UploadExpired)
+	r.refused(r.do(object("k", 1, sharded(1), etag("else"))), api.UploadExpired)
+	r.refused(r.do(object("other", 1, sharded(1))), api.UploadExpired)
+}
+
+// TestRepeatedPutOfTheGone: a command whose version was replaced or removed before it came again is
+// answered as it was the first time, and does nothing. A version that never lived is refused.
+func TestRepeatedPutOfTheGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		mode string
+		gone isCommand_Op
+	}{
+		"overwritten":                    {"", object("k", 2, sharded(1))},
+		"overwritten inline":             {"", object("k", 2)},
+		"deleted":                        {"", deletion(&DeleteItem{Key: []byte("k")})},
+		"noncurrent":                     {"enabled", object("k", 2, sharded(1))},
+		"behind a marker":                {"enabled", deletion(&DeleteItem{Key: []byte("k")})},
+		"deleted by its ID":              {"enabled", deletion(&DeleteItem{Key: []byte("k"), Version: vid(1)})},
+		"overwritten in a suspended one": {"suspended", object("k", 2, sharded(1))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, Config{})
+			if c.mode != "" {
+				r.must(r.do(versioning(7, c.mode)))
+			}
+			made := object("k", 1, sharded(1), func(c *PutVersion) { c.IfNoneMatch = true })
+			first := r.must(r.do(made))
+			r.must(r.do(c.gone))
+			before := r.dump(testGroup)
+			again := r.must(r.do(made))
+			if !proto.Equal(again, first) {
+				t.Errorf("%v, then %v", first, again)
+			}
+			if after := r.dump(testGroup); cutHeader(after) != cutHeader(before) {
+				t.Errorf("a repeat changed %s to %s", before, after)
+			}
+			r.refused(r.do(&Command_CompleteUpload{&CompleteUpload{
+				Bucket: 7, Key: []byte("k"), Upload: vid(1), Manifest: []byte("m"), Etag: made.PutVersion.Etag, Parts: []*CompletePart{{Number: 1}},
+			}}), api.NoSuchUpload)
+		})
+	}
+	t.Run("condemned", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.must(r.do(&Command_Condemn{&Condemn{Owners: []*StreamOwner{{Version: vid(1), Stream: 1}}}}))
+		r.refused(r.do(object("k", 1, sharded(1))), api.UploadExpired)
+	})
+	t.Run("an aborted upload", func(t *testing.T) {
+		r := uploading(t)
+		r.must(r.do(&Command_AbortUpload{&AbortUpload{Bucket: 7, Key: []byte("k"), Upload: vid(1)}}))
+		r.refused(r.do(object("k", 1, sharded(99))), api.UploadExpired)
+		r.refused(r.do(completionOf()), api.NoSuchUpload)
+	})
+}
+
+// cutHeader leaves the group's header out of a dump, whose clock goes on.
+func cutHeader(dump string) string {
+	lines := strings.Split(dump, "\n")
+	i := slices.IndexFunc(lines, func(l string) bool { return strings.HasPrefix(l, "h ") })
+	return strings.Join(slices.Delete(lines, i, i+2), "\n")
 }
 
 // TestLateRepeat: after its tombstone is gone, a version ID stays closed while garbage names it.

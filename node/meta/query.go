@@ -103,6 +103,10 @@ func (v *view) queryPartition(q *Query) (*Answer, *Result, error) {
 		p := new(Answer_Versions)
 		p.Versions, r, err = v.queryVersions(q.Versions)
 		a.A = p
+	case *Query_Manifests:
+		p := new(Answer_Manifests)
+		p.Manifests, r, err = v.queryManifests(q.Manifests)
+		a.A = p
 	default:
 		r = invalid("The query is not one of a partition group.")
 	}
@@ -154,6 +158,22 @@ func (v *view) querySystem(q *Query) (*Answer, *Result, error) {
 	case *Query_Sequence:
 		p := new(Answer_Sequence)
 		p.Sequence, err = v.querySequence(q.Sequence)
+		a.A = p
+	case *Query_Groups:
+		p := new(Answer_Groups)
+		p.Groups, err = v.queryGroups()
+		a.A = p
+	case *Query_Dynamic:
+		p := new(Answer_Dynamic)
+		p.Dynamic, err = v.queryDynamic()
+		a.A = p
+	case *Query_Identities:
+		p := new(Answer_Identities)
+		p.Identities, err = v.queryIdentities(q.Identities)
+		a.A = p
+	case *Query_Identity:
+		p := new(Answer_Identity)
+		p.Identity, r, err = v.queryIdentity(q.Identity)
 		a.A = p
 	default:
 		r = invalid("The query is not one of the system group.")

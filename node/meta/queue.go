@@ -15,7 +15,9 @@ const (
 
 const (
 	requestIDLen = 16
-	resultTTL    = 10 * time.Minute
+	// resultTTL outlives every repeat of a command by a writer that waits for its answer, though the next
+	// leader's clock be a quarter of an hour ahead.
+	resultTTL = 30 * time.Minute
 	// retiredTTL outlives every late repeat of a command by a writer that is done.
 	retiredTTL = time.Hour
 	// condemnedTTL outlives the slowest upload that might still want to commit.

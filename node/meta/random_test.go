@@ -91,11 +91,13 @@ func (w *walk) oldID() []byte {
 // step runs one random command.
 func (w *walk) step() {
 	w.t.Helper()
+	w.tick()
 	if w.chance(2) {
 		w.now += int64(time.Duration(61+w.rnd.IntN(120)) * time.Minute)
 		w.forget()
+		w.tick()
 	}
-	switch n := w.rnd.IntN(100); {
+	switch n := w.rnd.IntN(118); {
 	case n < 30:
 		w.put()
 	case n < 50:
@@ -118,8 +120,16 @@ func (w *walk) step() {
 		w.collect()
 	case n < 98:
 		w.again()
-	default:
+	case n < 100:
 		w.compare()
+	case n < 103:
+		w.lockBucket()
+	case n < 109:
+		w.alter()
+	case n < 111:
+		w.limit()
+	default:
+		w.rename()
 	}
 }
 
@@ -133,7 +143,7 @@ func (w *walk) forget() {
 // run applies a command and checks the kind of its result.
 func (w *walk) run(op isCommand_Op, want api.Kind) *Result {
 	w.t.Helper()
-	c := &Command{Op: op}
+	c := &Command{Op: op, Agreed: w.agreed}
 	if w.chance(50) {
 		c.RequestId = make([]byte, 16)
 		for i := range c.RequestId {
@@ -165,6 +175,9 @@ func (w *walk) again() {
 	before := w.modelLess()
 	w.last.Stamp = 0
 	res := w.doOn(testGroup, w.last)
+	if written := res.GetWritten(); written != nil { // that of the bucket may have changed meanwhile
+		written.ConfigEpoch = w.lastRes.GetWritten().GetConfigEpoch()
+	}
 	if !proto.Equal(res, w.lastRes) {
 		w.t.Fatalf("repeat of %v: got %v, want %v", w.last, res, w.lastRes)
 	}
@@ -206,6 +219,7 @@ func (w *walk) put() {
 	if w.chance(10) {
 		c.Source = &Source{Bucket: w.bucketID(), Key: w.pick(walkKeys), Version: w.oldID()}
 	}
+	c.Lock, c.Tags = w.someLock(w.bucket(id)), w.someTags()
 	want := w.model.put(w.bucket(id), c)
 	res := w.run(&Command_PutVersion{c}, want)
 	w.noteTime(id, c.Key, c.Version, res)
@@ -249,7 +263,7 @@ func (w *walk) remove() {
 }
 
 func (w *walk) deleteItem(bucket uint64) *DeleteItem {
-	item := &DeleteItem{Key: w.pick(walkKeys)}
+	item := &DeleteItem{Key: w.pick(walkKeys), Bypass: w.chance(20)}
 	vs := w.bucket(bucket).keys[string(item.Key)]
 	switch w.rnd.IntN(6) {
 	case 0:
@@ -279,11 +293,14 @@ func (w *walk) create() {
 	w.nextID++
 	c := &CreateUpload{Bucket: id, Key: w.pick(walkKeys), Upload: vid(w.nextID), Metadata: []byte("up"), Initiator: "me"}
 	b := w.bucket(id)
+	c.Lock, c.Tags = w.someLock(b), w.someTags()
 	want := ok
 	if b.fenced {
 		want = api.NoSuchBucket
+	} else if c.Lock != nil && !b.locks {
+		want = api.NoObjectLock
 	} else {
-		b.uploads = append(b.uploads, &modelUpload{id: string(c.Upload), key: string(c.Key), parts: map[uint32]*modelPart{}})
+		b.uploads = append(b.uploads, &modelUpload{id: string(c.Upload), key: string(c.Key), parts: map[uint32]*modelPart{}, lock: c.Lock, tags: string(c.Tags)})
 		w.versions = append(w.versions, c.Upload)
 	}
 	w.run(&Command_CreateUpload{c}, want)
@@ -364,11 +381,36 @@ func (w *walk) version() {
 	if b.fenced {
 		want = api.NoSuchBucket
 	} else if w.chance(40) { // leave unversioned buckets alone for a while
-		b.mode = value
+		if b.locks && value != "enabled" {
+			want = api.InvalidBucketState
+		} else {
+			b.mode = value
+		}
 	} else {
 		return
 	}
 	w.run(&Command_SetBucketConfig{&SetBucketConfig{Bucket: id, Name: "versioning", Value: []byte(value)}}, want)
+}
+
+// limit sets a quota, takes it away, or tries one that is none.
+func (w *walk) limit() {
+	id := w.bucketID()
+	b, want := w.bucket(id), ok
+	var q api.Quota
+	if w.chance(60) {
+		q = api.Quota{Bytes: int64(w.rnd.IntN(40 << 20)), Objects: int64(w.rnd.IntN(8))}
+	}
+	c := &SetBucketConfig{Bucket: id, Name: api.ConfigQuota, Value: api.AppendQuota(nil, q)}
+	c.Remove = len(c.Value) == 0
+	switch {
+	case b.fenced:
+		want = api.NoSuchBucket
+	case w.chance(10):
+		c.Value, c.Remove, want = []byte(`{"bytes":-1}`), false, api.InvalidArgument
+	default:
+		b.quota = q
+	}
+	w.run(&Command_SetBucketConfig{c}, want)
 }
 
 func (w *walk) closeBucket() {

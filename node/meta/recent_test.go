@@ -74,3 +74,44 @@ func TestRecentFewFalse(t *testing.T) {
 		t.Fatalf("%d of 20,000 unknown IDs pass for known", wrong)
 	}
 }
+
+// TestKeptResultsAreShort: a repeat is told all that the first one was, of which little is kept.
+func TestKeptResultsAreShort(t *testing.T) {
+	r := newRig(t, Config{})
+	size := func(id uint64) int {
+		t.Helper()
+		v := &view{r: r.db, g: testGroup}
+		b, _, err := v.getInto(nil, v.resultKey(vid(id)))
+		if err != nil || len(b) == 0 {
+			t.Fatalf("no result is kept: %v", err)
+		}
+		return len(b)
+	}
+	full := func(p *PutVersion) {
+		p.Etag, p.ChecksumAlgorithm, p.ChecksumValue = []byte("d41d8cd98f00b204e9800998ecf8427e"), 32, []byte("AAAAAAAAAAA=")
+	}
+	put := &Command{RequestId: vid(100), Op: object("k", 1, full)}
+	first := r.must(r.doOn(testGroup, put))
+	if n := size(100); n > 24 {
+		t.Errorf("%d bytes are kept of a put", n)
+	}
+	r.must(r.do(deletion(&DeleteItem{Key: []byte("k")})))
+	if again := r.must(r.doOn(testGroup, put)); !proto.Equal(again, first) {
+		t.Errorf("%v, then %v", first, again)
+	}
+
+	r = uploading(t)
+	done := &Command{RequestId: vid(101), Op: completionOf()}
+	first = r.must(r.doOn(testGroup, done))
+	// Whoever does not know all of the version is told what it did not say.
+	other := &Command{RequestId: vid(102), Op: completionOf(func(c *CompleteUpload) { c.Size = 0 })}
+	if res := r.must(r.doOn(testGroup, other)); !proto.Equal(res, first) || size(102) <= size(101) {
+		t.Errorf("%v, then %v; %d and %d bytes are kept", first, res, size(101), size(102))
+	}
+	r.must(r.do(object("k", 2)))
+	for _, c := range []*Command{done, other} {
+		if again := r.must(r.doOn(testGroup, c)); !proto.Equal(again, first) {
+			t.Errorf("%v, then %v", first, again)
+		}
+	}
+}

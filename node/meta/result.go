@@ -1,6 +1,10 @@
 package meta
 
-import "shoal/node/api"
+import (
+	"bytes"
+
+	"shoal/node/api"
+)
 
 // Err is nil for a success and an *api.Error otherwise. op names the caller.
 func (r *Result) Err(op string) error { return codeError(r.GetCode(), r.GetDetail(), op) }
@@ -32,4 +36,53 @@ func asError(r *Result, op string) error {
 		return nil
 	}
 	return r.Err(op)
+}
+
+// named is a version as the command that makes it describes it; nil for other commands.
+func (c *Command) named() *Written {
+	if p := c.GetPutVersion(); p != nil {
+		return p.named()
+	}
+	if p := c.GetCompleteUpload(); p != nil {
+		return p.named()
+	}
+	return nil
+}
+
+func (c *PutVersion) named() *Written {
+	return &Written{
+		Version: c.Version, Size: c.Size, Etag: c.Etag, ChecksumAlgorithm: c.ChecksumAlgorithm, ChecksumType: c.ChecksumType, ChecksumValue: c.ChecksumValue,
+	}
+}
+
+func (c *CompleteUpload) named() *Written {
+	return &Written{
+		Version: c.Upload, Size: c.Size, Etag: c.Etag, ChecksumAlgorithm: c.ChecksumAlgorithm, ChecksumType: c.ChecksumType, ChecksumValue: c.ChecksumValue,
+	}
+}
+
+// shorten gives the form in which a command's result is kept: without what a repeat of the command
+// says itself.
+func (r *Result) shorten(c *Command) *Result {
+	w := r.GetWritten()
+	if w == nil || !w.sameVersion(c.named()) {
+		return r
+	}
+	return &Result{Payload: &Result_Written{Written: &Written{Mtime: w.Mtime, NullVersion: w.NullVersion, Versioning: w.Versioning, Seq: w.Seq, AsCommanded: true}}}
+}
+
+// sameVersion tells whether o describes the version in the same way.
+func (w *Written) sameVersion(o *Written) bool {
+	return o != nil && bytes.Equal(w.Version, o.Version) && w.Size == o.Size && bytes.Equal(w.Etag, o.Etag) &&
+		w.ChecksumAlgorithm == o.ChecksumAlgorithm && w.ChecksumType == o.ChecksumType && bytes.Equal(w.ChecksumValue, o.ChecksumValue)
+}
+
+// complete undoes shorten.
+func (r *Result) complete(c *Command) *Result {
+	w, named := r.GetWritten(), c.named()
+	if !w.GetAsCommanded() || named == nil {
+		return r
+	}
+	named.Mtime, named.NullVersion, named.Versioning, named.Seq = w.Mtime, w.NullVersion, w.Versioning, w.Seq
+	return &Result{Payload: &Result_Written{Written: named}}
 }

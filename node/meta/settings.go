@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/binary"
 
+	"google.golang.org/protobuf/proto"
+
 	"shoal/node/api"
 )
 
@@ -95,7 +97,20 @@ func (v *view) querySequence(q *SequenceQuery) (uint64, error) {
 
 // putPlacement adds the placement of the next epoch.
 func (t *tx) putPlacement(p *Placement) (*Result, error) {
-	if p.GetEpoch() == 0 || len(p.Table) == 0 || len(p.Table) > tableBytesMax {
+	size := len(p.GetTable())
+	for _, o := range p.GetOthers() {
+		size += len(o)
+	}
+	for _, s := range p.GetSites() {
+		if len(s.GetSite()) == 0 || len(s.Site) > nameMax || len(s.Table) == 0 || s.DataShards == 0 || s.DataShards > shardsMax || s.ParityShards > shardsMax {
+			return invalid("The placement of a site is out of range."), nil
+		}
+		size += len(s.Table)
+		for _, o := range s.Others {
+			size += len(o)
+		}
+	}
+	if p.GetEpoch() == 0 || len(p.Table) == 0 || size > tableBytesMax || p.DataShards > shardsMax || p.ParityShards > shardsMax {
 		return invalid("The placement's epoch or table is out of range."), nil
 	}
 	known, err := t.placements(false)
@@ -104,7 +119,7 @@ func (t *tx) putPlacement(p *Placement) (*Result, error) {
 	}
 	if len(known) > 0 {
 		switch newest := known[0]; {
-		case newest.Epoch == p.Epoch && bytes.Equal(newest.Table, p.Table):
+		case newest.Epoch == p.Epoch && proto.Equal(newest, p):
 			return &Result{}, nil
 		case p.Epoch != newest.Epoch+1:
 			return refuse(api.ConditionalConflict, "Another placement is newer."), nil

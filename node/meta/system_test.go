@@ -218,6 +218,19 @@ func TestInvites(t *testing.T) {
 	r.refused(put("a", time.Hour), api.ConditionalConflict)
 	r.refused(put("b", -time.Hour), api.InvalidArgument)
 	r.refused(put("b", 30*24*time.Hour), api.InvalidArgument)
+	// An inviter whose clock is ten minutes behind that of the group, and one whose clock is ahead.
+	life := func(id string, expires time.Duration, life time.Duration) *Result {
+		return r.sys(&Command_PutInvite{&PutInvite{Life: int64(life), Invite: &Invite{TokenId: []byte(id), SecretHash: secret, Expires: r.now + int64(expires)}}})
+	}
+	expires := func(id string) time.Duration {
+		return time.Duration(r.askSystem(&Query_Invite{&InviteQuery{TokenId: []byte(id)}}).GetInvite().Expires - r.now)
+	}
+	r.must(life("behind", -5*time.Minute, 5*time.Minute))
+	r.must(life("ahead", 15*time.Minute, 5*time.Minute))
+	if behind, ahead := expires("behind").Round(time.Minute), expires("ahead").Round(time.Minute); behind != 5*time.Minute || ahead != 15*time.Minute {
+		t.Fatalf("invites live for %v and %v", behind, ahead)
+	}
+	r.refused(life("c", -time.Hour, 30*24*time.Hour), api.InvalidArgument)
 	r.now += int64(48 * time.Hour)
 	r.must(put("c", time.Hour))
 	r.refused(asResult(r.query(0, &Query_Invite{&InviteQuery{TokenId: []byte("a")}})), api.NoSuchCredential)

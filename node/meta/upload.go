@@ -20,7 +20,7 @@ func (t *tx) createUpload(c *CreateUpload) (*Result, error) {
 	case len(c.Initiator) > 1024:
 		return invalid("The initiator is too long."), nil
 	}
-	if r := checkTexts(nil, nil, c.Metadata); r != nil {
+	if r := firstRefusal(checkTexts(nil, nil, c.Metadata), checkAttributes(c.Lock, c.Tags)); r != nil {
 		return r, nil
 	}
 	s, r, err := t.bucket(c.Bucket)
@@ -30,11 +30,14 @@ func (t *tx) createUpload(c *CreateUpload) (*Result, error) {
 	if r, err := t.reopened(c, id); r != nil || err != nil {
 		return r, err
 	}
+	if r := s.lockable(c.Lock); r != nil {
+		return r, nil
+	}
 	seq := t.h.nextSeq
 	t.h.nextSeq++ // leaves a gap in the feed
 	err = t.setMessage(t.objectSeqKey(spaceUpload, s.id, c.Key, seq), &Upload{
 		Upload: c.Upload, Initiated: t.now(), Initiator: c.Initiator, ChecksumAlgorithm: c.ChecksumAlgorithm,
-		ChecksumType: c.ChecksumType, Metadata: c.Metadata,
+		ChecksumType: c.ChecksumType, Metadata: c.Metadata, Lock: c.Lock, Tags: c.Tags,
 	})
 	if err != nil {
 		return nil, err
@@ -190,7 +193,7 @@ func (t *tx) abortUpload(c *AbortUpload) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := t.buryOwner(id, o); err != nil {
+	if err := t.buryOwner(id, o, nil); err != nil {
 		return nil, err
 	}
 	for _, p := range parts {

@@ -100,7 +100,13 @@ func TestCompleted(t *testing.T) {
 	r.refused(r.do(&Command_AbortUpload{&AbortUpload{Bucket: 7, Key: []byte("k"), Upload: vid(1)}}), api.NoSuchUpload)
 	r.refused(r.do(completionOf(func(c *CompleteUpload) { c.Etag = []byte("else") })), api.NoSuchUpload)
 	r.must(r.do(object("k", 2)))
-	r.refused(r.do(completionOf()), api.NoSuchUpload)
+	gone := r.must(r.do(completionOf()))
+	if w := gone.GetWritten(); w.Mtime != first.GetWritten().Mtime || w.Size != first.GetWritten().Size {
+		t.Fatalf("%v, then, replaced, %v", first, gone)
+	}
+	r.refused(r.do(completionOf(func(c *CompleteUpload) { c.Etag = []byte("else") })), api.NoSuchUpload)
+	r.refused(r.do(completionOf(func(c *CompleteUpload) { c.Parts = c.Parts[:1] })), api.NoSuchUpload)
+	r.refused(r.do(object("k", 1, sharded(11))), api.UploadExpired)
 	g = r.ask(&Query_Garbage{&GarbageQuery{After: g[0].Seq}}).GetGarbage().Garbage
 	if len(g) != 1 || g[0].Part || string(g[0].Manifest) != "whole" || len(g[0].Streams) != 3 {
 		t.Fatalf("garbage %v", g)

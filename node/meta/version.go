@@ -9,7 +9,8 @@ import (
 )
 
 // install makes h the current version of key, in place of cur (nil for none), as the bucket's
-// versioning wants it: the older version goes, or stays as a noncurrent one.
+// versioning wants it: the older version goes, or stays as a noncurrent one. The caller has made sure that
+// no lock stands against it: see replaceable.
 func (t *tx) install(s *bucketState, key []byte, cur, h *head) error {
 	switch s.mode() {
 	case Versioning_VERSIONING_OFF:
@@ -26,9 +27,10 @@ func (t *tx) install(s *bucketState, key []byte, cur, h *head) error {
 		}
 	}
 	h.seq = t.h.nextSeq
-	h.mtime = t.now()
-	t.wbuf = h.append(t.wbuf[:0])
-	if err := t.set(t.objectKey(spaceCurrent, s.id, key), t.wbuf); err != nil {
+	if h.mtime == 0 {
+		h.mtime = t.now()
+	}
+	if err := t.setCurrent(s, key, cur, h); err != nil {
 		return err
 	}
 	t.count(s, func(c *counters) {
@@ -39,6 +41,22 @@ func (t *tx) install(s *bucketState, key []byte, cur, h *head) error {
 		}
 	})
 	return nil
+}
+
+// setCurrent writes the head of the current version, in place of that of cur (nil for none). Delete
+// markers have a space of their own, so that listings of objects never meet them.
+func (t *tx) setCurrent(s *bucketState, key []byte, cur, h *head) error {
+	space := byte(spaceCurrent)
+	if h.marker() {
+		space = spaceBuried
+	}
+	if cur != nil && cur.space != space {
+		if err := t.delete(t.objectKey(cur.space, s.id, key)); err != nil {
+			return err
+		}
+	}
+	t.wbuf = h.append(t.wbuf[:0])
+	return t.set(t.objectKey(space, s.id, key), t.wbuf)
 }
 
 // displace takes the current version out of its place: it is removed when a null version follows
@@ -138,7 +156,7 @@ func (t *tx) discard(s *bucketState, key []byte, h *head) error {
 			return err
 		}
 	}
-	return t.retire(s.id, h.version)
+	return t.retire(s.id, key, h)
 }
 
 // removeCurrent removes the current version; the newest noncurrent one takes its place.
@@ -149,12 +167,17 @@ func (t *tx) removeCurrent(s *bucketState, key []byte, cur *head) error {
 	if err := t.discard(s, key, cur); err != nil {
 		return err
 	}
+	return t.promote(s, key, cur)
+}
+
+// promote makes the newest noncurrent version current, where cur is no more.
+func (t *tx) promote(s *bucketState, key []byte, cur *head) error {
 	next, err := t.newest(s, key)
 	if err != nil {
 		return err
 	}
 	if next == nil {
-		return t.delete(t.objectKey(spaceCurrent, s.id, key))
+		return t.delete(t.objectKey(cur.space, s.id, key))
 	}
 	if err := t.unlink(s, key, next); err != nil {
 		return err
@@ -162,8 +185,7 @@ func (t *tx) removeCurrent(s *bucketState, key []byte, cur *head) error {
 	if !next.marker() {
 		t.count(s, func(c *counters) { c.objects++ })
 	}
-	t.wbuf = next.append(t.wbuf[:0])
-	return t.set(t.objectKey(spaceCurrent, s.id, key), t.wbuf)
+	return t.setCurrent(s, key, cur, next)
 }
 
 // newest finds the newest noncurrent version of a key, nil if there is none.
@@ -223,7 +245,7 @@ func written(s *bucketState, h *head) *Result {
 	return &Result{Payload: &Result_Written{Written: &Written{
 		Version: append([]byte(nil), h.version[:]...), Mtime: h.mtime, NullVersion: h.null(), Versioning: s.mode(),
 		Size: h.size, Etag: bytes.Clone(h.etag), ChecksumAlgorithm: h.algorithm, ChecksumType: h.sumType,
-		ChecksumValue: bytes.Clone(h.sum),
+		ChecksumValue: bytes.Clone(h.sum), Seq: h.seq,
 	}}}
 }
 

@@ -157,9 +157,17 @@ func (v *view) scanFrom(prefix, from []byte, f func(suffix, value []byte) (more 
 	return nil
 }
 
-// current reads the current version of a key into h, whose slices then belong to buf.
-func (v *view) current(h *head, buf []byte, bucket uint64, key []byte) ([]byte, bool, error) {
-	return v.headAt(h, buf, v.objectKey(spaceCurrent, bucket, key))
+// current reads the current version of a key into h, whose slices then belong to buf. versioned false
+// says that the bucket cannot have delete markers.
+func (v *view) current(h *head, buf []byte, bucket uint64, key []byte, versioned bool) ([]byte, bool, error) {
+	buf, ok, err := v.headAt(h, buf, v.objectKey(spaceCurrent, bucket, key))
+	h.space = spaceCurrent
+	if ok || err != nil || !versioned {
+		return buf, ok, err
+	}
+	buf, ok, err = v.headAt(h, buf, v.objectKey(spaceBuried, bucket, key))
+	h.space = spaceBuried
+	return buf, ok, err
 }
 
 // headAt reads a head record into h, whose slices then belong to the buffer returned.

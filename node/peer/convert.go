@@ -5,10 +5,8 @@ import (
 	"time"
 
 	"shoal/chunker"
-	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/shardstore"
-	"shoal/p2p/placement"
 )
 
 // batchMax is how many shards one OwnersRequest names.
@@ -69,16 +67,40 @@ func ownersToWire(d DriveID, ids []shardstore.ID, o shardstore.Owner) *OwnersReq
 }
 
 func ownersFromWire(req *OwnersRequest) (DriveID, []shardstore.ID, shardstore.Owner, error) {
-	n := len(req.Indexes)
-	if len(req.Drive) != 16 || n > batchMax || len(req.Chunks) != 32*n {
+	if len(req.Drive) != 16 {
 		return DriveID{}, nil, shardstore.Owner{}, malformed("list of shards")
 	}
-	ids := make([]shardstore.ID, n)
-	for i := range ids {
-		ids[i] = shardstore.ID{Chunk: chunker.ChunkID(req.Chunks[i*32:]), Index: req.Indexes[i]}
+	ids, err := idsOf(req.Chunks, req.Indexes)
+	if err != nil {
+		return DriveID{}, nil, shardstore.Owner{}, err
 	}
 	o, err := ownerFromWire(req.Owner)
 	return DriveID(req.Drive), ids, o, err
+}
+
+func haveToWire(d DriveID, ids []shardstore.ID) *HaveShardsRequest {
+	o := ownersToWire(d, ids, shardstore.Owner{})
+	return &HaveShardsRequest{Drive: o.Drive, Chunks: o.Chunks, Indexes: o.Indexes}
+}
+
+func haveFromWire(req *HaveShardsRequest) (DriveID, []shardstore.ID, error) {
+	if len(req.Drive) != 16 {
+		return DriveID{}, nil, malformed("list of shards")
+	}
+	ids, err := idsOf(req.Chunks, req.Indexes)
+	return DriveID(req.Drive), ids, err
+}
+
+// idsOf reads shard IDs as ownersToWire lists them.
+func idsOf(chunks, indexes []byte) ([]shardstore.ID, error) {
+	if len(indexes) > batchMax || len(chunks) != 32*len(indexes) {
+		return nil, malformed("list of shards")
+	}
+	ids := make([]shardstore.ID, len(indexes))
+	for i := range ids {
+		ids[i] = shardstore.ID{Chunk: chunker.ChunkID(chunks[i*32:]), Index: indexes[i]}
+	}
+	return ids, nil
 }
 
 func infoToWire(in *shardstore.Info) *StatShardAnswer {
@@ -107,28 +129,4 @@ func infoFromWire(id shardstore.ID, a *StatShardAnswer) (shardstore.Info, error)
 		in.Owners = append(in.Owners, o)
 	}
 	return in, nil
-}
-
-func layoutToWire(l *Layout) *LayoutAnswer {
-	a := &LayoutAnswer{
-		Epoch: l.Epoch, Cluster: l.Cluster[:], Partitions: l.Partitions, K: uint32(l.Profile.K), M: uint32(l.Profile.M),
-		InlineMax: uint32(l.InlineMax), Region: l.Region, Table: l.Table.Append(nil),
-	}
-	return a
-}
-
-func layoutFromWire(a *LayoutAnswer) (*Layout, error) {
-	if len(a.Cluster) != 16 || a.Partitions == 0 || a.K == 0 || a.K > 255 || a.M > 255 {
-		return nil, malformed("layout")
-	}
-	l := &Layout{
-		Epoch: a.Epoch, Cluster: [16]byte(a.Cluster), Partitions: a.Partitions,
-		Profile: erasure.Profile{K: uint8(a.K), M: uint8(a.M)}, InlineMax: int(a.InlineMax), Region: a.Region,
-	}
-	var err error
-	l.Table, err = placement.Decode(a.Table)
-	if err != nil {
-		return nil, malformed("placement table")
-	}
-	return l, nil
 }

@@ -19,6 +19,17 @@ const (
 	// MethodRenew asks a node for the caller's next credential; the answer's header is the credential.
 	MethodRenew p2p.Method = 27
 
+	methodClock     p2p.Method = 38
+	methodMembers   p2p.Method = 39
+	methodHave      p2p.Method = 28
+	methodReplica   p2p.Method = 29
+	methodStatuses  p2p.Method = 30
+	methodBootstrap p2p.Method = 31
+
+	methodRecall p2p.Method = 37
+
+	// 40 to 47 belong to package node.
+
 	methodPutShard  p2p.Method = 32 | p2p.MethodBulk
 	methodReadShard p2p.Method = 33 | p2p.MethodBulk
 )

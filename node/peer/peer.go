@@ -18,6 +18,9 @@ import (
 // PinTTL is how long a pin lasts that nobody renews.
 const PinTTL = 90 * time.Second
 
+// Recount is what Node.Admin is told when shards have moved: the stripes are to be counted again.
+const Recount = "recount"
+
 // DriveID names a drive for all time.
 type DriveID [16]byte
 
@@ -29,8 +32,15 @@ type Node interface {
 	Metadata
 	Shards
 	Secrets
+	Replicas
 	// Layout gives the current layout, as the system group has it.
 	Layout(ctx context.Context) (*Layout, error)
+	// Recall gives what this node keeps of the system group for when that cannot be asked: it may be
+	// old, and says how old. Unavailable when it keeps nothing of the kind, or nothing that may still
+	// be used.
+	Recall(ctx context.Context, q RecallQuestion) (*Recollection, error)
+	// Members gives the member table as this node has it: it may be old.
+	Members(ctx context.Context) (*meta.MembersAnswer, error)
 	// Admin answers an operator's question about this node, as JSON of a type of package api.
 	Admin(ctx context.Context, what string, arg []byte) ([]byte, error)
 }
@@ -38,12 +48,13 @@ type Node interface {
 // Metadata is the part of a node that keeps metadata groups.
 type Metadata interface {
 	// Propose runs a command on the group, which this node must lead: else *NotLeaderError. The
-	// command's stamp is set by this call. A refusal by the state machine is a Result with a kind.
+	// command's stamp and agreed time are set by this call. A refusal by the state machine is a Result with a kind.
 	Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error)
 	// Query answers from the group's state, linearizably. The answer belongs to the caller.
 	Query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error)
 	// Lookup is Query for one object. When its content lies in shards, the version is pinned in the
-	// same step: its shards are not dropped before Unpin, or PinTTL after the last Pin.
+	// same step: its shards are not dropped before Unpin, or PinTTL after the last Pin. When it is a
+	// delete marker, the answer that comes with the error describes it.
 	Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error)
 	// List is Query for a page of keys.
 	List(ctx context.Context, g consensus.GroupID, q *meta.ListQuery) (*meta.ListPage, error)
@@ -51,6 +62,19 @@ type Metadata interface {
 	Pin(ctx context.Context, g consensus.GroupID, v VersionID) error
 	// Unpin gives back one pin. It does not wait for anything.
 	Unpin(g consensus.GroupID, v VersionID)
+}
+
+// Replicas is the part of a node that a controller commands. It is for nodes only.
+type Replicas interface {
+	// GroupStatuses describes the replicas that this node has, broken ones included.
+	GroupStatuses(ctx context.Context) ([]consensus.GroupStatus, error)
+	// ActOnReplica changes a group's replicas at this node, and returns when that is done. Repeating
+	// what was done already is no error. *NotLeaderError from what only the leader can do.
+	ActOnReplica(ctx context.Context, a *ReplicaAct) error
+	// Clock reads the node's clock. What it gives has passed at that node when the call returns.
+	Clock(ctx context.Context) (time.Time, error)
+	// Bootstrap gives what all nodes hold alike to one that has joined.
+	Bootstrap(ctx context.Context) (*BootstrapAnswer, error)
 }
 
 // Shards is the part of a node that keeps shards.
@@ -62,13 +86,17 @@ type Shards interface {
 	ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, verified bool) error
 	// StatShard describes a shard. NoSuchKey.
 	StatShard(ctx context.Context, d DriveID, id shardstore.ID) (shardstore.Info, error)
+	// HaveShards tells of each shard whether a drive has it and does not know it to be damaged.
+	HaveShards(ctx context.Context, d DriveID, ids []shardstore.ID) ([]bool, error)
+	// ShardOwners is HaveShards that gives OwnersOf each shard; NoShard for one that is not there.
+	ShardOwners(ctx context.Context, d DriveID, ids []shardstore.ID) ([]OwnerSum, error)
 	// AddOwner adds an owner to shards of one drive, durably. NoSuchKey if one of them is gone.
 	AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
 	// DropOwner takes an owner off shards of one drive, and drops those that have none left. The
 	// node asks the owner's group first: Unavailable when that does not say that the owner is dead.
 	DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
-	// Heal brings a chunk back to full redundancy.
-	Heal(ctx context.Context, chunk chunker.ChunkID) error
+	// Heal brings a chunk of width shards back to full redundancy.
+	Heal(ctx context.Context, chunk chunker.ChunkID, width int) error
 }
 
 // Secrets is the part of a node that opens sealed secrets for members.

@@ -24,6 +24,64 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+type ReplicaRequest_Act int32
+
+const (
+	ReplicaRequest_NONE     ReplicaRequest_Act = 0
+	ReplicaRequest_CREATE   ReplicaRequest_Act = 1 // an empty replica here; members are whom it may believe
+	ReplicaRequest_REMOVE   ReplicaRequest_Act = 2 // the replica here, which the group does not count on any more
+	ReplicaRequest_CHANGE   ReplicaRequest_Act = 3 // the membership; only at the leader
+	ReplicaRequest_TRANSFER ReplicaRequest_Act = 4 // leadership to replica; only at the leader
+	ReplicaRequest_FOUND    ReplicaRequest_Act = 5 // the first replica of a group of a site, as the system group's record of it says
+)
+
+// Enum value maps for ReplicaRequest_Act.
+var (
+	ReplicaRequest_Act_name = map[int32]string{
+		0: "NONE",
+		1: "CREATE",
+		2: "REMOVE",
+		3: "CHANGE",
+		4: "TRANSFER",
+		5: "FOUND",
+	}
+	ReplicaRequest_Act_value = map[string]int32{
+		"NONE":     0,
+		"CREATE":   1,
+		"REMOVE":   2,
+		"CHANGE":   3,
+		"TRANSFER": 4,
+		"FOUND":    5,
+	}
+)
+
+func (x ReplicaRequest_Act) Enum() *ReplicaRequest_Act {
+	p := new(ReplicaRequest_Act)
+	*p = x
+	return p
+}
+
+func (x ReplicaRequest_Act) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (ReplicaRequest_Act) Descriptor() protoreflect.EnumDescriptor {
+	return file_peer_proto_enumTypes[0].Descriptor()
+}
+
+func (ReplicaRequest_Act) Type() protoreflect.EnumType {
+	return &file_peer_proto_enumTypes[0]
+}
+
+func (x ReplicaRequest_Act) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use ReplicaRequest_Act.Descriptor instead.
+func (ReplicaRequest_Act) EnumDescriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{21, 0}
+}
+
 // Owner says for whom a shard is kept.
 type Owner struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -515,17 +573,140 @@ func (x *StatShardAnswer) GetWritten() int64 {
 	return 0
 }
 
+// HaveShardsRequest asks which of some shards a drive has.
+type HaveShardsRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Drive         []byte                 `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	Chunks        []byte                 `protobuf:"bytes,2,opt,name=chunks,proto3" json:"chunks,omitempty"`   // 32 bytes each
+	Indexes       []byte                 `protobuf:"bytes,3,opt,name=indexes,proto3" json:"indexes,omitempty"` // one byte each
+	Owners        bool                   `protobuf:"varint,4,opt,name=owners,proto3" json:"owners,omitempty"`  // asks for HaveShardsAnswer.owners
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HaveShardsRequest) Reset() {
+	*x = HaveShardsRequest{}
+	mi := &file_peer_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaveShardsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaveShardsRequest) ProtoMessage() {}
+
+func (x *HaveShardsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaveShardsRequest.ProtoReflect.Descriptor instead.
+func (*HaveShardsRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *HaveShardsRequest) GetDrive() []byte {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+func (x *HaveShardsRequest) GetChunks() []byte {
+	if x != nil {
+		return x.Chunks
+	}
+	return nil
+}
+
+func (x *HaveShardsRequest) GetIndexes() []byte {
+	if x != nil {
+		return x.Indexes
+	}
+	return nil
+}
+
+func (x *HaveShardsRequest) GetOwners() bool {
+	if x != nil {
+		return x.Owners
+	}
+	return false
+}
+
+// HaveShardsAnswer has one byte for each shard: 1 it is there, 0 it is not, or is known to be damaged.
+type HaveShardsAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	States        []byte                 `protobuf:"bytes,1,opt,name=states,proto3" json:"states,omitempty"`
+	Owners        []uint64               `protobuf:"fixed64,2,rep,packed,name=owners,proto3" json:"owners,omitempty"` // peer.OwnerSum of each shard
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *HaveShardsAnswer) Reset() {
+	*x = HaveShardsAnswer{}
+	mi := &file_peer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HaveShardsAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HaveShardsAnswer) ProtoMessage() {}
+
+func (x *HaveShardsAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HaveShardsAnswer.ProtoReflect.Descriptor instead.
+func (*HaveShardsAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{8}
+}
+
+func (x *HaveShardsAnswer) GetStates() []byte {
+	if x != nil {
+		return x.States
+	}
+	return nil
+}
+
+func (x *HaveShardsAnswer) GetOwners() []uint64 {
+	if x != nil {
+		return x.Owners
+	}
+	return nil
+}
+
 // HealRequest asks the node to bring a chunk back to full redundancy.
 type HealRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Chunk         []byte                 `protobuf:"bytes,1,opt,name=chunk,proto3" json:"chunk,omitempty"`
+	Width         uint32                 `protobuf:"varint,2,opt,name=width,proto3" json:"width,omitempty"` // shards of its stripe
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *HealRequest) Reset() {
 	*x = HealRequest{}
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +718,7 @@ func (x *HealRequest) String() string {
 func (*HealRequest) ProtoMessage() {}
 
 func (x *HealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +731,7 @@ func (x *HealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealRequest.ProtoReflect.Descriptor instead.
 func (*HealRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HealRequest) GetChunk() []byte {
@@ -558,6 +739,58 @@ func (x *HealRequest) GetChunk() []byte {
 		return x.Chunk
 	}
 	return nil
+}
+
+func (x *HealRequest) GetWidth() uint32 {
+	if x != nil {
+		return x.Width
+	}
+	return 0
+}
+
+// ClockAnswer is what a node's clock says.
+type ClockAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Now           int64                  `protobuf:"fixed64,1,opt,name=now,proto3" json:"now,omitempty"` // Unix nanoseconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClockAnswer) Reset() {
+	*x = ClockAnswer{}
+	mi := &file_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClockAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClockAnswer) ProtoMessage() {}
+
+func (x *ClockAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClockAnswer.ProtoReflect.Descriptor instead.
+func (*ClockAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ClockAnswer) GetNow() int64 {
+	if x != nil {
+		return x.Now
+	}
+	return 0
 }
 
 // ProposeRequest carries a command (shoal.meta.Command) to a group's leader.
@@ -571,7 +804,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -583,7 +816,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -596,7 +829,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *ProposeRequest) GetGroup() uint32 {
@@ -624,7 +857,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -636,7 +869,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -649,7 +882,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *QueryRequest) GetGroup() uint32 {
@@ -678,7 +911,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -690,7 +923,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -703,7 +936,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *PinRequest) GetGroup() uint32 {
@@ -740,7 +973,7 @@ type SecretRequest struct {
 
 func (x *SecretRequest) Reset() {
 	*x = SecretRequest{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -752,7 +985,7 @@ func (x *SecretRequest) String() string {
 func (*SecretRequest) ProtoMessage() {}
 
 func (x *SecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -765,7 +998,7 @@ func (x *SecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretRequest.ProtoReflect.Descriptor instead.
 func (*SecretRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *SecretRequest) GetKekId() uint32 {
@@ -796,13 +1029,15 @@ type SecretAnswer struct {
 	Kek           []byte                 `protobuf:"bytes,2,opt,name=kek,proto3" json:"kek,omitempty"`
 	Secret        string                 `protobuf:"bytes,3,opt,name=secret,proto3" json:"secret,omitempty"`
 	Principal     string                 `protobuf:"bytes,4,opt,name=principal,proto3" json:"principal,omitempty"`
+	Expires       int64                  `protobuf:"fixed64,5,opt,name=expires,proto3" json:"expires,omitempty"`                                // Unix nanoseconds; 0 is never
+	SessionPolicy string                 `protobuf:"bytes,6,opt,name=session_policy,json=sessionPolicy,proto3" json:"session_policy,omitempty"` // that narrows what the principal may do
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SecretAnswer) Reset() {
 	*x = SecretAnswer{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -814,7 +1049,7 @@ func (x *SecretAnswer) String() string {
 func (*SecretAnswer) ProtoMessage() {}
 
 func (x *SecretAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -827,7 +1062,7 @@ func (x *SecretAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretAnswer.ProtoReflect.Descriptor instead.
 func (*SecretAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *SecretAnswer) GetKekId() uint32 {
@@ -858,6 +1093,20 @@ func (x *SecretAnswer) GetPrincipal() string {
 	return ""
 }
 
+func (x *SecretAnswer) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *SecretAnswer) GetSessionPolicy() string {
+	if x != nil {
+		return x.SessionPolicy
+	}
+	return ""
+}
+
 // LayoutAnswer is what a client must know to place and find shards.
 type LayoutAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -868,14 +1117,19 @@ type LayoutAnswer struct {
 	M             uint32                 `protobuf:"varint,5,opt,name=m,proto3" json:"m,omitempty"`
 	InlineMax     uint32                 `protobuf:"varint,6,opt,name=inline_max,json=inlineMax,proto3" json:"inline_max,omitempty"` // bytes
 	Region        string                 `protobuf:"bytes,7,opt,name=region,proto3" json:"region,omitempty"`
-	Table         []byte                 `protobuf:"bytes,9,opt,name=table,proto3" json:"table,omitempty"` // encoded placement table
+	Table         []byte                 `protobuf:"bytes,9,opt,name=table,proto3" json:"table,omitempty"`      // encoded placement table, for the profile above
+	Others        [][]byte               `protobuf:"bytes,11,rep,name=others,proto3" json:"others,omitempty"`   // tables of the same epoch for other widths
+	Earlier       []*EpochTables         `protobuf:"bytes,12,rep,name=earlier,proto3" json:"earlier,omitempty"` // newest first
+	Groups        []*GroupPlace          `protobuf:"bytes,13,rep,name=groups,proto3" json:"groups,omitempty"`
+	GroupsVersion uint64                 `protobuf:"varint,14,opt,name=groups_version,json=groupsVersion,proto3" json:"groups_version,omitempty"`
+	Sites         []*SitePlacement       `protobuf:"bytes,15,rep,name=sites,proto3" json:"sites,omitempty"` // for buckets that are bound to a site
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LayoutAnswer) Reset() {
 	*x = LayoutAnswer{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -887,7 +1141,7 @@ func (x *LayoutAnswer) String() string {
 func (*LayoutAnswer) ProtoMessage() {}
 
 func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -900,7 +1154,7 @@ func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutAnswer.ProtoReflect.Descriptor instead.
 func (*LayoutAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *LayoutAnswer) GetEpoch() uint64 {
@@ -959,6 +1213,974 @@ func (x *LayoutAnswer) GetTable() []byte {
 	return nil
 }
 
+func (x *LayoutAnswer) GetOthers() [][]byte {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+func (x *LayoutAnswer) GetEarlier() []*EpochTables {
+	if x != nil {
+		return x.Earlier
+	}
+	return nil
+}
+
+func (x *LayoutAnswer) GetGroups() []*GroupPlace {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+func (x *LayoutAnswer) GetGroupsVersion() uint64 {
+	if x != nil {
+		return x.GroupsVersion
+	}
+	return 0
+}
+
+func (x *LayoutAnswer) GetSites() []*SitePlacement {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+// SitePlacement are the tables of an epoch over the drives of one site.
+type SitePlacement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Site          string                 `protobuf:"bytes,1,opt,name=site,proto3" json:"site,omitempty"`
+	K             uint32                 `protobuf:"varint,2,opt,name=k,proto3" json:"k,omitempty"`
+	M             uint32                 `protobuf:"varint,3,opt,name=m,proto3" json:"m,omitempty"`
+	Table         []byte                 `protobuf:"bytes,4,opt,name=table,proto3" json:"table,omitempty"`   // for the profile k+m
+	Others        [][]byte               `protobuf:"bytes,5,rep,name=others,proto3" json:"others,omitempty"` // for other widths
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SitePlacement) Reset() {
+	*x = SitePlacement{}
+	mi := &file_peer_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SitePlacement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SitePlacement) ProtoMessage() {}
+
+func (x *SitePlacement) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SitePlacement.ProtoReflect.Descriptor instead.
+func (*SitePlacement) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *SitePlacement) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+func (x *SitePlacement) GetK() uint32 {
+	if x != nil {
+		return x.K
+	}
+	return 0
+}
+
+func (x *SitePlacement) GetM() uint32 {
+	if x != nil {
+		return x.M
+	}
+	return 0
+}
+
+func (x *SitePlacement) GetTable() []byte {
+	if x != nil {
+		return x.Table
+	}
+	return nil
+}
+
+func (x *SitePlacement) GetOthers() [][]byte {
+	if x != nil {
+		return x.Others
+	}
+	return nil
+}
+
+// EpochTables are the tables of an earlier epoch.
+type EpochTables struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	Tables        [][]byte               `protobuf:"bytes,2,rep,name=tables,proto3" json:"tables,omitempty"`
+	Sites         []*SitePlacement       `protobuf:"bytes,3,rep,name=sites,proto3" json:"sites,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EpochTables) Reset() {
+	*x = EpochTables{}
+	mi := &file_peer_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EpochTables) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EpochTables) ProtoMessage() {}
+
+func (x *EpochTables) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EpochTables.ProtoReflect.Descriptor instead.
+func (*EpochTables) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *EpochTables) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *EpochTables) GetTables() [][]byte {
+	if x != nil {
+		return x.Tables
+	}
+	return nil
+}
+
+func (x *EpochTables) GetSites() []*SitePlacement {
+	if x != nil {
+		return x.Sites
+	}
+	return nil
+}
+
+// GroupPlace says which nodes keep a group, voters first.
+type GroupPlace struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Nodes         []string               `protobuf:"bytes,2,rep,name=nodes,proto3" json:"nodes,omitempty"`
+	Site          string                 `protobuf:"bytes,3,opt,name=site,proto3" json:"site,omitempty"` // that its buckets are bound to; none spans all
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupPlace) Reset() {
+	*x = GroupPlace{}
+	mi := &file_peer_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupPlace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupPlace) ProtoMessage() {}
+
+func (x *GroupPlace) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupPlace.ProtoReflect.Descriptor instead.
+func (*GroupPlace) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GroupPlace) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *GroupPlace) GetNodes() []string {
+	if x != nil {
+		return x.Nodes
+	}
+	return nil
+}
+
+func (x *GroupPlace) GetSite() string {
+	if x != nil {
+		return x.Site
+	}
+	return ""
+}
+
+// ReplicaMember binds a replica to its node.
+type ReplicaMember struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replica       uint64                 `protobuf:"varint,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	Node          string                 `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaMember) Reset() {
+	*x = ReplicaMember{}
+	mi := &file_peer_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaMember) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaMember) ProtoMessage() {}
+
+func (x *ReplicaMember) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaMember.ProtoReflect.Descriptor instead.
+func (*ReplicaMember) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ReplicaMember) GetReplica() uint64 {
+	if x != nil {
+		return x.Replica
+	}
+	return 0
+}
+
+func (x *ReplicaMember) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+// ReplicaRequest changes the replicas of a group at the node that is asked.
+type ReplicaRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Act           ReplicaRequest_Act     `protobuf:"varint,2,opt,name=act,proto3,enum=shoal.peer.ReplicaRequest_Act" json:"act,omitempty"`
+	Replica       uint64                 `protobuf:"varint,3,opt,name=replica,proto3" json:"replica,omitempty"`
+	Members       []*ReplicaMember       `protobuf:"bytes,4,rep,name=members,proto3" json:"members,omitempty"` // of CREATE
+	AddLearners   []*ReplicaMember       `protobuf:"bytes,5,rep,name=add_learners,json=addLearners,proto3" json:"add_learners,omitempty"`
+	Promote       []uint64               `protobuf:"varint,6,rep,packed,name=promote,proto3" json:"promote,omitempty"`
+	Remove        []uint64               `protobuf:"varint,7,rep,packed,name=remove,proto3" json:"remove,omitempty"`
+	Voters        []uint64               `protobuf:"varint,8,rep,packed,name=voters,proto3" json:"voters,omitempty"` // that the change was decided on; none means any
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaRequest) Reset() {
+	*x = ReplicaRequest{}
+	mi := &file_peer_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaRequest) ProtoMessage() {}
+
+func (x *ReplicaRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaRequest.ProtoReflect.Descriptor instead.
+func (*ReplicaRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ReplicaRequest) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *ReplicaRequest) GetAct() ReplicaRequest_Act {
+	if x != nil {
+		return x.Act
+	}
+	return ReplicaRequest_NONE
+}
+
+func (x *ReplicaRequest) GetReplica() uint64 {
+	if x != nil {
+		return x.Replica
+	}
+	return 0
+}
+
+func (x *ReplicaRequest) GetMembers() []*ReplicaMember {
+	if x != nil {
+		return x.Members
+	}
+	return nil
+}
+
+func (x *ReplicaRequest) GetAddLearners() []*ReplicaMember {
+	if x != nil {
+		return x.AddLearners
+	}
+	return nil
+}
+
+func (x *ReplicaRequest) GetPromote() []uint64 {
+	if x != nil {
+		return x.Promote
+	}
+	return nil
+}
+
+func (x *ReplicaRequest) GetRemove() []uint64 {
+	if x != nil {
+		return x.Remove
+	}
+	return nil
+}
+
+func (x *ReplicaRequest) GetVoters() []uint64 {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
+// GroupStatusRequest asks for the groups that the node has a replica of.
+type GroupStatusRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupStatusRequest) Reset() {
+	*x = GroupStatusRequest{}
+	mi := &file_peer_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupStatusRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupStatusRequest) ProtoMessage() {}
+
+func (x *GroupStatusRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupStatusRequest.ProtoReflect.Descriptor instead.
+func (*GroupStatusRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{22}
+}
+
+// GroupStatusAnswer describes replicas.
+type GroupStatusAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Groups        []*GroupStatus         `protobuf:"bytes,1,rep,name=groups,proto3" json:"groups,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupStatusAnswer) Reset() {
+	*x = GroupStatusAnswer{}
+	mi := &file_peer_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupStatusAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupStatusAnswer) ProtoMessage() {}
+
+func (x *GroupStatusAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupStatusAnswer.ProtoReflect.Descriptor instead.
+func (*GroupStatusAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GroupStatusAnswer) GetGroups() []*GroupStatus {
+	if x != nil {
+		return x.Groups
+	}
+	return nil
+}
+
+// GroupStatus is the state of one replica, as package consensus shows it.
+type GroupStatus struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Group         uint32                 `protobuf:"varint,1,opt,name=group,proto3" json:"group,omitempty"`
+	Replica       uint64                 `protobuf:"varint,2,opt,name=replica,proto3" json:"replica,omitempty"`
+	Leader        uint64                 `protobuf:"varint,3,opt,name=leader,proto3" json:"leader,omitempty"`
+	LeaderNode    string                 `protobuf:"bytes,4,opt,name=leader_node,json=leaderNode,proto3" json:"leader_node,omitempty"`
+	IsLeader      bool                   `protobuf:"varint,5,opt,name=is_leader,json=isLeader,proto3" json:"is_leader,omitempty"`
+	Term          uint64                 `protobuf:"varint,6,opt,name=term,proto3" json:"term,omitempty"`
+	Commit        uint64                 `protobuf:"varint,7,opt,name=commit,proto3" json:"commit,omitempty"`
+	Applied       uint64                 `protobuf:"varint,8,opt,name=applied,proto3" json:"applied,omitempty"`
+	FirstIndex    uint64                 `protobuf:"varint,9,opt,name=first_index,json=firstIndex,proto3" json:"first_index,omitempty"`
+	LastIndex     uint64                 `protobuf:"varint,10,opt,name=last_index,json=lastIndex,proto3" json:"last_index,omitempty"`
+	Voters        []*ReplicaMember       `protobuf:"bytes,11,rep,name=voters,proto3" json:"voters,omitempty"`
+	Learners      []*ReplicaMember       `protobuf:"bytes,12,rep,name=learners,proto3" json:"learners,omitempty"`
+	Outgoing      []*ReplicaMember       `protobuf:"bytes,13,rep,name=outgoing,proto3" json:"outgoing,omitempty"`
+	Progress      []*ReplicaProgress     `protobuf:"bytes,14,rep,name=progress,proto3" json:"progress,omitempty"`
+	Quiet         bool                   `protobuf:"varint,15,opt,name=quiet,proto3" json:"quiet,omitempty"`
+	Removed       bool                   `protobuf:"varint,16,opt,name=removed,proto3" json:"removed,omitempty"`
+	Broken        string                 `protobuf:"bytes,17,opt,name=broken,proto3" json:"broken,omitempty"`
+	MaxReplica    uint64                 `protobuf:"varint,18,opt,name=max_replica,json=maxReplica,proto3" json:"max_replica,omitempty"`
+	Recovered     int64                  `protobuf:"varint,19,opt,name=recovered,proto3" json:"recovered,omitempty"` // when the membership was last rewritten by hand, in ns since 1970; 0 never
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupStatus) Reset() {
+	*x = GroupStatus{}
+	mi := &file_peer_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupStatus) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupStatus) ProtoMessage() {}
+
+func (x *GroupStatus) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
+func (*GroupStatus) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *GroupStatus) GetGroup() uint32 {
+	if x != nil {
+		return x.Group
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetReplica() uint64 {
+	if x != nil {
+		return x.Replica
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetLeader() uint64 {
+	if x != nil {
+		return x.Leader
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetLeaderNode() string {
+	if x != nil {
+		return x.LeaderNode
+	}
+	return ""
+}
+
+func (x *GroupStatus) GetIsLeader() bool {
+	if x != nil {
+		return x.IsLeader
+	}
+	return false
+}
+
+func (x *GroupStatus) GetTerm() uint64 {
+	if x != nil {
+		return x.Term
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetCommit() uint64 {
+	if x != nil {
+		return x.Commit
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetApplied() uint64 {
+	if x != nil {
+		return x.Applied
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetFirstIndex() uint64 {
+	if x != nil {
+		return x.FirstIndex
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetLastIndex() uint64 {
+	if x != nil {
+		return x.LastIndex
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetVoters() []*ReplicaMember {
+	if x != nil {
+		return x.Voters
+	}
+	return nil
+}
+
+func (x *GroupStatus) GetLearners() []*ReplicaMember {
+	if x != nil {
+		return x.Learners
+	}
+	return nil
+}
+
+func (x *GroupStatus) GetOutgoing() []*ReplicaMember {
+	if x != nil {
+		return x.Outgoing
+	}
+	return nil
+}
+
+func (x *GroupStatus) GetProgress() []*ReplicaProgress {
+	if x != nil {
+		return x.Progress
+	}
+	return nil
+}
+
+func (x *GroupStatus) GetQuiet() bool {
+	if x != nil {
+		return x.Quiet
+	}
+	return false
+}
+
+func (x *GroupStatus) GetRemoved() bool {
+	if x != nil {
+		return x.Removed
+	}
+	return false
+}
+
+func (x *GroupStatus) GetBroken() string {
+	if x != nil {
+		return x.Broken
+	}
+	return ""
+}
+
+func (x *GroupStatus) GetMaxReplica() uint64 {
+	if x != nil {
+		return x.MaxReplica
+	}
+	return 0
+}
+
+func (x *GroupStatus) GetRecovered() int64 {
+	if x != nil {
+		return x.Recovered
+	}
+	return 0
+}
+
+// ReplicaProgress is what a leader knows of a replica.
+type ReplicaProgress struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Replica       uint64                 `protobuf:"varint,1,opt,name=replica,proto3" json:"replica,omitempty"`
+	Match         uint64                 `protobuf:"varint,2,opt,name=match,proto3" json:"match,omitempty"`
+	Next          uint64                 `protobuf:"varint,3,opt,name=next,proto3" json:"next,omitempty"`
+	State         string                 `protobuf:"bytes,4,opt,name=state,proto3" json:"state,omitempty"`
+	Active        bool                   `protobuf:"varint,5,opt,name=active,proto3" json:"active,omitempty"`
+	Lag           uint64                 `protobuf:"varint,6,opt,name=lag,proto3" json:"lag,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReplicaProgress) Reset() {
+	*x = ReplicaProgress{}
+	mi := &file_peer_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReplicaProgress) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReplicaProgress) ProtoMessage() {}
+
+func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
+func (*ReplicaProgress) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ReplicaProgress) GetReplica() uint64 {
+	if x != nil {
+		return x.Replica
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetMatch() uint64 {
+	if x != nil {
+		return x.Match
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetNext() uint64 {
+	if x != nil {
+		return x.Next
+	}
+	return 0
+}
+
+func (x *ReplicaProgress) GetState() string {
+	if x != nil {
+		return x.State
+	}
+	return ""
+}
+
+func (x *ReplicaProgress) GetActive() bool {
+	if x != nil {
+		return x.Active
+	}
+	return false
+}
+
+func (x *ReplicaProgress) GetLag() uint64 {
+	if x != nil {
+		return x.Lag
+	}
+	return 0
+}
+
+// BootstrapAnswer is what a node needs that has joined: what all nodes of the cluster hold alike.
+type BootstrapAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RootKey       []byte                 `protobuf:"bytes,1,opt,name=root_key,json=rootKey,proto3" json:"root_key,omitempty"`          // 32 bytes: opens the keyring
+	ClusterKey    []byte                 `protobuf:"bytes,2,opt,name=cluster_key,json=clusterKey,proto3" json:"cluster_key,omitempty"` // 32 bytes: seed of the key that credentials lead to
+	Partitions    uint32                 `protobuf:"varint,3,opt,name=partitions,proto3" json:"partitions,omitempty"`
+	Region        string                 `protobuf:"bytes,4,opt,name=region,proto3" json:"region,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *BootstrapAnswer) Reset() {
+	*x = BootstrapAnswer{}
+	mi := &file_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *BootstrapAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*BootstrapAnswer) ProtoMessage() {}
+
+func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use BootstrapAnswer.ProtoReflect.Descriptor instead.
+func (*BootstrapAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *BootstrapAnswer) GetRootKey() []byte {
+	if x != nil {
+		return x.RootKey
+	}
+	return nil
+}
+
+func (x *BootstrapAnswer) GetClusterKey() []byte {
+	if x != nil {
+		return x.ClusterKey
+	}
+	return nil
+}
+
+func (x *BootstrapAnswer) GetPartitions() uint32 {
+	if x != nil {
+		return x.Partitions
+	}
+	return 0
+}
+
+func (x *BootstrapAnswer) GetRegion() string {
+	if x != nil {
+		return x.Region
+	}
+	return ""
+}
+
+// RecallRequest asks for what a node keeps of the system group for when that cannot be asked: of a credential, of a
+// bucket that is bound to a site, or, when neither is named, of the layout.
+type RecallRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
+	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"` // its name
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallRequest) Reset() {
+	*x = RecallRequest{}
+	mi := &file_peer_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallRequest) ProtoMessage() {}
+
+func (x *RecallRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallRequest.ProtoReflect.Descriptor instead.
+func (*RecallRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *RecallRequest) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *RecallRequest) GetBucket() string {
+	if x != nil {
+		return x.Bucket
+	}
+	return ""
+}
+
+// RecallAnswer gives what the node keeps. Only members ask, over an authenticated connection.
+type RecallAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Age           uint64                 `protobuf:"varint,1,opt,name=age,proto3" json:"age,omitempty"`                                          // nanoseconds since the system group has said so
+	StaleIdentity uint64                 `protobuf:"varint,2,opt,name=stale_identity,json=staleIdentity,proto3" json:"stale_identity,omitempty"` // nanoseconds for which credentials may be used unconfirmed
+	Layout        *LayoutAnswer          `protobuf:"bytes,3,opt,name=layout,proto3" json:"layout,omitempty"`
+	Secret        string                 `protobuf:"bytes,4,opt,name=secret,proto3" json:"secret,omitempty"` // of the credential that was asked for
+	Principal     string                 `protobuf:"bytes,5,opt,name=principal,proto3" json:"principal,omitempty"`
+	Bucket        []byte                 `protobuf:"bytes,6,opt,name=bucket,proto3" json:"bucket,omitempty"`     // shoal.meta.Bucket
+	Expires       int64                  `protobuf:"fixed64,7,opt,name=expires,proto3" json:"expires,omitempty"` // of the credential, as in SecretAnswer
+	SessionPolicy string                 `protobuf:"bytes,8,opt,name=session_policy,json=sessionPolicy,proto3" json:"session_policy,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecallAnswer) Reset() {
+	*x = RecallAnswer{}
+	mi := &file_peer_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecallAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecallAnswer) ProtoMessage() {}
+
+func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecallAnswer.ProtoReflect.Descriptor instead.
+func (*RecallAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *RecallAnswer) GetAge() uint64 {
+	if x != nil {
+		return x.Age
+	}
+	return 0
+}
+
+func (x *RecallAnswer) GetStaleIdentity() uint64 {
+	if x != nil {
+		return x.StaleIdentity
+	}
+	return 0
+}
+
+func (x *RecallAnswer) GetLayout() *LayoutAnswer {
+	if x != nil {
+		return x.Layout
+	}
+	return nil
+}
+
+func (x *RecallAnswer) GetSecret() string {
+	if x != nil {
+		return x.Secret
+	}
+	return ""
+}
+
+func (x *RecallAnswer) GetPrincipal() string {
+	if x != nil {
+		return x.Principal
+	}
+	return ""
+}
+
+func (x *RecallAnswer) GetBucket() []byte {
+	if x != nil {
+		return x.Bucket
+	}
+	return nil
+}
+
+func (x *RecallAnswer) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *RecallAnswer) GetSessionPolicy() string {
+	if x != nil {
+		return x.SessionPolicy
+	}
+	return ""
+}
+
 // AdminRequest asks a node about itself; the answers are JSON of package api.
 type AdminRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -970,7 +2192,7 @@ type AdminRequest struct {
 
 func (x *AdminRequest) Reset() {
 	*x = AdminRequest{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -982,7 +2204,7 @@ func (x *AdminRequest) String() string {
 func (*AdminRequest) ProtoMessage() {}
 
 func (x *AdminRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -995,7 +2217,7 @@ func (x *AdminRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminRequest.ProtoReflect.Descriptor instead.
 func (*AdminRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *AdminRequest) GetWhat() string {
@@ -1022,7 +2244,7 @@ type AdminAnswer struct {
 
 func (x *AdminAnswer) Reset() {
 	*x = AdminAnswer{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1034,7 +2256,7 @@ func (x *AdminAnswer) String() string {
 func (*AdminAnswer) ProtoMessage() {}
 
 func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1047,7 +2269,7 @@ func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminAnswer.ProtoReflect.Descriptor instead.
 func (*AdminAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AdminAnswer) GetJson() []byte {
@@ -1099,9 +2321,20 @@ const file_peer_proto_rawDesc = "" +
 	"\x06hashes\x18\x04 \x01(\fR\x06hashes\x12)\n" +
 	"\x06owners\x18\x05 \x03(\v2\x11.shoal.peer.OwnerR\x06owners\x12\x18\n" +
 	"\acorrupt\x18\x06 \x01(\bR\acorrupt\x12\x18\n" +
-	"\awritten\x18\a \x01(\x03R\awritten\"#\n" +
+	"\awritten\x18\a \x01(\x03R\awritten\"s\n" +
+	"\x11HaveShardsRequest\x12\x14\n" +
+	"\x05drive\x18\x01 \x01(\fR\x05drive\x12\x16\n" +
+	"\x06chunks\x18\x02 \x01(\fR\x06chunks\x12\x18\n" +
+	"\aindexes\x18\x03 \x01(\fR\aindexes\x12\x16\n" +
+	"\x06owners\x18\x04 \x01(\bR\x06owners\"B\n" +
+	"\x10HaveShardsAnswer\x12\x16\n" +
+	"\x06states\x18\x01 \x01(\fR\x06states\x12\x16\n" +
+	"\x06owners\x18\x02 \x03(\x06R\x06owners\"9\n" +
 	"\vHealRequest\x12\x14\n" +
-	"\x05chunk\x18\x01 \x01(\fR\x05chunk\"@\n" +
+	"\x05chunk\x18\x01 \x01(\fR\x05chunk\x12\x14\n" +
+	"\x05width\x18\x02 \x01(\rR\x05width\"\x1f\n" +
+	"\vClockAnswer\x12\x10\n" +
+	"\x03now\x18\x01 \x01(\x10R\x03now\"@\n" +
 	"\x0eProposeRequest\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\rR\x05group\x12\x18\n" +
 	"\acommand\x18\x02 \x01(\fR\acommand\":\n" +
@@ -1116,12 +2349,14 @@ const file_peer_proto_rawDesc = "" +
 	"\rSecretRequest\x12\x15\n" +
 	"\x06kek_id\x18\x01 \x01(\rR\x05kekId\x12\x18\n" +
 	"\acurrent\x18\x02 \x01(\bR\acurrent\x12\"\n" +
-	"\raccess_key_id\x18\x03 \x01(\tR\vaccessKeyId\"m\n" +
+	"\raccess_key_id\x18\x03 \x01(\tR\vaccessKeyId\"\xae\x01\n" +
 	"\fSecretAnswer\x12\x15\n" +
 	"\x06kek_id\x18\x01 \x01(\rR\x05kekId\x12\x10\n" +
 	"\x03kek\x18\x02 \x01(\fR\x03kek\x12\x16\n" +
 	"\x06secret\x18\x03 \x01(\tR\x06secret\x12\x1c\n" +
-	"\tprincipal\x18\x04 \x01(\tR\tprincipal\"\xd3\x01\n" +
+	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x12\x18\n" +
+	"\aexpires\x18\x05 \x01(\x10R\aexpires\x12%\n" +
+	"\x0esession_policy\x18\x06 \x01(\tR\rsessionPolicy\"\xa6\x03\n" +
 	"\fLayoutAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\fR\acluster\x12\x1e\n" +
@@ -1133,8 +2368,105 @@ const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"inline_max\x18\x06 \x01(\rR\tinlineMax\x12\x16\n" +
 	"\x06region\x18\a \x01(\tR\x06region\x12\x14\n" +
-	"\x05table\x18\t \x01(\fR\x05tableJ\x04\b\b\x10\tJ\x04\b\n" +
-	"\x10\v\"4\n" +
+	"\x05table\x18\t \x01(\fR\x05table\x12\x16\n" +
+	"\x06others\x18\v \x03(\fR\x06others\x121\n" +
+	"\aearlier\x18\f \x03(\v2\x17.shoal.peer.EpochTablesR\aearlier\x12.\n" +
+	"\x06groups\x18\r \x03(\v2\x16.shoal.peer.GroupPlaceR\x06groups\x12%\n" +
+	"\x0egroups_version\x18\x0e \x01(\x04R\rgroupsVersion\x12/\n" +
+	"\x05sites\x18\x0f \x03(\v2\x19.shoal.peer.SitePlacementR\x05sitesJ\x04\b\b\x10\tJ\x04\b\n" +
+	"\x10\v\"m\n" +
+	"\rSitePlacement\x12\x12\n" +
+	"\x04site\x18\x01 \x01(\tR\x04site\x12\f\n" +
+	"\x01k\x18\x02 \x01(\rR\x01k\x12\f\n" +
+	"\x01m\x18\x03 \x01(\rR\x01m\x12\x14\n" +
+	"\x05table\x18\x04 \x01(\fR\x05table\x12\x16\n" +
+	"\x06others\x18\x05 \x03(\fR\x06others\"l\n" +
+	"\vEpochTables\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x16\n" +
+	"\x06tables\x18\x02 \x03(\fR\x06tables\x12/\n" +
+	"\x05sites\x18\x03 \x03(\v2\x19.shoal.peer.SitePlacementR\x05sites\"L\n" +
+	"\n" +
+	"GroupPlace\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x12\x14\n" +
+	"\x05nodes\x18\x02 \x03(\tR\x05nodes\x12\x12\n" +
+	"\x04site\x18\x03 \x01(\tR\x04site\"=\n" +
+	"\rReplicaMember\x12\x18\n" +
+	"\areplica\x18\x01 \x01(\x04R\areplica\x12\x12\n" +
+	"\x04node\x18\x02 \x01(\tR\x04node\"\xfd\x02\n" +
+	"\x0eReplicaRequest\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x120\n" +
+	"\x03act\x18\x02 \x01(\x0e2\x1e.shoal.peer.ReplicaRequest.ActR\x03act\x12\x18\n" +
+	"\areplica\x18\x03 \x01(\x04R\areplica\x123\n" +
+	"\amembers\x18\x04 \x03(\v2\x19.shoal.peer.ReplicaMemberR\amembers\x12<\n" +
+	"\fadd_learners\x18\x05 \x03(\v2\x19.shoal.peer.ReplicaMemberR\vaddLearners\x12\x18\n" +
+	"\apromote\x18\x06 \x03(\x04R\apromote\x12\x16\n" +
+	"\x06remove\x18\a \x03(\x04R\x06remove\x12\x16\n" +
+	"\x06voters\x18\b \x03(\x04R\x06voters\"L\n" +
+	"\x03Act\x12\b\n" +
+	"\x04NONE\x10\x00\x12\n" +
+	"\n" +
+	"\x06CREATE\x10\x01\x12\n" +
+	"\n" +
+	"\x06REMOVE\x10\x02\x12\n" +
+	"\n" +
+	"\x06CHANGE\x10\x03\x12\f\n" +
+	"\bTRANSFER\x10\x04\x12\t\n" +
+	"\x05FOUND\x10\x05\"\x14\n" +
+	"\x12GroupStatusRequest\"D\n" +
+	"\x11GroupStatusAnswer\x12/\n" +
+	"\x06groups\x18\x01 \x03(\v2\x17.shoal.peer.GroupStatusR\x06groups\"\xfa\x04\n" +
+	"\vGroupStatus\x12\x14\n" +
+	"\x05group\x18\x01 \x01(\rR\x05group\x12\x18\n" +
+	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x16\n" +
+	"\x06leader\x18\x03 \x01(\x04R\x06leader\x12\x1f\n" +
+	"\vleader_node\x18\x04 \x01(\tR\n" +
+	"leaderNode\x12\x1b\n" +
+	"\tis_leader\x18\x05 \x01(\bR\bisLeader\x12\x12\n" +
+	"\x04term\x18\x06 \x01(\x04R\x04term\x12\x16\n" +
+	"\x06commit\x18\a \x01(\x04R\x06commit\x12\x18\n" +
+	"\aapplied\x18\b \x01(\x04R\aapplied\x12\x1f\n" +
+	"\vfirst_index\x18\t \x01(\x04R\n" +
+	"firstIndex\x12\x1d\n" +
+	"\n" +
+	"last_index\x18\n" +
+	" \x01(\x04R\tlastIndex\x121\n" +
+	"\x06voters\x18\v \x03(\v2\x19.shoal.peer.ReplicaMemberR\x06voters\x125\n" +
+	"\blearners\x18\f \x03(\v2\x19.shoal.peer.ReplicaMemberR\blearners\x125\n" +
+	"\boutgoing\x18\r \x03(\v2\x19.shoal.peer.ReplicaMemberR\boutgoing\x127\n" +
+	"\bprogress\x18\x0e \x03(\v2\x1b.shoal.peer.ReplicaProgressR\bprogress\x12\x14\n" +
+	"\x05quiet\x18\x0f \x01(\bR\x05quiet\x12\x18\n" +
+	"\aremoved\x18\x10 \x01(\bR\aremoved\x12\x16\n" +
+	"\x06broken\x18\x11 \x01(\tR\x06broken\x12\x1f\n" +
+	"\vmax_replica\x18\x12 \x01(\x04R\n" +
+	"maxReplica\x12\x1c\n" +
+	"\trecovered\x18\x13 \x01(\x03R\trecovered\"\x95\x01\n" +
+	"\x0fReplicaProgress\x12\x18\n" +
+	"\areplica\x18\x01 \x01(\x04R\areplica\x12\x14\n" +
+	"\x05match\x18\x02 \x01(\x04R\x05match\x12\x12\n" +
+	"\x04next\x18\x03 \x01(\x04R\x04next\x12\x14\n" +
+	"\x05state\x18\x04 \x01(\tR\x05state\x12\x16\n" +
+	"\x06active\x18\x05 \x01(\bR\x06active\x12\x10\n" +
+	"\x03lag\x18\x06 \x01(\x04R\x03lag\"\x85\x01\n" +
+	"\x0fBootstrapAnswer\x12\x19\n" +
+	"\broot_key\x18\x01 \x01(\fR\arootKey\x12\x1f\n" +
+	"\vcluster_key\x18\x02 \x01(\fR\n" +
+	"clusterKey\x12\x1e\n" +
+	"\n" +
+	"partitions\x18\x03 \x01(\rR\n" +
+	"partitions\x12\x16\n" +
+	"\x06region\x18\x04 \x01(\tR\x06region\"K\n" +
+	"\rRecallRequest\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\"\x88\x02\n" +
+	"\fRecallAnswer\x12\x10\n" +
+	"\x03age\x18\x01 \x01(\x04R\x03age\x12%\n" +
+	"\x0estale_identity\x18\x02 \x01(\x04R\rstaleIdentity\x120\n" +
+	"\x06layout\x18\x03 \x01(\v2\x18.shoal.peer.LayoutAnswerR\x06layout\x12\x16\n" +
+	"\x06secret\x18\x04 \x01(\tR\x06secret\x12\x1c\n" +
+	"\tprincipal\x18\x05 \x01(\tR\tprincipal\x12\x16\n" +
+	"\x06bucket\x18\x06 \x01(\fR\x06bucket\x12\x18\n" +
+	"\aexpires\x18\a \x01(\x10R\aexpires\x12%\n" +
+	"\x0esession_policy\x18\b \x01(\tR\rsessionPolicy\"4\n" +
 	"\fAdminRequest\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x10\n" +
 	"\x03arg\x18\x02 \x01(\fR\x03arg\"!\n" +
@@ -1153,37 +2485,67 @@ func file_peer_proto_rawDescGZIP() []byte {
 	return file_peer_proto_rawDescData
 }
 
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_peer_proto_goTypes = []any{
-	(*Owner)(nil),            // 0: shoal.peer.Owner
-	(*ShardRef)(nil),         // 1: shoal.peer.ShardRef
-	(*PutShardRequest)(nil),  // 2: shoal.peer.PutShardRequest
-	(*ReadShardRequest)(nil), // 3: shoal.peer.ReadShardRequest
-	(*OwnersRequest)(nil),    // 4: shoal.peer.OwnersRequest
-	(*StatShardRequest)(nil), // 5: shoal.peer.StatShardRequest
-	(*StatShardAnswer)(nil),  // 6: shoal.peer.StatShardAnswer
-	(*HealRequest)(nil),      // 7: shoal.peer.HealRequest
-	(*ProposeRequest)(nil),   // 8: shoal.peer.ProposeRequest
-	(*QueryRequest)(nil),     // 9: shoal.peer.QueryRequest
-	(*PinRequest)(nil),       // 10: shoal.peer.PinRequest
-	(*SecretRequest)(nil),    // 11: shoal.peer.SecretRequest
-	(*SecretAnswer)(nil),     // 12: shoal.peer.SecretAnswer
-	(*LayoutAnswer)(nil),     // 13: shoal.peer.LayoutAnswer
-	(*AdminRequest)(nil),     // 14: shoal.peer.AdminRequest
-	(*AdminAnswer)(nil),      // 15: shoal.peer.AdminAnswer
+	(ReplicaRequest_Act)(0),    // 0: shoal.peer.ReplicaRequest.Act
+	(*Owner)(nil),              // 1: shoal.peer.Owner
+	(*ShardRef)(nil),           // 2: shoal.peer.ShardRef
+	(*PutShardRequest)(nil),    // 3: shoal.peer.PutShardRequest
+	(*ReadShardRequest)(nil),   // 4: shoal.peer.ReadShardRequest
+	(*OwnersRequest)(nil),      // 5: shoal.peer.OwnersRequest
+	(*StatShardRequest)(nil),   // 6: shoal.peer.StatShardRequest
+	(*StatShardAnswer)(nil),    // 7: shoal.peer.StatShardAnswer
+	(*HaveShardsRequest)(nil),  // 8: shoal.peer.HaveShardsRequest
+	(*HaveShardsAnswer)(nil),   // 9: shoal.peer.HaveShardsAnswer
+	(*HealRequest)(nil),        // 10: shoal.peer.HealRequest
+	(*ClockAnswer)(nil),        // 11: shoal.peer.ClockAnswer
+	(*ProposeRequest)(nil),     // 12: shoal.peer.ProposeRequest
+	(*QueryRequest)(nil),       // 13: shoal.peer.QueryRequest
+	(*PinRequest)(nil),         // 14: shoal.peer.PinRequest
+	(*SecretRequest)(nil),      // 15: shoal.peer.SecretRequest
+	(*SecretAnswer)(nil),       // 16: shoal.peer.SecretAnswer
+	(*LayoutAnswer)(nil),       // 17: shoal.peer.LayoutAnswer
+	(*SitePlacement)(nil),      // 18: shoal.peer.SitePlacement
+	(*EpochTables)(nil),        // 19: shoal.peer.EpochTables
+	(*GroupPlace)(nil),         // 20: shoal.peer.GroupPlace
+	(*ReplicaMember)(nil),      // 21: shoal.peer.ReplicaMember
+	(*ReplicaRequest)(nil),     // 22: shoal.peer.ReplicaRequest
+	(*GroupStatusRequest)(nil), // 23: shoal.peer.GroupStatusRequest
+	(*GroupStatusAnswer)(nil),  // 24: shoal.peer.GroupStatusAnswer
+	(*GroupStatus)(nil),        // 25: shoal.peer.GroupStatus
+	(*ReplicaProgress)(nil),    // 26: shoal.peer.ReplicaProgress
+	(*BootstrapAnswer)(nil),    // 27: shoal.peer.BootstrapAnswer
+	(*RecallRequest)(nil),      // 28: shoal.peer.RecallRequest
+	(*RecallAnswer)(nil),       // 29: shoal.peer.RecallAnswer
+	(*AdminRequest)(nil),       // 30: shoal.peer.AdminRequest
+	(*AdminAnswer)(nil),        // 31: shoal.peer.AdminAnswer
 }
 var file_peer_proto_depIdxs = []int32{
-	1, // 0: shoal.peer.PutShardRequest.ref:type_name -> shoal.peer.ShardRef
-	0, // 1: shoal.peer.PutShardRequest.owner:type_name -> shoal.peer.Owner
-	1, // 2: shoal.peer.ReadShardRequest.ref:type_name -> shoal.peer.ShardRef
-	0, // 3: shoal.peer.OwnersRequest.owner:type_name -> shoal.peer.Owner
-	1, // 4: shoal.peer.StatShardRequest.ref:type_name -> shoal.peer.ShardRef
-	0, // 5: shoal.peer.StatShardAnswer.owners:type_name -> shoal.peer.Owner
-	6, // [6:6] is the sub-list for method output_type
-	6, // [6:6] is the sub-list for method input_type
-	6, // [6:6] is the sub-list for extension type_name
-	6, // [6:6] is the sub-list for extension extendee
-	0, // [0:6] is the sub-list for field type_name
+	2,  // 0: shoal.peer.PutShardRequest.ref:type_name -> shoal.peer.ShardRef
+	1,  // 1: shoal.peer.PutShardRequest.owner:type_name -> shoal.peer.Owner
+	2,  // 2: shoal.peer.ReadShardRequest.ref:type_name -> shoal.peer.ShardRef
+	1,  // 3: shoal.peer.OwnersRequest.owner:type_name -> shoal.peer.Owner
+	2,  // 4: shoal.peer.StatShardRequest.ref:type_name -> shoal.peer.ShardRef
+	1,  // 5: shoal.peer.StatShardAnswer.owners:type_name -> shoal.peer.Owner
+	19, // 6: shoal.peer.LayoutAnswer.earlier:type_name -> shoal.peer.EpochTables
+	20, // 7: shoal.peer.LayoutAnswer.groups:type_name -> shoal.peer.GroupPlace
+	18, // 8: shoal.peer.LayoutAnswer.sites:type_name -> shoal.peer.SitePlacement
+	18, // 9: shoal.peer.EpochTables.sites:type_name -> shoal.peer.SitePlacement
+	0,  // 10: shoal.peer.ReplicaRequest.act:type_name -> shoal.peer.ReplicaRequest.Act
+	21, // 11: shoal.peer.ReplicaRequest.members:type_name -> shoal.peer.ReplicaMember
+	21, // 12: shoal.peer.ReplicaRequest.add_learners:type_name -> shoal.peer.ReplicaMember
+	25, // 13: shoal.peer.GroupStatusAnswer.groups:type_name -> shoal.peer.GroupStatus
+	21, // 14: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
+	21, // 15: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
+	21, // 16: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
+	26, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
+	17, // 18: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
+	19, // [19:19] is the sub-list for method output_type
+	19, // [19:19] is the sub-list for method input_type
+	19, // [19:19] is the sub-list for extension type_name
+	19, // [19:19] is the sub-list for extension extendee
+	0,  // [0:19] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1196,13 +2558,14 @@ func file_peer_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   16,
+			NumEnums:      1,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
 		GoTypes:           file_peer_proto_goTypes,
 		DependencyIndexes: file_peer_proto_depIdxs,
+		EnumInfos:         file_peer_proto_enumTypes,
 		MessageInfos:      file_peer_proto_msgTypes,
 	}.Build()
 	File_peer_proto = out.File

@@ -6,7 +6,7 @@ import "sync"
 var readBuffers = [...]struct {
 	size int
 	pool sync.Pool
-}{{size: 64<<10 + 4096}, {size: 320 << 10}, {size: 1<<20 + 4096}}
+}{{size: 64<<10 + 4096}, {size: 320 << 10}, {size: 576 << 10}, {size: 1<<20 + 4096}, {size: 2<<20 + 8192}, {size: 4<<20 + 16384}}
 
 func getReadBuffer(n int) []byte {
 	for i := range readBuffers {

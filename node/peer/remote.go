@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -74,10 +75,7 @@ func (r *Remote) query(ctx context.Context, m p2p.Method, g consensus.GroupID, q
 // Lookup implements Metadata.
 func (r *Remote) Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
 	a, err := r.query(ctx, methodLookup, g, &meta.Query{Q: &meta.Query_Lookup{Lookup: q}})
-	if err != nil {
-		return nil, err
-	}
-	return a.GetLookup(), nil
+	return a.GetLookup(), err
 }
 
 // List implements Metadata.
@@ -169,9 +167,64 @@ func (r *Remote) owners(ctx context.Context, m p2p.Method, d DriveID, ids []shar
 	return nil
 }
 
+// HaveShards implements Shards.
+func (r *Remote) HaveShards(ctx context.Context, d DriveID, ids []shardstore.ID) ([]bool, error) {
+	out := make([]bool, 0, len(ids))
+	err := r.have(ctx, d, ids, false, func(a *HaveShardsAnswer) error {
+		for _, s := range a.States {
+			out = append(out, s == 1)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// ShardOwners implements Shards.
+func (r *Remote) ShardOwners(ctx context.Context, d DriveID, ids []shardstore.ID) ([]OwnerSum, error) {
+	out := make([]OwnerSum, 0, len(ids))
+	err := r.have(ctx, d, ids, true, func(a *HaveShardsAnswer) error {
+		if len(a.Owners) != 0 && len(a.Owners) != len(a.States) {
+			return malformed("list of owners")
+		}
+		for i, s := range a.States {
+			sum := NoShard
+			if s == 1 {
+				sum = UnknownOwners // an older release does not tell
+			}
+			if s == 1 && len(a.Owners) > 0 {
+				sum = max(OwnerSum(a.Owners[i]), UnknownOwners)
+			}
+			out = append(out, sum)
+		}
+		return nil
+	})
+	return out, err
+}
+
+// have asks for shards, some at a time.
+func (r *Remote) have(ctx context.Context, d DriveID, ids []shardstore.ID, owners bool, take func(*HaveShardsAnswer) error) error {
+	for len(ids) > 0 {
+		n := min(len(ids), batchMax)
+		req := haveToWire(d, ids[:n])
+		req.Owners = owners
+		var a HaveShardsAnswer
+		if err := r.call(ctx, methodHave, 0, false, req, &a); err != nil {
+			return err
+		}
+		if len(a.States) != n {
+			return malformed("list of shards")
+		}
+		if err := take(&a); err != nil {
+			return err
+		}
+		ids = ids[n:]
+	}
+	return nil
+}
+
 // Heal implements Shards.
-func (r *Remote) Heal(ctx context.Context, chunk chunker.ChunkID) error {
-	return r.call(ctx, methodHeal, 0, false, &HealRequest{Chunk: chunk[:]}, nil)
+func (r *Remote) Heal(ctx context.Context, chunk chunker.ChunkID, width int) error {
+	return r.call(ctx, methodHeal, 0, false, &HealRequest{Chunk: chunk[:], Width: uint32(width)}, nil)
 }
 
 // KEK implements Secrets.
@@ -192,7 +245,31 @@ func (r *Remote) Credential(ctx context.Context, accessKeyID string) (api.Creden
 	if err := r.call(ctx, methodSecret, 0, false, &SecretRequest{AccessKeyId: accessKeyID}, &a); err != nil {
 		return api.Credential{}, err
 	}
-	return api.Credential{AccessKeyID: accessKeyID, Secret: a.Secret, Principal: a.Principal}, nil
+	return credentialFromWire(accessKeyID, &a), nil
+}
+
+// GroupStatuses implements Replicas.
+func (r *Remote) GroupStatuses(ctx context.Context) ([]consensus.GroupStatus, error) {
+	var a GroupStatusAnswer
+	if err := r.call(ctx, methodStatuses, 0, false, &GroupStatusRequest{}, &a); err != nil {
+		return nil, err
+	}
+	out := make([]consensus.GroupStatus, 0, len(a.Groups))
+	for _, w := range a.Groups {
+		out = append(out, statusFromWire(w))
+	}
+	return out, nil
+}
+
+// ActOnReplica implements Replicas.
+func (r *Remote) ActOnReplica(ctx context.Context, a *ReplicaAct) error {
+	return r.call(ctx, methodReplica, a.Group, true, actToWire(a), nil)
+}
+
+// Bootstrap implements Replicas.
+func (r *Remote) Bootstrap(ctx context.Context) (*BootstrapAnswer, error) {
+	a := new(BootstrapAnswer)
+	return a, r.call(ctx, methodBootstrap, 0, false, &GroupStatusRequest{}, a)
 }
 
 // Layout implements Node.
@@ -202,6 +279,21 @@ func (r *Remote) Layout(ctx context.Context) (*Layout, error) {
 		return nil, err
 	}
 	return layoutFromWire(&a)
+}
+
+// Members implements Node.
+func (r *Remote) Members(ctx context.Context) (*meta.MembersAnswer, error) {
+	a := new(meta.MembersAnswer)
+	return a, r.call(ctx, methodMembers, 0, false, &AdminRequest{}, a)
+}
+
+// Clock implements Replicas.
+func (r *Remote) Clock(ctx context.Context) (time.Time, error) {
+	a := new(ClockAnswer)
+	if err := r.call(ctx, methodClock, 0, false, nil, a); err != nil {
+		return time.Time{}, err
+	}
+	return time.Unix(0, a.Now), nil
 }
 
 // Admin implements Node.

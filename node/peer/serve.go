@@ -2,11 +2,13 @@ package peer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/proto"
 
 	"shoal/chunker"
+	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
 	"shoal/node/shardstore"
@@ -31,6 +33,13 @@ func Serve(t p2p.Transport, n Node) {
 	t.Handle(methodDrop, both, s.dropOwner)
 	t.Handle(methodStat, both, s.stat)
 	t.Handle(methodHeal, both, s.heal)
+	t.Handle(methodMembers, both, s.members)
+	t.Handle(methodRecall, both, s.recall)
+	t.Handle(methodHave, both, s.have)
+	t.Handle(methodReplica, p2p.RoleNode, s.replica)
+	t.Handle(methodStatuses, p2p.RoleNode, s.statuses)
+	t.Handle(methodClock, p2p.RoleNode, s.clock)
+	t.Handle(methodBootstrap, p2p.RoleNode, s.bootstrap)
 	t.Handle(methodPutShard, both, s.putShard)
 	t.Handle(methodReadShard, both, s.readShard)
 }
@@ -99,6 +108,10 @@ func (s service) lookup(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p
 		return reply(nil, malformed("lookup"))
 	}
 	a, err := s.n.Lookup(ctx, g, q.GetLookup())
+	var refused *api.Error
+	if errors.As(err, &refused) && a.GetHead().DeleteMarker() {
+		return reply(&meta.Answer{Code: refused.WireCode(), Detail: refused.Detail, A: &meta.Answer_Lookup{Lookup: a}}, nil)
+	}
 	return reply(&meta.Answer{A: &meta.Answer_Lookup{Lookup: a}}, err)
 }
 
@@ -128,7 +141,7 @@ func (s service) secret(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p
 	}
 	if in.AccessKeyId != "" {
 		c, err := s.n.Credential(ctx, in.AccessKeyId)
-		return reply(&SecretAnswer{Secret: c.Secret, Principal: c.Principal}, err)
+		return reply(&SecretAnswer{Secret: c.Secret, Principal: c.Principal, Expires: timeToWire(c.Expires), SessionPolicy: c.SessionPolicy}, err)
 	}
 	kek, err := s.n.KEK(ctx, in.KekId)
 	return reply(&SecretAnswer{KekId: kek.ID, Kek: kek.Key[:]}, err)
@@ -190,10 +203,10 @@ func (s service) stat(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.M
 
 func (s service) heal(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	var in HealRequest
-	if err := decode(req.Header, &in, "chunk"); err != nil || len(in.Chunk) != 32 {
+	if err := decode(req.Header, &in, "chunk"); err != nil || len(in.Chunk) != 32 || in.Width == 0 || in.Width > shardstore.ShardsMax {
 		return reply(nil, malformed("chunk"))
 	}
-	return reply(nil, s.n.Heal(ctx, chunker.ChunkID(in.Chunk)))
+	return reply(nil, s.n.Heal(ctx, chunker.ChunkID(in.Chunk), int(in.Width)))
 }
 
 func (s service) putShard(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
@@ -233,4 +246,74 @@ func (s service) readShard(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*
 		return reply(nil, err)
 	}
 	return p2p.NewMessage(nil, buf, func() { putReadBuffer(buf) }), nil
+}
+
+func (s service) have(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in HaveShardsRequest
+	if err := decode(req.Header, &in, "list of shards"); err != nil {
+		return reply(nil, err)
+	}
+	d, ids, err := haveFromWire(&in)
+	if err != nil {
+		return reply(nil, err)
+	}
+	if in.Owners {
+		return s.shardOwners(ctx, d, ids)
+	}
+	states, err := s.n.HaveShards(ctx, d, ids)
+	a := &HaveShardsAnswer{States: make([]byte, len(states))}
+	for i, st := range states {
+		if st {
+			a.States[i] = 1
+		}
+	}
+	return reply(a, err)
+}
+
+func (s service) shardOwners(ctx context.Context, d DriveID, ids []shardstore.ID) (*p2p.Message, error) {
+	sums, err := s.n.ShardOwners(ctx, d, ids)
+	a := &HaveShardsAnswer{States: make([]byte, len(sums)), Owners: make([]uint64, len(sums))}
+	for i, sum := range sums {
+		if sum != NoShard {
+			a.States[i] = 1
+		}
+		a.Owners[i] = uint64(sum)
+	}
+	return reply(a, err)
+}
+
+func (s service) replica(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in ReplicaRequest
+	if err := decode(req.Header, &in, "change of replicas"); err != nil {
+		return reply(nil, err)
+	}
+	a, err := actFromWire(&in)
+	if err == nil {
+		err = s.n.ActOnReplica(ctx, a)
+	}
+	return reply(nil, err)
+}
+
+func (s service) statuses(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	list, err := s.n.GroupStatuses(ctx)
+	a := new(GroupStatusAnswer)
+	for i := range list {
+		a.Groups = append(a.Groups, statusToWire(&list[i]))
+	}
+	return reply(a, err)
+}
+
+func (s service) clock(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	now, err := s.n.Clock(ctx)
+	return reply(&ClockAnswer{Now: now.UnixNano()}, err)
+}
+
+func (s service) bootstrap(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	a, err := s.n.Bootstrap(ctx)
+	return reply(a, err)
+}
+
+func (s service) members(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
+	a, err := s.n.Members(ctx)
+	return reply(a, err)
 }

@@ -27,6 +27,7 @@ type stub struct {
 	put   *shardstore.Shard
 	owner shardstore.Owner
 	ids   []shardstore.ID
+	act   *ReplicaAct
 	unpin chan VersionID
 	lay   *Layout
 }
@@ -52,6 +53,53 @@ func (s *stub) Unpin(_ consensus.GroupID, v VersionID) {
 	case s.unpin <- v:
 	default:
 	}
+}
+
+func (s *stub) GroupStatuses(context.Context) ([]consensus.GroupStatus, error) {
+	return []consensus.GroupStatus{{
+		Group: 3, Replica: 4, Leader: 5, LeaderNode: "n", IsLeader: true, Term: 6, Commit: 7, Applied: 8, FirstIndex: 9, LastIndex: 10,
+		Voters: []consensus.Member{{Replica: 4, Node: "n"}}, Learners: []consensus.Member{{Replica: 5, Node: "o"}},
+		Outgoing: []consensus.Member{{Replica: 6, Node: "p"}}, Quiet: true, MaxReplica: 11, Broken: errors.New("why"),
+		Progress: map[consensus.ReplicaID]consensus.Progress{4: {Match: 1, Next: 2, State: "probe", Active: true, Lag: 3}},
+	}}, s.err
+}
+
+func (s *stub) ActOnReplica(_ context.Context, a *ReplicaAct) error {
+	s.act = a
+	return s.err
+}
+
+func (s *stub) Recall(_ context.Context, q RecallQuestion) (*Recollection, error) {
+	r := &Recollection{Age: time.Hour, StaleIdentity: 2 * time.Hour}
+	switch {
+	case q.AccessKeyID != "":
+		r.Credential = api.Credential{AccessKeyID: q.AccessKeyID, Secret: "s", Principal: "p"}
+	case q.Bucket != "":
+		r.Bucket = &meta.Bucket{Name: q.Bucket, Id: 7, Group: 17}
+	default:
+		r.Layout = s.lay
+	}
+	return r, s.err
+}
+
+func (s *stub) Bootstrap(context.Context) (*BootstrapAnswer, error) {
+	return &BootstrapAnswer{RootKey: []byte("r"), Partitions: 16}, s.err
+}
+
+func (s *stub) HaveShards(_ context.Context, _ DriveID, ids []shardstore.ID) ([]bool, error) {
+	out := make([]bool, len(ids))
+	for i := range out {
+		out[i] = i%2 == 1
+	}
+	return out, s.err
+}
+
+func (s *stub) ShardOwners(_ context.Context, _ DriveID, ids []shardstore.ID) ([]OwnerSum, error) {
+	out := make([]OwnerSum, len(ids))
+	for i := range out {
+		out[i] = OwnerSum(i % 3 * 7)
+	}
+	return out, s.err
 }
 
 func (s *stub) PutShard(_ context.Context, _ DriveID, sh *shardstore.Shard) error {
@@ -80,7 +128,7 @@ func (s *stub) AddOwner(_ context.Context, _ DriveID, ids []shardstore.ID, o sha
 func (s *stub) DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
 	return s.AddOwner(ctx, d, ids, o)
 }
-func (s *stub) Heal(context.Context, chunker.ChunkID) error { return s.err }
+func (s *stub) Heal(context.Context, chunker.ChunkID, int) error { return s.err }
 func (s *stub) KEK(_ context.Context, id uint32) (envelope.KEK, error) {
 	return envelope.KEK{ID: 7, Key: [32]byte{1, 2}}, s.err
 }
@@ -89,15 +137,19 @@ func (s *stub) Credential(_ context.Context, id string) (api.Credential, error) 
 	return api.Credential{AccessKeyID: id, Secret: "x", Principal: "root"}, s.err
 }
 func (s *stub) Layout(context.Context) (*Layout, error) { return s.lay, s.err }
+func (s *stub) Members(context.Context) (*meta.MembersAnswer, error) {
+	return &meta.MembersAnswer{Epoch: 9}, s.err
+}
+
 func (s *stub) Admin(_ context.Context, what string, arg []byte) ([]byte, error) {
 	return append([]byte(what), arg...), s.err
 }
 
 // remote gives a Remote that reaches n over a simulated network.
-func remote(t *testing.T, n Node) *Remote {
+func remote(t *testing.T, n Node, role p2p.Role) *Remote {
 	t.Helper()
 	net := simnet.New(simnet.Config{Seed: 1})
-	a, b := net.Node(p2p.Peer{ID: "a", Roles: p2p.RoleGateway}), net.Node(p2p.Peer{ID: "b", Roles: p2p.RoleNode})
+	a, b := net.Node(p2p.Peer{ID: "a", Roles: role}), net.Node(p2p.Peer{ID: "b", Roles: p2p.RoleNode})
 	Serve(b, n)
 	a.Start()
 	b.Start()
@@ -121,7 +173,7 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 		info: shardstore.Info{ID: id, K: 2, M: 1, ChunkLen: 77, Hashes: []chunker.ShardHash{{1}, {2}, {3}}, Owners: []shardstore.Owner{owner},
 			WriteTime: time.Unix(5, 6), Corrupt: true},
 	}
-	r := remote(t, s)
+	r := remote(t, s, p2p.RoleGateway)
 	ctx := t.Context()
 	if res, err := r.Propose(ctx, 1, &meta.Command{Op: &meta.Command_CreateBucket{CreateBucket: &meta.CreateBucket{Name: "n"}}}); err != nil || res.GetDetail() != "n" {
 		t.Errorf("propose: %v, %v", res, err)
@@ -144,6 +196,12 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 		t.Errorf("stat: %+v, %v", in, err)
 	}
 	many := make([]shardstore.ID, batchMax+5)
+	if has, err := r.HaveShards(ctx, DriveID{1}, many); err != nil || len(has) != len(many) || has[0] || !has[1] {
+		t.Errorf("have: %d, %v", len(has), err)
+	}
+	if sums, err := r.ShardOwners(ctx, DriveID{1}, many); err != nil || len(sums) != len(many) || sums[0] != NoShard || sums[1] != 7 || sums[2] != 14 {
+		t.Errorf("owners of shards: %d, %v", len(sums), err)
+	}
 	if err := r.AddOwner(ctx, DriveID{1}, many, owner); err != nil || len(s.ids) != len(many) || s.owner != owner {
 		t.Errorf("owners: %d, %v", len(s.ids), err)
 	}
@@ -156,6 +214,9 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 	if l, err := r.Layout(ctx); err != nil || l.Region != "r" || l.Table.Epoch() != 1 || l.Partitions != 16 {
 		t.Errorf("layout: %+v, %v", l, err)
 	}
+	if m, err := r.Members(ctx); err != nil || m.GetEpoch() != 9 {
+		t.Errorf("members: %v, %v", m, err)
+	}
 	r.Unpin(1, VersionID{4})
 	select {
 	case v := <-s.unpin:
@@ -167,9 +228,92 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 	}
 }
 
+// TestReplicasCrossTheNetwork: a controller's questions and commands arrive whole, from nodes alone.
+func TestReplicasCrossTheNetwork(t *testing.T) {
+	s := &stub{}
+	r := remote(t, s, p2p.RoleNode)
+	want, _ := s.GroupStatuses(t.Context())
+	got, err := r.GroupStatuses(t.Context())
+	if err != nil || len(got) != 1 || got[0].Broken == nil || got[0].Broken.Error() != "why" {
+		t.Fatalf("statuses: %+v, %v", got, err)
+	}
+	got[0].Broken, want[0].Broken = nil, nil
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("statuses: %+v, want %+v", got, want)
+	}
+	for _, a := range []*ReplicaAct{
+		{Group: 1, Create: 2, Seeds: []consensus.Member{{Replica: 1, Node: "n"}}},
+		{Group: 1, Remove: 2},
+		{Group: 1, Transfer: 3},
+		{Group: 1, Change: &consensus.Change{AddLearners: []consensus.Member{{Replica: 9, Node: "m"}}}},
+		{Group: 1, Change: &consensus.Change{Promote: []consensus.ReplicaID{9}, Remove: []consensus.ReplicaID{1}, Voters: []consensus.ReplicaID{1, 2}}},
+	} {
+		if err := r.ActOnReplica(t.Context(), a); err != nil || !reflect.DeepEqual(s.act, a) {
+			t.Errorf("act %+v came as %+v, %v", a, s.act, err)
+		}
+	}
+	if b, err := r.Bootstrap(t.Context()); err != nil || string(b.RootKey) != "r" {
+		t.Errorf("bootstrap: %v, %v", b, err)
+	}
+	gateway := remote(t, s, p2p.RoleGateway)
+	if _, err := gateway.Bootstrap(t.Context()); err == nil {
+		t.Error("a gateway was given the keys")
+	}
+	if err := gateway.ActOnReplica(t.Context(), &ReplicaAct{Group: 1, Remove: 2}); err == nil {
+		t.Error("a gateway removed a replica")
+	}
+}
+
+// TestLayoutCrossesTheNetwork: tables of other widths and earlier epochs come along, and places are
+// found in their order.
+func TestLayoutCrossesTheNetwork(t *testing.T) {
+	var drives []placement.Drive
+	for i := range 4 {
+		drives = append(drives, placement.Drive{ID: placement.DriveID{byte(i + 1)}, Node: string(rune('a' + i)), Site: "s", Weight: 1})
+	}
+	build := func(epoch uint64, n, width int) *placement.Table {
+		table, err := placement.Build(epoch, drives[:n], width, nil, placement.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return table
+	}
+	s := &stub{lay: &Layout{
+		Epoch: 3, Partitions: 2, Profile: erasure.Profile{K: 2, M: 1}, Table: build(3, 4, 3), Others: []*placement.Table{build(3, 4, 1)},
+		Earlier:       []EarlierEpoch{{Epoch: 2, Tables: []*placement.Table{build(2, 1, 1)}}},
+		Groups:        map[consensus.GroupID][]p2p.NodeID{0: {"a", "b"}, 2: {"c"}},
+		GroupsVersion: 5,
+	}}
+	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(l.Groups, s.lay.Groups) || l.GroupsVersion != 5 || l.TableFor(2) != nil || l.TableFor(1).Width() != 1 {
+		t.Errorf("layout: %+v", l)
+	}
+	for c := range byte(50) {
+		chunk := chunker.ChunkID{c * 5, c}
+		home := l.Targets(nil, chunk, 1)
+		places := l.Places(nil, chunk, 1, 0)
+		want := []Target{home[0], {Node: "a", Drive: DriveID{1}}}
+		if home[0] == want[1] {
+			want = want[:1]
+		}
+		if len(places) != 4 || !reflect.DeepEqual(places[:len(want)], want) {
+			t.Fatalf("places %v, want %v first", places, want)
+		}
+		if h := l.Handoffs(nil, chunk, 3); len(h) != 1 {
+			t.Fatalf("handoffs %v", h)
+		}
+	}
+	if p := l.Places(nil, chunker.ChunkID{}, 3, 3); len(p) != 0 {
+		t.Errorf("an index that no stripe has lies at %v", p)
+	}
+}
+
 func TestErrorsCrossTheNetwork(t *testing.T) {
 	s := &stub{}
-	r := remote(t, s)
+	r := remote(t, s, p2p.RoleGateway)
 	for _, kind := range []api.Kind{api.NoSuchBucket, api.StorageFull, api.SlowDown, api.OutcomeUnknown} {
 		s.err = &api.Error{Kind: kind, Detail: "said", Err: errors.New("secret of the node")}
 		_, err := r.Propose(t.Context(), 1, &meta.Command{})
@@ -186,6 +330,35 @@ func TestErrorsCrossTheNetwork(t *testing.T) {
 	}
 }
 
+// TestRecall: what a node keeps crosses the network with its age, and what was not asked for does not.
+func TestRecall(t *testing.T) {
+	s := &stub{}
+	r := remote(t, s, p2p.RoleGateway)
+	got, err := r.Recall(t.Context(), RecallQuestion{AccessKeyID: "AK"})
+	want := api.Credential{AccessKeyID: "AK", Secret: "s", Principal: "p"}
+	if err != nil || got.Age != time.Hour || got.StaleIdentity != 2*time.Hour || got.Credential != want {
+		t.Errorf("credential: %+v, %v", got, err)
+	}
+	got, err = r.Recall(t.Context(), RecallQuestion{Bucket: "b"})
+	if err != nil || got.Bucket.GetName() != "b" || got.Bucket.GetId() != 7 || got.Bucket.GetGroup() != 17 || got.Layout != nil {
+		t.Errorf("bucket: %+v, %v", got, err)
+	}
+	if _, err := r.Recall(t.Context(), RecallQuestion{}); api.KindOf(err) != api.Corrupt && api.KindOf(err) != api.InvalidArgument {
+		t.Errorf("an answer without a layout: %v", err)
+	}
+	for _, a := range []*RecallAnswer{{Age: 1 << 63}, {}, {Bucket: []byte("x")}} {
+		for _, q := range []RecallQuestion{{}, {AccessKeyID: "AK"}, {Bucket: "b"}} {
+			if got, err := recollectionFromWire(q, a); err == nil {
+				t.Errorf("%v to %v was taken: %+v", a, q, got)
+			}
+		}
+	}
+	s.err = &api.Error{Kind: api.Unavailable}
+	if _, err := r.Recall(t.Context(), RecallQuestion{Bucket: "b"}); api.KindOf(err) != api.Unavailable {
+		t.Errorf("nothing kept: %v", err)
+	}
+}
+
 // FuzzServe hands arbitrary bytes to every handler: they answer or refuse, and never panic.
 func FuzzServe(f *testing.F) {
 	f.Add([]byte{}, []byte{})
@@ -194,6 +367,7 @@ func FuzzServe(f *testing.F) {
 		s := service{&stub{unpin: make(chan VersionID, 1), lay: nil, err: errors.New("no")}}
 		for _, h := range []p2p.Handler{
 			s.propose, s.query, s.lookup, s.pin, s.secret, s.layout, s.admin, s.addOwner, s.dropOwner, s.stat, s.heal, s.putShard, s.readShard,
+			s.members, s.have, s.replica, s.statuses, s.bootstrap, s.recall,
 		} {
 			m, err := h(t.Context(), p2p.Peer{}, &p2p.Message{Header: header, Payload: payload})
 			if err == nil {
@@ -201,4 +375,8 @@ func FuzzServe(f *testing.F) {
 			}
 		}
 	})
+}
+
+func (s *stub) Clock(context.Context) (time.Time, error) {
+	return time.Unix(0, 1234567890123456789), nil
 }

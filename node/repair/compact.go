@@ -22,8 +22,10 @@ const (
 // compactor gives back what deleted metadata takes on disk once the store is quiet.
 type compactor struct {
 	db     *pebble.DB
+	trim   func() // see Config.TrimLogs
 	worker *Worker
 
+	trimmed bool   // the logs of groups are short, as far as nothing was written since
 	seen    uint64 // bytes written to the log at the last cycle
 	flushed uint64 // and at the last flush
 }
@@ -34,9 +36,15 @@ func (c *compactor) cycle(ctx context.Context) error {
 	quiet := written-c.seen < quietBytes
 	c.seen = written
 	if !quiet {
+		c.trimmed = false
 		return nil
 	}
 	if written-c.flushed > flushBytes {
+		if !c.trimmed && c.trim != nil {
+			c.trimmed = true
+			c.trim()
+			return nil // what it removes is flushed by the next cycle
+		}
 		c.flushed = written
 		if _, err := c.db.AsyncFlush(); err != nil {
 			return err

@@ -4,6 +4,11 @@
 //   - drop takes dead versions off their shards, for the metadata groups that this node leads.
 //   - sweep finds shards whose owners never came to life, as a crashed upload leaves them.
 //   - scrub reads everything again in a stated period, and heals what it finds.
+//   - rebalance brings shards home that lie elsewhere, as after a change of the layout.
+//   - check finds stripes that lack shards, has them healed, and counts what more losses they survive.
+//   - verify finds stripes that versions name and of which nothing is left on any drive.
+//   - recode puts versions into shards of the present profile when that has become safer.
+//   - lifecycle carries out the lifecycle rules of buckets, for the metadata groups that this node leads.
 //   - compact gives back what deleted metadata takes on disk.
 //
 // What holds: no worker drops a shard by its own judgement; it asks the node that has the shard,

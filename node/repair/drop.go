@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"sync"
 	"time"
 
 	"shoal/node/api"
-	"shoal/node/client"
 	"shoal/node/consensus"
 	"shoal/node/meta"
 )
@@ -20,17 +20,25 @@ const dropParallel = 16
 
 // dropper empties the groups' lists of dead versions.
 type dropper struct {
-	c      *client.Client
-	leads  func() []consensus.GroupID
-	log    *slog.Logger
-	worker *Worker
-	met    *metrics
+	c     Groups
+	leads func() []consensus.GroupID
+	// applied is Config.Applied.
+	applied func(consensus.GroupID) uint64
+	now     func() time.Time
+	log     *slog.Logger
+	worker  *Worker
+	met     *metrics
+
+	mu   sync.Mutex // guards late, and is not held while anything waits
+	late map[consensus.GroupID]*overdue
 }
 
 // cycle drops what the groups led here list.
 func (d *dropper) cycle(ctx context.Context) error {
 	var errs []error
-	for _, g := range d.leads() {
+	leads := d.leads()
+	d.forgetOthers(leads)
+	for _, g := range leads {
 		if g == consensus.SystemGroup {
 			continue
 		}
@@ -41,30 +49,86 @@ func (d *dropper) cycle(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// all drops what is due and what is not.
+func (d *dropper) all(ctx context.Context) error {
+	d.retry()
+	return d.cycle(ctx)
+}
+
+// retry makes everything due: a node has come back, or an operator asks.
+func (d *dropper) retry() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.late)
+}
+
+// forgetOthers forgets what is due in groups that are led elsewhere now.
+func (d *dropper) forgetOthers(leads []consensus.GroupID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	keep := make(map[consensus.GroupID]*overdue)
+	for _, g := range leads {
+		if o := d.late[g]; o != nil {
+			keep[g] = o
+		}
+	}
+	d.late = keep
+}
+
+func (d *dropper) overdue(g consensus.GroupID) *overdue {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	o := d.late[g]
+	if o == nil {
+		o = &overdue{entries: make(map[uint64]backoff)}
+		d.late[g] = o
+	}
+	return o
+}
+
 func (d *dropper) group(ctx context.Context, g consensus.GroupID) error {
-	for after := uint64(0); ; {
+	late := d.overdue(g)
+	var at uint64
+	if d.applied != nil {
+		at = d.applied(g)
+	}
+	if late.emptyAt(at) {
+		return nil
+	}
+	after := late.begin(d.now())
+	for {
 		a, err := d.c.Garbage(ctx, g, after)
-		if err != nil || len(a.GetGarbage()) == 0 {
+		if err != nil {
 			return err
 		}
+		if len(a.GetGarbage()) == 0 {
+			if after == 0 {
+				late.foundEmpty(at)
+			}
+			return nil
+		}
 		d.worker.begin(int64(a.GetPending()))
-		done, err := d.batch(ctx, g, a.GetGarbage())
+		done, err := d.batch(ctx, g, late, a.GetGarbage())
 		if len(done) > 0 {
 			if derr := d.c.GarbageDone(ctx, g, done); derr != nil {
 				return errors.Join(err, derr)
 			}
 			d.met.dropped.Add(float64(len(done)))
 		}
-		if err != nil || !a.GetTruncated() {
+		if err != nil {
 			return err
 		}
 		after = a.GetGarbage()[len(a.GetGarbage())-1].GetSeq()
+		late.walked(after)
+		if !a.GetTruncated() {
+			return nil
+		}
 	}
 }
 
 // batch drops versions side by side and gives those that are done. A version that is still being
-// read stays for the next cycle.
-func (d *dropper) batch(ctx context.Context, g consensus.GroupID, list []*meta.Garbage) (done []uint64, err error) {
+// read, or has shards on a node that is away, stays for a later cycle.
+func (d *dropper) batch(ctx context.Context, g consensus.GroupID, late *overdue, list []*meta.Garbage) (done []uint64, err error) {
 	type outcome struct {
 		seq uint64
 		err error
@@ -73,9 +137,13 @@ func (d *dropper) batch(ctx context.Context, g consensus.GroupID, list []*meta.G
 	collect := func() {
 		switch r := <-results; {
 		case r.err == nil:
+			late.done(r.seq)
 			done = append(done, r.seq)
 			d.worker.progress(1)
-		case api.KindOf(r.err) != api.Unavailable:
+		case api.KindOf(r.err) == api.Unavailable:
+			late.failed(r.seq, d.now())
+		default:
+			late.failed(r.seq, d.now())
 			err = errors.Join(err, r.err)
 		}
 	}
@@ -83,6 +151,9 @@ func (d *dropper) batch(ctx context.Context, g consensus.GroupID, list []*meta.G
 	for _, item := range list {
 		if ctx.Err() != nil {
 			break
+		}
+		if !late.due(item.GetSeq(), d.now()) {
+			continue
 		}
 		if running == dropParallel {
 			collect()

@@ -6,238 +6,218 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"shoal/chunker"
-	"shoal/chunker/erasure"
-	"shoal/node/api"
 	"shoal/node/client"
 	"shoal/node/peer"
-	"shoal/node/shardstore"
 )
 
-// healMax is how many chunks are healed at a time: each takes the memory of a stripe.
-const healMax = 2
+const (
+	// healBytes bounds the memory of heals under way, and with it their number: it is enough for two of the widest stripe of the largest
+	// chunk, and for a dozen of the usual ones.
+	healBytes = 64 << 20
+	// healMax bounds heals under way where that memory would do for more.
+	healMax = 8
+	// healBusy and mendBusy are how many are under way while clients are served: of those that somebody asked for, and of those that a
+	// check has found.
+	healBusy, mendBusy = 2, 1
+)
 
 // Healer rebuilds stripes.
 type Healer struct {
 	dir    client.Directory
 	layout func(context.Context) (*peer.Layout, error)
+	alive  liveness
+	groups Groups
 	pool   *chunker.Pool
 	log    *slog.Logger
 	worker *Worker
 	met    *metrics
-	slots  chan struct{}
+	busy   func() bool
+	turns  *semaphore.Weighted // of healMax; a heal that begins while clients are served takes the share of several
+	wanted wanted              // what could not be healed
+	budget *budget
+	moved  atomic.Int64 // when a shard was last put somewhere or taken away, since started, in nanoseconds
+	start  time.Time
 
-	mu      sync.Mutex // guards healing
+	mu      sync.Mutex // guards what follows
 	healing map[chunker.ChunkID]*healing
+	running int   // heals that the worker shows
+	failed  error // of those, the first
 }
 
 // healing is a heal under way, which others that want the same wait for.
 type healing struct {
 	done chan struct{}
-	err  error
+	// thorough says that every shard is read, and not only as many as are needed.
+	thorough bool
+	res      healed
+	err      error
+}
+
+// healed says what a heal did.
+type healed struct {
+	shards int // put back
+	away   int // not at home, since their homes cannot be reached
 }
 
 func newHealer(cfg *Config, met *metrics) *Healer {
 	return &Healer{
-		dir: cfg.Directory, layout: cfg.Layout, log: cfg.Logger, worker: newWorker("heal"), met: met,
-		pool: chunker.NewPool(healBytes), slots: make(chan struct{}, healMax), healing: make(map[chunker.ChunkID]*healing),
+		dir: cfg.Directory, layout: cfg.Layout, alive: liveness{cfg.Alive}, groups: cfg.Client, log: cfg.Logger, worker: newWorker("heal"), met: met,
+		start: time.Now(), pool: chunker.NewPool(healBytes), busy: cfg.Busy, turns: semaphore.NewWeighted(healMax), healing: make(map[chunker.ChunkID]*healing),
 	}
 }
 
-// healBytes bounds the memory of heals: the widest stripe of the largest chunk, for each.
-const healBytes = healMax * 32 << 20
+// noteMove notes that a shard was put somewhere or taken away: who counts its stripe may have changed.
+func (h *Healer) noteMove() { h.moved.Store(int64(max(time.Since(h.start), 1))) }
 
-// Heal implements server.Healer: when it returns nil, every shard of the chunk is on its target and
-// right. Corrupt when too few good shards are left.
-func (h *Healer) Heal(ctx context.Context, chunk chunker.ChunkID) error {
-	h.mu.Lock()
-	if other := h.healing[chunk]; other != nil {
+// movedAgo is how long ago that was; 0 is never.
+func (h *Healer) movedAgo() time.Duration {
+	at := time.Duration(h.moved.Load())
+	if at == 0 {
+		return 0
+	}
+	return max(time.Since(h.start)-at, 1)
+}
+
+// Heal implements server.Healer. When it returns nil, every shard of the chunk whose home can be
+// reached is there and right, with all the chunk's owners. A shard whose home is away stays missing
+// for now, as long as more shards are left than are needed to read; otherwise it was put on another
+// drive. Corrupt when too few good shards are left.
+func (h *Healer) Heal(ctx context.Context, chunk chunker.ChunkID, width int) error {
+	_, err := h.healAll(ctx, chunk, width)
+	return err
+}
+
+// healAll is Heal that tells what it did.
+func (h *Healer) healAll(ctx context.Context, chunk chunker.ChunkID, width int) (healed, error) {
+	return h.once(ctx, chunk, true, func() (healed, error) {
+		end, err := h.turn(ctx, healBusy)
+		if err != nil {
+			return healed{}, err
+		}
+		defer end()
+		return h.heal(ctx, chunk, width)
+	})
+}
+
+// turn waits until one heal more may be under way, which ends when the function returned is called. While clients are served it is one of
+// so many at most.
+func (h *Healer) turn(ctx context.Context, whileBusy int64) (end func(), err error) {
+	share := int64(1)
+	if h.busy != nil && h.busy() {
+		share = healMax / whileBusy
+	}
+	if err := h.turns.Acquire(ctx, share); err != nil {
+		return nil, err
+	}
+	return func() { h.turns.Release(share) }, nil
+}
+
+// once heals a chunk by calling heal, or waits for the heal of it that is under way, if that is as thorough.
+func (h *Healer) once(ctx context.Context, chunk chunker.ChunkID, thorough bool, heal func() (healed, error)) (healed, error) {
+	own := &healing{done: make(chan struct{}), thorough: thorough}
+	for {
+		h.mu.Lock()
+		other := h.healing[chunk]
+		if other == nil {
+			h.healing[chunk] = own
+			h.show(1, nil)
+			h.mu.Unlock()
+			break
+		}
 		h.mu.Unlock()
 		select {
 		case <-other.done:
-			return other.err
 		case <-ctx.Done():
-			return ctx.Err()
+			return healed{}, ctx.Err()
+		}
+		if other.thorough || !thorough {
+			return other.res, other.err
 		}
 	}
-	own := &healing{done: make(chan struct{})}
-	h.healing[chunk] = own
-	h.mu.Unlock()
 
-	_, own.err = h.heal(ctx, chunk)
+	own.res, own.err = heal()
+	h.worker.progress(int64(own.res.shards))
+	if own.err != nil || own.res.away > 0 {
+		h.wanted.add(chunk)
+	} else {
+		h.wanted.remove(chunk)
+	}
 	h.mu.Lock()
 	delete(h.healing, chunk)
+	h.show(-1, own.err)
 	h.mu.Unlock()
 	close(own.done)
-	return own.err
+	return own.res, own.err
 }
 
-// stripe is a chunk's stripe as it is found.
-type stripe struct {
-	chunk   chunker.ChunkID
-	targets []peer.Target
-	profile erasure.Profile
-	length  int // of a shard
-	sealed  int
-	hashes  []chunker.ShardHash
-	owners  []shardstore.Owner
-	shards  [][]byte // empty where missing or damaged
-	bad     []int
-}
-
-func (h *Healer) heal(ctx context.Context, chunk chunker.ChunkID) (healed int, err error) {
-	select {
-	case h.slots <- struct{}{}:
-		defer func() { <-h.slots }()
-	case <-ctx.Done():
-		return 0, ctx.Err()
+// show tells the worker how many heals are under way now. The caller holds mu.
+func (h *Healer) show(more int, err error) {
+	if h.running == 0 {
+		h.failed = nil
+		h.worker.begin(0)
 	}
-	h.worker.begin(0)
-	defer func() {
-		h.worker.progress(int64(healed))
-		h.worker.end(err)
-	}()
-	s, err := h.survey(ctx, chunk)
+	if h.failed == nil {
+		h.failed = err
+	}
+	if h.running += more; h.running == 0 {
+		h.worker.end(h.failed)
+	}
+}
+
+// heal finds out where the stripe stands, reads all of it, and brings home what lacks.
+func (h *Healer) heal(ctx context.Context, chunk chunker.ChunkID, width int) (res healed, err error) {
+	h.met.surveyed.Inc()
+	s, err := h.survey(ctx, chunk, width)
 	if err != nil || s == nil {
-		return 0, err
+		return res, err
+	}
+	if err := h.budget.wait(ctx, int64(s.length)); err != nil {
+		return res, err
 	}
 	buf, err := h.pool.Get(ctx, s.profile.StripeSize(s.sealed))
 	if err != nil {
-		return 0, fmt.Errorf("memory to heal chunk %v: %w", chunk, err)
+		return res, fmt.Errorf("memory to heal chunk %v: %w", chunk, err)
 	}
 	defer buf.Release()
 	h.gather(ctx, s, buf.B)
-	if len(s.bad) == 0 {
-		return 0, nil
-	}
-	if err := s.rebuild(); err != nil {
-		h.met.unhealed.Inc()
-		return 0, err
-	}
-	return h.putBack(ctx, s)
-}
-
-// survey asks all targets what they have. It gives nil when none has anything: the chunk is gone.
-func (h *Healer) survey(ctx context.Context, chunk chunker.ChunkID) (*stripe, error) {
-	l, err := h.layout(ctx)
-	if err != nil {
-		return nil, err
-	}
-	s := &stripe{chunk: chunk, targets: l.Targets(nil, chunk)}
-	seen := make(map[shardstore.Owner]bool)
-	var errs []error
-	for i, t := range s.targets {
-		n := h.dir.Node(t.Node)
-		if n == nil {
-			continue
-		}
-		info, err := n.StatShard(ctx, t.Drive, shardstore.ID{Chunk: chunk, Index: uint8(i)})
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		if s.hashes == nil && chunker.ChunkIDOf(info.Hashes) == chunk {
-			s.profile = erasure.Profile{K: info.K, M: info.M}
-			s.sealed, s.hashes = int(info.ChunkLen), info.Hashes
-		}
-		for _, o := range info.Owners {
-			if !seen[o] {
-				seen[o] = true
-				s.owners = append(s.owners, o)
-			}
-		}
-	}
-	if s.hashes == nil {
-		return nil, s.nothing(errs)
-	}
-	if err := s.profile.Validate(); err != nil || s.profile.Width() != len(s.targets) || len(s.hashes) != len(s.targets) {
-		return nil, fmt.Errorf("chunk %v is coded %v, the layout has %d places", chunk, s.profile, len(s.targets))
-	}
-	s.length = s.profile.ShardSize(s.sealed)
-	return s, nil
-}
-
-// nothing tells a chunk that was dropped from one whose shards are all damaged.
-func (s *stripe) nothing(errs []error) error {
-	for _, err := range errs {
-		if api.KindOf(err) != api.NoSuchKey {
-			return fmt.Errorf("no shard of chunk %v describes it: %w", s.chunk, errors.Join(errs...))
-		}
-	}
-	return nil
-}
-
-// gather reads and verifies every shard.
-func (h *Healer) gather(ctx context.Context, s *stripe, mem []byte) {
-	s.shards = make([][]byte, len(s.targets))
-	var wg sync.WaitGroup
-	errs := make([]error, len(s.targets))
-	for i, t := range s.targets {
-		s.shards[i] = mem[i*s.length : (i+1)*s.length : (i+1)*s.length]
-		n := h.dir.Node(t.Node)
-		if n == nil {
-			errs[i] = fmt.Errorf("node %s is not known", t.Node)
-			continue
-		}
-		wg.Go(func() {
-			errs[i] = n.ReadShard(ctx, t.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, true)
-		})
-	}
-	wg.Wait()
-	for i, err := range errs {
-		if err != nil {
-			h.log.Debug("shard to heal", "chunk_id", s.chunk, "index", i, "err", err)
-			s.shards[i] = s.shards[i][:0]
-			s.bad = append(s.bad, i)
-		}
-	}
-}
-
-// rebuild computes the bad shards and makes sure that they are what they were.
-func (s *stripe) rebuild() error {
-	coder, err := erasure.New(s.profile)
-	if err == nil {
-		err = coder.Reconstruct(s.shards, nil)
-	}
-	if err != nil {
-		return &api.Error{Kind: api.Corrupt, Op: "repair.rebuild", Err: fmt.Errorf("chunk %v: %w", s.chunk, err)}
-	}
-	for _, i := range s.bad {
-		if !chunker.VerifyShard(s.shards[i], s.hashes[i]) {
-			return &api.Error{Kind: api.Corrupt, Op: "repair.rebuild", Err: fmt.Errorf("rebuilt shard %d of chunk %v has another hash", i, s.chunk)}
-		}
-	}
-	return nil
-}
-
-// putBack stores the rebuilt shards with all owners.
-func (h *Healer) putBack(ctx context.Context, s *stripe) (healed int, err error) {
 	if len(s.owners) == 0 {
-		return 0, nil // it is being dropped
+		return res, nil // it is being dropped
 	}
-	for _, i := range s.bad {
-		t, id := s.targets[i], shardstore.ID{Chunk: s.chunk, Index: uint8(i)}
-		n := h.dir.Node(t.Node)
-		if n == nil {
-			err = errors.Join(err, fmt.Errorf("node %s is not known", t.Node))
-			continue
+	if h.lost(s) > 0 {
+		if err := s.rebuild(); err != nil {
+			h.met.unhealed.Inc()
+			return res, err
 		}
-		e := n.PutShard(ctx, t.Drive, &shardstore.Shard{
-			ID: id, K: s.profile.K, M: s.profile.M, ChunkLen: uint32(s.sealed), Hashes: s.hashes, Owner: s.owners[0], Payload: s.shards[i],
-		})
-		for _, o := range s.owners[1:] {
-			if e == nil {
-				e = n.AddOwner(ctx, t.Drive, []shardstore.ID{id}, o)
-			}
-		}
-		if e != nil {
-			err = errors.Join(err, fmt.Errorf("put back shard %v: %w", id, e))
-			continue
-		}
-		healed++
-		h.met.healed.Inc()
-		h.log.Info("healed a shard", "chunk_id", s.chunk, "index", i)
 	}
-	return healed, err
+	res.shards, err = h.bringHome(ctx, s)
+	extra, herr := h.handOff(ctx, s)
+	res.shards += extra
+	h.takeBack(ctx, []*stripe{s})
+	for i := range s.slots {
+		if s.slots[i].state == homeAway {
+			res.away++
+		}
+	}
+	return res, errors.Join(err, herr)
+}
+
+// unite gives all shards of a chunk, wherever they are, the living owners that any of them has. Nothing
+// is read but what describes the shards.
+func (h *Healer) unite(ctx context.Context, chunk chunker.ChunkID, width int) error {
+	s, err := h.survey(ctx, chunk, width)
+	if err != nil || s == nil {
+		return err
+	}
+	for i := range s.slots {
+		if e := h.addOwners(ctx, s, i); e != nil {
+			err = errors.Join(err, fmt.Errorf("give shard %d of chunk %v its owners: %w", i, chunk, e))
+		}
+	}
+	return err
 }

@@ -9,25 +9,52 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"shoal/chunker"
 	"shoal/node/api"
 	"shoal/node/client"
 	"shoal/node/consensus"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
+	"shoal/node/trouble"
+	"shoal/p2p"
 )
 
 // Config names what the workers work with. All are required but what says otherwise.
 type Config struct {
-	Client    *client.Client
+	Client    Groups
 	Directory client.Directory
 	Layout    func(context.Context) (*peer.Layout, error)
 	Drives    map[peer.DriveID]*shardstore.Store // of this node
 	DB        *pebble.DB                         // of this node's metadata
 	// Leads gives the groups that this node leads.
 	Leads func() []consensus.GroupID
+	// Applied gives how far this node's replica of a group has applied the group's log. A group that has not moved is not asked again for
+	// what there is to drop, so that it can rest. 0, and no function, are for not known.
+	Applied func(consensus.GroupID) uint64
 	// Drop takes an owner off shards of this node; it asks the owner's group.
 	Drop func(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error
 
+	// Alive tells whether a node is believed to be alive. It must not wait. Default: all are.
+	Alive func(p2p.NodeID) bool
+
+	// Busy tells whether clients are being served; shards then move slower. May be nil.
+	Busy func() bool
+	// TrimLogs removes what nobody needs of the groups' logs; it is called when the store has come to
+	// rest. It must not wait. May be nil.
+	TrimLogs func()
+	// Recoder recodes versions when the profile changes. May be nil: then nothing is recoded.
+	Recoder Recoder
+	// Expirable is where lifecycle rules are carried out. May be nil: then they are not.
+	Expirable Expirable
+
+	// MoveRate bounds how fast shards move to their homes, in bytes per second and drive, and how fast
+	// versions are recoded. Default 64 MiB.
+	MoveRate int64
+	// Limit bounds what the node moves, recodes and heals in all, in bytes per second, as the operator says; 0 is for no bound. It must not wait.
+	// May be nil.
+	Limit func() int64
+	// CheckEvery is the pause between checks of all stripes. Default 10 minutes.
+	CheckEvery time.Duration
 	// OrphanGrace is how old a shard must be before its owner may be condemned: an upload that takes
 	// longer fails. Default 24 hours.
 	OrphanGrace time.Duration
@@ -46,11 +73,17 @@ type Config struct {
 // Repair is all workers of a node.
 type Repair struct {
 	*Healer
-	cfg   Config
-	drop  dropper
-	sweep sweeper
-	scrub scrubber
-	pack  compactor
+	cfg     Config
+	layouts *layouts
+	drop    dropper
+	sweep   sweeper
+	scrub   scrubber
+	pack    compactor
+	move    mover
+	check   checker
+	recode  recoder
+	verify  verifier
+	expire  expirer
 }
 
 // New makes the workers. Run starts them.
@@ -59,6 +92,8 @@ func New(cfg Config) *Repair {
 	setDefault(&cfg.SweepEvery, time.Hour)
 	setDefault(&cfg.ScrubEvery, 7*24*time.Hour)
 	setDefault(&cfg.ScrubRate, 32<<20)
+	setDefault(&cfg.MoveRate, 64<<20)
+	setDefault(&cfg.CheckEvery, 10*time.Minute)
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
@@ -67,18 +102,41 @@ func New(cfg Config) *Repair {
 	}
 	met := newMetrics(cfg.Registerer)
 	h := newHealer(&cfg, met)
-	return &Repair{
-		Healer: h, cfg: cfg,
-		drop: dropper{c: cfg.Client, leads: cfg.Leads, log: cfg.Logger, worker: newWorker("drop"), met: met},
+	lay := &layouts{get: cfg.Layout}
+	moving := newWorker("rebalance")
+	h.budget = &budget{rate: cfg.Limit}
+	r := &Repair{
+		Healer: h, cfg: cfg, layouts: lay,
+		drop: dropper{
+			c: cfg.Client, leads: cfg.Leads, applied: cfg.Applied, now: cfg.Now, log: cfg.Logger, worker: newWorker("drop"), met: met,
+			late: make(map[consensus.GroupID]*overdue),
+		},
 		sweep: sweeper{
 			c: cfg.Client, drives: cfg.Drives, drop: cfg.Drop, grace: cfg.OrphanGrace, now: cfg.Now, log: cfg.Logger,
 			worker: newWorker("sweep"), met: met,
 		},
 		scrub: scrubber{
-			dir: cfg.Directory, layout: cfg.Layout, drives: cfg.Drives, heal: h, rate: cfg.ScrubRate, log: cfg.Logger, worker: newWorker("scrub"),
+			layout: cfg.Layout, drives: cfg.Drives, heal: h, rate: cfg.ScrubRate, log: cfg.Logger, worker: newWorker("scrub"),
 		},
-		pack: compactor{db: cfg.DB, worker: newWorker("compact")},
+		pack: compactor{db: cfg.DB, trim: cfg.TrimLogs, worker: newWorker("compact")},
+		move: mover{
+			drives: cfg.Drives, layouts: lay, heal: h, groups: cfg.Client, drop: cfg.Drop, rate: cfg.MoveRate, busy: cfg.Busy,
+			pool: chunker.NewPool(moveBytes), log: cfg.Logger, worker: moving, met: met,
+		},
+		check: checker{drives: cfg.Drives, layouts: lay, heal: h, log: cfg.Logger, worker: newWorker("check"), met: met, strays: moving.wake},
+		recode: recoder{
+			c: cfg.Client, r: cfg.Recoder, layouts: lay, leads: cfg.Leads, rate: cfg.MoveRate, busy: cfg.Busy, budget: h.budget, now: cfg.Now, log: cfg.Logger,
+			worker: newWorker("recode"), met: met,
+		},
+		expire: expirer{
+			c: cfg.Expirable, leads: cfg.Leads, applied: cfg.Applied, now: cfg.Now, log: cfg.Logger, worker: newWorker("lifecycle"), met: met,
+		},
 	}
+	r.verify = verifier{
+		c: cfg.Client, heal: h, layouts: lay, leads: cfg.Leads, changes: r.check.changes.Load, now: cfg.Now, log: cfg.Logger, worker: newWorker("verify"),
+	}
+	r.showMoving(cfg.Registerer)
+	return r
 }
 
 func setDefault[T int64 | time.Duration](v *T, d T) {
@@ -87,14 +145,56 @@ func setDefault[T int64 | time.Duration](v *T, d T) {
 	}
 }
 
+// retryEvery is the pause after a cycle that failed, of workers that otherwise pause for longer.
+const retryEvery = time.Minute
+
+// moveRetry is the pause of the mover while shards wait for their homes.
+const moveRetry = 10 * time.Second
+
+// LayoutChanged says that an epoch has begun. What waits for it begins now. It does not wait.
+func (r *Repair) LayoutChanged(epoch uint64) {
+	r.layouts.announce(epoch)
+	r.move.worker.wake()
+	r.check.worker.wake()
+	r.recode.worker.wake()
+	r.verify.worker.wake()
+}
+
+// NodesChanged says that a node has died, has come back or was given up: what waited for it is tried
+// again now.
+func (r *Repair) NodesChanged() {
+	r.drop.retry()
+	r.check.changes.Add(1)
+	for _, w := range []*Worker{r.drop.worker, r.move.worker, r.check.worker, r.verify.worker} {
+		w.wake()
+	}
+}
+
+// Recount counts all stripes again, now: shards have come or gone that decide who counts them. It does
+// not wait.
+func (r *Repair) Recount() { r.check.worker.wake() }
+
 // Run works until ctx ends.
 func (r *Repair) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
-	log := r.cfg.Logger
-	wg.Go(func() { r.drop.worker.every(ctx, dropEvery, log, r.drop.cycle) })
-	wg.Go(func() { r.sweep.worker.every(ctx, r.cfg.SweepEvery, log, r.sweep.cycle) })
-	wg.Go(func() { r.scrub.worker.after(ctx, r.cfg.ScrubEvery, log, r.scrub.cycle) })
-	wg.Go(func() { r.pack.worker.after(ctx, compactEvery, log, r.pack.cycle) })
+	log := trouble.New(r.cfg.Logger, nil)
+	wg.Go(func() { r.drop.worker.repeat(ctx, pace{pause: dropEvery}, log, r.drop.cycle) })
+	wg.Go(func() {
+		r.sweep.worker.repeat(ctx, pace{pause: r.cfg.SweepEvery, retry: retryEvery}, log, r.sweep.cycle)
+	})
+	wg.Go(func() {
+		r.scrub.worker.repeat(ctx, pace{first: r.cfg.ScrubEvery, pause: r.cfg.ScrubEvery}, log, r.scrub.cycle)
+	})
+	wg.Go(func() { r.move.worker.repeat(ctx, pace{pause: r.cfg.SweepEvery, retry: moveRetry}, log, r.move.cycle) })
+	wg.Go(func() {
+		r.check.worker.repeat(ctx, pace{pause: r.cfg.CheckEvery, retry: retryEvery}, log, r.check.cycle)
+	})
+	wg.Go(func() {
+		r.recode.worker.repeat(ctx, pace{pause: r.cfg.SweepEvery, retry: retryEvery}, log, r.recode.cycle)
+	})
+	wg.Go(func() { r.verify.worker.repeat(ctx, pace{pause: verifyLook}, log, r.verify.cycle) })
+	wg.Go(func() { r.expire.worker.repeat(ctx, pace{first: expireEvery, pause: expireEvery}, log, r.expire.cycle) })
+	wg.Go(func() { r.pack.worker.repeat(ctx, pace{first: compactEvery, pause: compactEvery}, log, r.pack.cycle) })
 	wg.Wait()
 	return nil
 }
@@ -107,12 +207,14 @@ func (r *Repair) Scrub(ctx context.Context) (api.ScrubReport, error) {
 }
 
 // DropNow empties the lists of dead versions now, as far as nobody reads them.
-func (r *Repair) DropNow(ctx context.Context) error { return r.drop.cycle(ctx) }
+func (r *Repair) DropNow(ctx context.Context) error { return r.drop.all(ctx) }
 
 // Workers shows the workers.
 func (r *Repair) Workers() []api.Worker {
-	out := make([]api.Worker, 0, 5)
-	for _, w := range []*Worker{r.pack.worker, r.drop.worker, r.Healer.worker, r.scrub.worker, r.sweep.worker} {
+	var out []api.Worker
+	for _, w := range []*Worker{
+		r.check.worker, r.pack.worker, r.drop.worker, r.Healer.worker, r.expire.worker, r.move.worker, r.recode.worker, r.scrub.worker, r.sweep.worker, r.verify.worker,
+	} {
 		out = append(out, w.Show())
 	}
 	return out

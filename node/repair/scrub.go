@@ -8,7 +8,6 @@ import (
 
 	"shoal/chunker"
 	"shoal/node/api"
-	"shoal/node/client"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 )
@@ -16,7 +15,6 @@ import (
 // scrubber reads all shards of this node's drives again, looks whether their neighbours in the
 // stripe are there, and heals what is not right.
 type scrubber struct {
-	dir    client.Directory
 	layout func(context.Context) (*peer.Layout, error)
 	drives map[peer.DriveID]*shardstore.Store
 	heal   *Healer
@@ -44,31 +42,40 @@ func (s *scrubber) scrub(ctx context.Context, bytesPerSecond int64) (api.ScrubRe
 	s.worker.begin(total)
 	var rep api.ScrubReport
 	var errs []error
-	broken := make(map[chunker.ChunkID]bool)
+	broken := make(map[chunker.ChunkID]int) // width of each stripe
 	for d, st := range s.drives {
 		if err := s.drive(ctx, d, st, bytesPerSecond, &rep, broken); err != nil {
 			errs = append(errs, err)
 		}
 	}
-	for id := range broken {
-		healed, err := s.heal.heal(ctx, id)
-		rep.Healed += int64(healed)
+	for id, width := range broken {
+		res, err := s.heal.healAll(ctx, id, width)
+		rep.Healed += int64(res.shards)
 		if err != nil {
 			rep.Unhealed++
-			s.log.Error("a chunk cannot be healed", "chunk_id", id, "err", err)
+			level := slog.LevelError
+			if api.KindOf(err) == api.Unavailable {
+				level = slog.LevelWarn
+			}
+			s.log.Log(ctx, level, "a chunk cannot be healed", "chunk_id", id, "err", err)
 		}
 	}
 	return rep, errors.Join(errs...)
 }
 
-func (s *scrubber) drive(ctx context.Context, d peer.DriveID, st *shardstore.Store, bytesPerSecond int64, rep *api.ScrubReport, broken map[chunker.ChunkID]bool) error {
-	var last uint64
+func (s *scrubber) drive(ctx context.Context, d peer.DriveID, st *shardstore.Store, bytesPerSecond int64, rep *api.ScrubReport, broken map[chunker.ChunkID]int) error {
+	var last, bytes uint64
 	res, err := st.Scrub(ctx, shardstore.ScrubConfig{
 		BytesPerSecond: bytesPerSecond,
-		Report:         func(id shardstore.ID, _ error) { broken[id.Chunk] = true },
+		Report: func(id shardstore.ID, _ error) {
+			if in, _ := st.Stat(id); in.K > 0 { // known also of a shard whose bytes are damaged
+				broken[id.Chunk] = int(in.K) + int(in.M)
+			}
+		},
 		Progress: func(_ shardstore.ID, res shardstore.ScrubResult) {
 			s.worker.progress(int64(res.Shards - last))
-			last = res.Shards
+			s.worker.moved(int64(res.Bytes - bytes))
+			last, bytes = res.Shards, res.Bytes
 		},
 	})
 	s.worker.progress(int64(res.Shards - last))
@@ -83,26 +90,31 @@ func (s *scrubber) drive(ctx context.Context, d peer.DriveID, st *shardstore.Sto
 
 // neighbours asks, for each shard here, whether the next one of its stripe is where it belongs. All
 // shards doing so in a ring, a stripe that misses any of its shards is found by those that are left.
-func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *api.ScrubReport, broken map[chunker.ChunkID]bool) error {
+func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *api.ScrubReport, broken map[chunker.ChunkID]int) error {
 	l, err := s.layout(ctx)
 	if err != nil {
 		return err
 	}
 	var targets []peer.Target
 	return st.Scan(ctx, shardstore.ID{}, func(in shardstore.Info) bool {
-		targets = l.Targets(targets[:0], in.Chunk)
-		if len(targets) < 2 || broken[in.Chunk] {
+		width := int(in.K) + int(in.M)
+		v := viewOf(l, in.Owners)
+		if v == nil {
+			return true
+		}
+		targets = v.Targets(targets[:0], in.Chunk, width)
+		if len(targets) < 2 || broken[in.Chunk] != 0 {
 			return ctx.Err() == nil
 		}
 		next := (int(in.Index) + 1) % len(targets)
-		n := s.dir.Node(targets[next].Node)
+		n := s.heal.node(targets[next])
 		if n == nil {
 			return true
 		}
 		_, err := n.StatShard(ctx, targets[next].Drive, shardstore.ID{Chunk: in.Chunk, Index: uint8(next)})
 		if err != nil && (api.KindOf(err) == api.NoSuchKey || api.KindOf(err) == api.Corrupt) {
 			rep.Missing++
-			broken[in.Chunk] = true
+			broken[in.Chunk] = width
 		}
 		return ctx.Err() == nil
 	})

@@ -2,48 +2,81 @@ package repair
 
 import (
 	"context"
-	"log/slog"
+	"errors"
 	"sync"
 	"time"
 
 	"shoal/node/api"
+	"shoal/node/trouble"
 )
 
 // States of a worker.
 const (
-	stateIdle = "idle"
-	stateBusy = "busy"
+	stateIdle      = "idle"
+	stateBusy      = "busy"
+	stateThrottled = "throttled"
 )
 
 // Worker is what is shown of a background worker.
 type Worker struct {
 	name string
+	poke chan struct{} // has room for one: begin the next cycle now
 
-	mu  sync.Mutex // guards now
-	now api.Worker
+	mu    sync.Mutex // guards what follows
+	now   api.Worker
+	bytes int64         // moved in this cycle
+	work  time.Duration // see aside
 }
 
 func newWorker(name string) *Worker {
-	return &Worker{name: name, now: api.Worker{Name: name, State: stateIdle}}
+	return &Worker{name: name, poke: make(chan struct{}, 1), now: api.Worker{Name: name, State: stateIdle}}
 }
 
 // Show gives the worker's state.
 func (w *Worker) Show() api.Worker {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.now
+	now := w.now
+	elapsed := time.Since(now.LastRun)
+	if now.State == stateIdle || elapsed < time.Millisecond {
+		return now
+	}
+	now.BytesPerSecond = int64(float64(w.bytes) / elapsed.Seconds())
+	if left := now.Total - now.Done; left > 0 && now.Done > 0 {
+		now.ETASeconds = int64(elapsed.Seconds()*float64(left)/float64(now.Done)) + 1
+	}
+	return now
 }
 
 func (w *Worker) begin(total int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.now.State, w.now.Done, w.now.Total, w.now.LastRun = stateBusy, 0, total, time.Now()
+	w.now.State, w.now.Done, w.now.Total, w.now.LastRun, w.bytes = stateBusy, 0, total, time.Now(), 0
 }
 
 func (w *Worker) progress(n int64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.now.Done += n
+}
+
+// moved notes bytes that were read or written.
+func (w *Worker) moved(n int64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.bytes += n
+}
+
+// throttled shows whether the worker waits for its turn.
+func (w *Worker) throttled(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	switch {
+	case yes && w.now.State == stateBusy:
+		w.now.State = stateThrottled
+	case !yes && w.now.State == stateThrottled:
+		w.now.State = stateBusy
+	}
 }
 
 // end keeps the last error until a cycle ends without one.
@@ -56,30 +89,87 @@ func (w *Worker) end(err error) {
 	}
 }
 
-// every runs cycle at once, and then after each pause, until ctx ends.
-func (w *Worker) every(ctx context.Context, pause time.Duration, log *slog.Logger, cycle func(context.Context) error) {
-	w.repeat(ctx, 0, pause, log, cycle)
+// aside notes time of the cycle in which what it had found was put right. However often the cycle comes again, that is not done twice:
+// it does not lengthen the pause.
+func (w *Worker) aside(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.work += d
 }
 
-// after is every without the first cycle at once.
-func (w *Worker) after(ctx context.Context, pause time.Duration, log *slog.Logger, cycle func(context.Context) error) {
-	w.repeat(ctx, pause, pause, log, cycle)
+// looked gives what is left of the time that a cycle took.
+func (w *Worker) looked(took time.Duration) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	took -= w.work
+	w.work = 0
+	return max(took, 0)
 }
 
-func (w *Worker) repeat(ctx context.Context, first, pause time.Duration, log *slog.Logger, cycle func(context.Context) error) {
-	t := time.NewTimer(first)
+// wake makes the next cycle begin now, or at once after the present one.
+func (w *Worker) wake() {
+	select {
+	case w.poke <- struct{}{}:
+	default:
+	}
+}
+
+// pace says when a worker's cycles come.
+type pace struct {
+	first time.Duration // before the first
+	pause time.Duration // after each
+	retry time.Duration // in place of pause after one that failed; 0 is pause
+}
+
+// errAgain ends a cycle that found something on its way, and wants to look again soon.
+var errAgain = errors.New("again")
+
+const (
+	// againPause and againShare bound how often: the pause is at least the first, and so many times as
+	// long as the cycle took.
+	againPause = 10 * time.Second
+	againShare = 9
+)
+
+// outdatedRetry is the pause after a cycle that wants a newer layout.
+const outdatedRetry = time.Second
+
+// repeat runs cycle until ctx ends. A wake cuts a pause short.
+func (w *Worker) repeat(ctx context.Context, p pace, log *trouble.Log, cycle func(context.Context) error) {
+	t := time.NewTimer(p.first)
 	defer t.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-t.C:
+		case <-w.poke:
 		}
+		begun := time.Now()
 		err := cycle(ctx)
-		if err != nil && ctx.Err() == nil {
-			log.Warn("background worker", "worker", w.name, "err", err)
-		}
-		w.end(err)
-		t.Reset(pause)
+		t.Reset(w.rest(ctx, p, log, w.looked(time.Since(begun)), err))
 	}
+}
+
+// rest notes how a cycle ended and says how long to pause after it.
+func (w *Worker) rest(ctx context.Context, p pace, log *trouble.Log, took time.Duration, err error) time.Duration {
+	switch {
+	case errors.Is(err, errAgain):
+		w.end(nil)
+		return min(max(againPause, againShare*took), p.pause)
+	case errors.Is(err, errOutdated):
+		w.end(nil)
+		return outdatedRetry
+	}
+	w.end(err)
+	if ctx.Err() == nil {
+		log.Note(err, "background worker", w.name, "worker", w.name)
+	}
+	if err == nil {
+		return p.pause
+	}
+	if p.retry != 0 {
+		return min(p.retry, p.pause)
+	}
+	return p.pause
 }

@@ -12,9 +12,15 @@ func (s *Server) refuseGrowth(cmd *meta.Command) error {
 	if s.Full == nil || !s.Full() {
 		return nil
 	}
-	switch cmd.Op.(type) {
+	grows := false
+	switch op := cmd.Op.(type) {
 	case *meta.Command_PutVersion, *meta.Command_CreateUpload, *meta.Command_PutPart, *meta.Command_CompleteUpload,
 		*meta.Command_CreateBucket, *meta.Command_SetBucketConfig:
+		grows = true
+	case *meta.Command_AlterVersion: // retentions and holds need no room to speak of
+		grows = len(op.AlterVersion.GetTags()) > 0
+	}
+	if grows {
 		return &api.Error{Kind: api.StorageFull, Op: "server.Propose", Detail: "The disk of the metadata is nearly full."}
 	}
 	return nil

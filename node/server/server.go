@@ -11,13 +11,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/proto"
 
 	"shoal/chunker"
-	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/keyring"
@@ -25,18 +25,29 @@ import (
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 	"shoal/p2p"
-	"shoal/p2p/placement"
 )
 
 // Config names a node's parts. All are required but what says otherwise.
 type Config struct {
 	Host    *consensus.Host
+	Self    consensus.NodeID // this node
 	DB      *pebble.DB
 	Machine *meta.Machine
 	Drives  map[peer.DriveID]*shardstore.Store
 	Keyring *keyring.Keyring
+	// Shared gives what every node of the cluster holds alike, for one that has joined.
+	Shared func() *peer.BootstrapAnswer
+	// Founder asks the system group whether this node is to make the first replica of a group and has
+	// not yet confirmed it. nil says that it is. May be nil: then no group is made.
+	Founder func(ctx context.Context, g consensus.GroupID) error
+	// Members gives the member table as this node has it.
+	Members func() *meta.MembersAnswer
+	// Recall gives what this node keeps of the system group. May be nil: then it keeps nothing.
+	Recall func(q peer.RecallQuestion) (*peer.Recollection, error)
 	// Full says that the disk of the metadata is nearly full. It is asked for each command. May be nil.
 	Full func() bool
+	// Clock reads the clock of another node. May be nil when there is none.
+	Clock func(ctx context.Context, node p2p.NodeID) (time.Time, error)
 	// Now stamps commands. Default: time.Now.
 	Now func() time.Time
 	// Logger takes what an operator should know. Default: slog.Default.
@@ -46,7 +57,11 @@ type Config struct {
 // Server is a node's own implementation of peer.Node.
 type Server struct {
 	Config
-	pins *pins
+	pins   *pins
+	reigns reigns
+	agreed agreements
+	layout atomic.Pointer[peer.Layout] // the last one made
+	last   atomic.Int64                // when the last request of a client came, Unix nanoseconds
 
 	// Set by Connect, before anything is served.
 	owners Owners
@@ -61,7 +76,7 @@ type Owners interface {
 
 // Healer brings a chunk back to full redundancy.
 type Healer interface {
-	Heal(ctx context.Context, chunk chunker.ChunkID) error
+	Heal(ctx context.Context, chunk chunker.ChunkID, width int) error
 }
 
 // Admin answers an operator's questions in JSON.
@@ -90,7 +105,14 @@ func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Com
 	if err := s.refuseGrowth(cmd); err != nil {
 		return nil, err
 	}
-	cmd.Stamp = s.Now().UnixNano()
+	switch cmd.Op.(type) {
+	case *meta.Command_PutVersion, *meta.Command_PutPart, *meta.Command_CompleteUpload, *meta.Command_DeleteObjects:
+		s.touch()
+	}
+	cmd.Stamp, cmd.Agreed = s.Now().UnixNano(), 0
+	if endsLocks(cmd) {
+		cmd.Agreed = s.agreedTime(ctx, g)
+	}
 	data, err := proto.Marshal(cmd)
 	if err != nil {
 		return nil, fmt.Errorf("encode a command: %w", err)
@@ -114,7 +136,7 @@ func proposeError(err error) error {
 		kind = api.EntityTooLarge
 	case errors.Is(err, consensus.ErrBusy):
 		kind = api.SlowDown
-	case errors.Is(err, consensus.ErrStopped), errors.Is(err, consensus.ErrNoReplica), errors.Is(err, consensus.ErrReplicaBroken):
+	case errors.Is(err, consensus.ErrStopped), errors.Is(err, consensus.ErrNoReplica), errors.Is(err, consensus.ErrReplicaBroken), errors.Is(err, consensus.ErrChangeRefused):
 		kind = api.Unavailable
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		kind = api.Canceled
@@ -124,23 +146,40 @@ func proposeError(err error) error {
 
 // Query implements peer.Metadata.
 func (s *Server) Query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error) {
-	if err := s.Host.ReadBarrier(ctx, g); err != nil {
-		return nil, proposeError(err)
-	}
-	a, err := s.Machine.Query(s.DB, g, q)
+	a, err := read(ctx, s, g, func() (*meta.Answer, error) { return s.Machine.Query(s.DB, g, q) })
 	if err != nil {
 		return nil, err
 	}
 	if o := q.GetOwners(); o != nil {
-		s.sparePinned(o.GetOwners(), a.GetOwners().GetStates())
+		s.sparePinned(g, o.GetOwners(), a.GetOwners().GetStates())
 	}
 	return a, a.Err("server.Query")
 }
 
-// sparePinned takes back the word "dead" for versions that are being read.
-func (s *Server) sparePinned(owners []*meta.StreamOwner, states []meta.OwnerState) {
+// read gives what is read from group g here, linearizably. Only the leader answers: versions that are being read are known to it
+// alone, and it needs no hop to confirm what it has. What was read while the replica was taken away counts for nothing: this process
+// may have hung since the barrier, and others lead the group by now.
+func read[T any](ctx context.Context, s *Server, g consensus.GroupID, from func() (T, error)) (answer T, err error) {
+	id, leader, here := s.Host.Leader(g)
+	if !here {
+		return answer, &peer.NotLeaderError{Group: g, Leader: p2p.NodeID(leader)}
+	}
+	if err := s.Host.ReadBarrier(ctx, g); err != nil {
+		return answer, proposeError(err)
+	}
+	if answer, err = from(); !s.Host.Holds(g, id) {
+		var none T
+		return none, proposeError(consensus.ErrNoReplica)
+	}
+	return answer, err
+}
+
+// sparePinned takes back the word "dead" for versions that are being read, and for all while the
+// leader is so new that it may not have heard of every reader.
+func (s *Server) sparePinned(g consensus.GroupID, owners []*meta.StreamOwner, states []meta.OwnerState) {
+	young := s.young(g)
 	for i := range states {
-		if v := owners[i].GetVersion(); states[i] == meta.OwnerState_OWNER_DEAD && len(v) == 16 && s.pins.held(peer.VersionID(v)) {
+		if v := owners[i].GetVersion(); states[i] == meta.OwnerState_OWNER_DEAD && len(v) == 16 && (young || s.pins.held(peer.VersionID(v))) {
 			states[i] = meta.OwnerState_OWNER_UNKNOWN
 		}
 	}
@@ -148,9 +187,11 @@ func (s *Server) sparePinned(owners []*meta.StreamOwner, states []meta.OwnerStat
 
 // Lookup implements peer.Metadata.
 func (s *Server) Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
-	if err := s.Host.ReadBarrier(ctx, g); err != nil {
-		return nil, proposeError(err)
-	}
+	return read(ctx, s, g, func() (*meta.LookupAnswer, error) { return s.lookup(g, q) })
+}
+
+func (s *Server) lookup(g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
+	s.touch()
 	if !q.GetBody() {
 		return s.Machine.Lookup(s.DB, g, q)
 	}
@@ -165,14 +206,14 @@ func (s *Server) Lookup(ctx context.Context, g consensus.GroupID, q *meta.Lookup
 
 // List implements peer.Metadata.
 func (s *Server) List(ctx context.Context, g consensus.GroupID, q *meta.ListQuery) (*meta.ListPage, error) {
-	if err := s.Host.ReadBarrier(ctx, g); err != nil {
-		return nil, proposeError(err)
-	}
-	return s.Machine.List(s.DB, g, q)
+	return read(ctx, s, g, func() (*meta.ListPage, error) { return s.Machine.List(s.DB, g, q) })
 }
 
 // Pin implements peer.Metadata.
-func (s *Server) Pin(_ context.Context, _ consensus.GroupID, v peer.VersionID) error {
+func (s *Server) Pin(_ context.Context, g consensus.GroupID, v peer.VersionID) error {
+	if _, leader, here := s.Host.Leader(g); !here {
+		return &peer.NotLeaderError{Group: g, Leader: p2p.NodeID(leader)}
+	}
 	s.pins.renew(v)
 	return nil
 }
@@ -180,29 +221,17 @@ func (s *Server) Pin(_ context.Context, _ consensus.GroupID, v peer.VersionID) e
 // Unpin implements peer.Metadata.
 func (s *Server) Unpin(_ consensus.GroupID, v peer.VersionID) { s.pins.release(v) }
 
-// Layout implements peer.Node.
-func (s *Server) Layout(ctx context.Context) (*peer.Layout, error) {
-	sa, err := s.Query(ctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Settings{Settings: &meta.SettingsQuery{}}})
-	if err != nil {
-		return nil, err
+// Members implements peer.Node.
+func (s *Server) Members(context.Context) (*meta.MembersAnswer, error) {
+	return s.Config.Members(), nil
+}
+
+// Recall implements peer.Node.
+func (s *Server) Recall(_ context.Context, q peer.RecallQuestion) (*peer.Recollection, error) {
+	if s.Config.Recall == nil {
+		return nil, &api.Error{Kind: api.Unavailable, Op: "server.Recall"}
 	}
-	pa, err := s.Query(ctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Placements{Placements: &meta.PlacementsQuery{CurrentOnly: true}}})
-	if err != nil {
-		return nil, err
-	}
-	set, ps := sa.GetSettings(), pa.GetPlacements().GetPlacements()
-	if set == nil || len(ps) == 0 {
-		return nil, &api.Error{Kind: api.Unavailable, Op: "server.Layout", Detail: "The store is not set up yet."}
-	}
-	table, err := placement.Decode(ps[0].GetTable())
-	if err != nil {
-		return nil, &api.Error{Kind: api.Corrupt, Op: "server.Layout", Err: err}
-	}
-	return &peer.Layout{
-		Epoch: ps[0].GetEpoch(), Cluster: [16]byte(set.GetCluster()), Partitions: set.GetPartitions(),
-		Profile:   erasure.Profile{K: uint8(set.GetDataShards()), M: uint8(set.GetParityShards())},
-		InlineMax: int(set.GetInlineMax()), Region: set.GetRegion(), Table: table,
-	}, nil
+	return s.Config.Recall(q)
 }
 
 // Admin implements peer.Node.

@@ -3,8 +3,8 @@
 // A Store owns one directory of one drive. Shards are appended to segment files by a single writer,
 // which takes whatever puts are waiting, writes them by one vectored write and makes them durable by
 // one fdatasync. An index in Pebble says where each shard lies and who owns it. The segments are
-// the truth: the index is written without syncs, replayed from where it ends when the store is
-// opened, and rebuilt from the segments when it is missing or damaged.
+// the truth: the index is written without waiting for syncs, replayed from where it ends when the
+// store is opened, and rebuilt from the segments when it is missing or damaged.
 //
 // What holds:
 //   - A Put, AddOwner, DropOwner or MarkCorrupt that returned nil survives a crash.

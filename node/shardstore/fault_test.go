@@ -1,6 +1,7 @@
 package shardstore_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -238,6 +239,43 @@ func TestFullDrive(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// TestRoomComesBack gives a drive room of which it has not heard: the next put finds it out, and what
+// it acknowledges is there.
+func TestRoomComesBack(t *testing.T) {
+	ctx, r := context.Background(), rand.New(rand.NewPCG(1, 1))
+	d := simdisk.New(1)
+	d.SetCapacity(8 << 20)
+	if err := shardstore.Format(d.Shards(), "drive", testCluster, testDrive); err != nil {
+		t.Fatal(err)
+	}
+	cfg := simConfig(d)
+	cfg.ReserveBytes = 3 << 20
+	s, err := start(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for err == nil {
+		err = s.Put(ctx, makeShard(r, 1<<20))
+	}
+	if !errors.Is(err, shardstore.ErrFull) {
+		t.Fatal(err)
+	}
+	d.SetCapacity(12 << 20)
+	for range 3 {
+		sh := makeShard(r, 1<<20)
+		if err := s.Put(ctx, sh); err != nil {
+			t.Fatalf("put while there is room: %v", err)
+		}
+		got := make([]byte, len(sh.Payload))
+		if _, err := s.ReadVerified(ctx, sh.ID, got, 0); err != nil || !bytes.Equal(got, sh.Payload) {
+			t.Fatalf("read what was acknowledged: %v", err)
+		}
+	}
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/bloom"
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"shoal/node/compaction"
 )
 
 const indexDir = "index"
@@ -22,9 +24,10 @@ const checkpointEvery = 8192
 
 // index is the Pebble database that says where shards lie.
 //
-// Nothing in it is ever synced on our behalf: what a crash takes from its end is replayed from the
-// segments, since each batch moves the watermark along with what it says. That is right only if what
-// survives is a prefix of the batches. Pebble may, after damage to one of its logs, open without the
+// No batch is synced: what a crash takes from its end is replayed from the segments, since each
+// batch moves the watermark along with what it says. Only before something goes from the segments
+// that a replay would need is the index synced up to there. That is right only if what survives is
+// a prefix of the batches. Pebble may, after damage to one of its logs, open without the
 // batches in the middle and without an error; so each batch also leaves a numbered key, and Open
 // requires the numbers since the last checkpoint to be without a gap.
 type index struct {
@@ -64,6 +67,7 @@ func openIndex(cfg *Config, fs vfs.FS) (*index, error) {
 			},
 		},
 	}
+	opts.Experimental.CompactionScheduler = compaction.New()
 	for i := range opts.Levels {
 		opts.Levels[i].FilterPolicy = bloom.FilterPolicy(10)
 	}
@@ -220,6 +224,17 @@ func (x *index) distrust(err error) {
 	if !x.damaged.Swap(true) {
 		x.log.Warn("shard index is damaged, will be rebuilt", "err", err)
 	}
+}
+
+// sync makes all batches so far durable.
+func (x *index) sync() error {
+	if err := x.db.LogData(nil, pebble.Sync); err != nil {
+		return x.distrusted(err)
+	}
+	if err := x.fs.tripped(); err != nil {
+		return fmt.Errorf("sync the index: %w", err)
+	}
+	return nil
 }
 
 // close closes the index. flush spares the next Open the replay; it is not needed for safety.

@@ -12,6 +12,7 @@ const (
 	moveOp                  // write a live shard again at the end of the log
 	addOp                   // add an owner
 	dropOp                  // drop an owner
+	removeOp                // drop all owners if they are those expected
 	corruptOp               // mark a shard corrupt
 	restateOp               // say a shard's owners again if an old segment alone says them
 	callOp                  // change the index only, by a function
@@ -36,10 +37,13 @@ type op struct {
 	seg    uint32                       // restateOp
 	seq    uint64                       // corruptOp: only if this is still the record; 0: whichever it is
 	change func(x *index, t *txn) error // callOp
+	watch  *Watch                       // removeOp
+	expect map[Owner]bool               // removeOp: all owners
 	claim  atomic.Uint32                // opQueued, opTaken or opCancelled
 
 	// Results, set before done is signalled.
-	remaining int // dropOp: owners left
+	remaining int  // dropOp: owners left
+	removed   bool // removeOp
 	err       error
 	done      chan struct{} // has room for one
 }

@@ -17,6 +17,8 @@ func (s *Store) plan(b *batch, o *op) (fits bool, err error) {
 		return b.ops[0] == o || o.from.seg != s.active.num, nil
 	case mendOp:
 		return true, nil
+	case putOp, addOp:
+		s.watches.touch(o.id)
 	}
 	e, err := s.idx.entry(b.t.b, o.id)
 	found := err == nil
@@ -43,8 +45,8 @@ func (s *Store) planPut(b *batch, o *op, found bool, e *entry) (bool, error) {
 		if err := s.writable(true); err != nil {
 			return true, err
 		}
-		if s.room.Load()-b.bytes < o.recordBytes() {
-			return true, s.noRoom(b.bytes + o.recordBytes())
+		if err := s.reserve(b.bytes + o.recordBytes()); err != nil {
+			return true, err
 		}
 		return s.planRecord(b, o, found, e)
 	}
@@ -54,8 +56,11 @@ func (s *Store) planPut(b *batch, o *op, found bool, e *entry) (bool, error) {
 	return s.planAdd(b, o, e)
 }
 
-// noRoom measures again before it refuses: room may have come back.
-func (s *Store) noRoom(bytes int64) error {
+// reserve makes sure of room for so many bytes. It measures again before it refuses: room may have come back.
+func (s *Store) reserve(bytes int64) error {
+	if s.room.Load() >= bytes {
+		return nil
+	}
 	s.measure()
 	if s.room.Load() >= bytes {
 		return nil
@@ -135,6 +140,8 @@ func (s *Store) planControl(b *batch, o *op, e *entry) (bool, error) {
 			c.flags = flagLast
 		}
 		return s.addControlOp(b, c)
+	case removeOp:
+		return s.planRemove(b, o, e)
 	case corruptOp:
 		if e.corrupt() || (o.seq != 0 && o.seq != e.seq) {
 			return true, nil

@@ -66,23 +66,9 @@ func (s *Store) punchDead(ctx context.Context, until uint32) error {
 
 // punch gives back extents of one segment, durably, and removes their keys.
 func (s *Store) punch(ctx context.Context, num uint32, list []extent, kind byte) error {
-	total := uint32(0)
-	s.reclaims.Add(1)
-	f, err := s.fs.Open(segmentPath(s.cfg.Dir, num), WriteMode)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	total, err := s.punchSegment(num, list)
+	if err != nil {
 		return err
-	}
-	if err == nil {
-		total, err = punchFile(f, list)
-		if err == nil {
-			if err = f.Datasync(); err != nil {
-				s.enter(Failed, err)
-				err = fmt.Errorf("%w: %w", ErrFailed, err)
-			}
-		}
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
 	}
 	s.met.reclaimed.Add(float64(total) * pageSize)
 	return s.do(ctx, &op{kind: callOp, change: func(_ *index, t *txn) error {
@@ -105,6 +91,28 @@ func (s *Store) punch(ctx context.Context, num uint32, list []extent, kind byte)
 		t.stats[num] = g
 		return nil
 	}})
+}
+
+// punchSegment punches the extents of a segment, durably, and returns their pages: none if the segment
+// is gone.
+func (s *Store) punchSegment(num uint32, list []extent) (total uint32, err error) {
+	s.giving.Lock()
+	defer s.giving.Unlock()
+	s.reclaims.Add(1)
+	f, err := s.fs.Open(segmentPath(s.cfg.Dir, num), WriteMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	if total, err = punchFile(f, list); err == nil {
+		if err = f.Datasync(); err != nil {
+			s.enter(Failed, err)
+			err = fmt.Errorf("%w: %w", ErrFailed, err)
+		}
+	}
+	return total, errors.Join(err, f.Close())
 }
 
 // punchFile punches the extents, neighbours at once, and returns their pages.

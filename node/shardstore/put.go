@@ -93,6 +93,9 @@ func (s *Store) DropOwner(ctx context.Context, id ID, owner Owner) (remaining in
 	if err := s.writable(false); err != nil {
 		return 0, err
 	}
+	if _, err := s.lookup(id); err == ErrNotFound { // many are asked that never had it
+		return 0, ErrNotFound
+	}
 	o := &op{kind: dropOp, id: id, owner: owner}
 	err = s.do(ctx, o)
 	return o.remaining, err

@@ -243,6 +243,25 @@ func (s *Store) Stat(id ID) (Info, error) {
 	}
 }
 
+// Owners gives the owners of a shard from the index alone. It returns ErrNotFound when the shard is not
+// there, and ErrCorrupt when it is known to be damaged.
+func (s *Store) Owners(id ID) ([]Owner, error) {
+	x, done, err := s.index()
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	e, err := x.entry(x.db, id)
+	if err != nil {
+		return nil, s.indexError(err)
+	}
+	if e.corrupt() {
+		return nil, fmt.Errorf("%w: shard %v", ErrCorrupt, id)
+	}
+	owners, err := x.owners(x.db, id)
+	return owners, s.indexError(err)
+}
+
 // scanPage is how many shards Scan takes from the index at a time.
 const scanPage = 256
 

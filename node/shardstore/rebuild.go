@@ -37,11 +37,14 @@ func (s *Store) askMend() {
 }
 
 // rebuildOnline replaces the index while the store is in use; others get ErrRebuilding meanwhile.
-// It runs on the writer, between batches.
+// After an error there is none, for one made by half would deny shards that are there. It runs on the
+// writer, between batches.
 func (s *Store) rebuildOnline() error {
 	if err := s.writable(false); err != nil {
 		return err
 	}
+	s.giving.Lock()
+	defer s.giving.Unlock()
 	s.rebuilding.Store(true)
 	defer s.rebuilding.Store(false)
 	s.idxMu.Lock()
@@ -55,10 +58,19 @@ func (s *Store) rebuildOnline() error {
 		s.setActive(activeSegment{num: s.active.num})
 	}
 	s.cache.clear()
-	if err := s.resetIndex(); err != nil {
-		return err
+	err := s.resetIndex()
+	if err == nil {
+		err = s.recover()
 	}
-	return s.recover()
+	if err == nil {
+		return nil
+	}
+	s.enter(Failed, fmt.Errorf("rebuild the index: %w", err))
+	if s.idx != nil {
+		err = errors.Join(err, s.idx.close(false))
+		s.idx = nil
+	}
+	return err
 }
 
 // Mend rebuilds the index if it is known to be damaged, and returns when that is done.

@@ -21,6 +21,9 @@ import (
 // need them are restated at the end of the log, durably, and (2) all dead records in this segment
 // and those before it are punched or unlinked, durably. Drops always lie behind the record they drop,
 // so looking backwards is enough, and segments are unlinked from the oldest on, one by one.
+//
+// The index is synced as well before they go: one that ends before a drop that is gone would show
+// the dead, and one that knows shards in a segment that is gone would have to be made anew.
 
 const (
 	reclaimPause   = time.Second // between two passes when there is always something to do
@@ -210,13 +213,7 @@ func (s *Store) unlink(ctx context.Context, num uint32) error {
 		return err
 	}
 	g := s.segStats(num)
-	s.reclaims.Add(1)
-	s.segs.forget(num)
-	err := s.fs.Remove(segmentPath(s.cfg.Dir, num))
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	if err := s.fs.SyncDir(path.Join(s.cfg.Dir, segmentDir)); err != nil {
+	if err := s.removeSegment(num); err != nil {
 		return err
 	}
 	s.met.reclaimed.Add(float64(g.allocated()))
@@ -230,6 +227,19 @@ func (s *Store) unlink(ctx context.Context, num uint32) error {
 		t.gone = append(t.gone, num)
 		return nil
 	}})
+}
+
+// removeSegment removes a segment's file, durably. It may be gone already.
+func (s *Store) removeSegment(num uint32) error {
+	s.giving.Lock()
+	defer s.giving.Unlock()
+	s.reclaims.Add(1)
+	s.segs.forget(num)
+	err := s.fs.Remove(segmentPath(s.cfg.Dir, num))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return s.fs.SyncDir(path.Join(s.cfg.Dir, segmentDir))
 }
 
 // punchControl gives back the control records of a segment whose shards stay.
@@ -263,7 +273,8 @@ func (s *Store) punchControl(ctx context.Context, num uint32, g *segStats) error
 	}})
 }
 
-// makeNeedless sees to it that no control record of a sealed segment is needed any more.
+// makeNeedless sees to it that no control record of a sealed segment is needed any more, neither by
+// a rebuild nor by a replay on the index as a crash would leave it.
 func (s *Store) makeNeedless(ctx context.Context, num uint32) error {
 	needed, err := s.needed(num)
 	if err != nil {
@@ -285,7 +296,20 @@ func (s *Store) makeNeedless(ctx context.Context, num uint32) error {
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("segment %08x before it still waits to be given back", left[0].pos.seg)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return s.syncIndex()
+}
+
+// syncIndex makes what the index says by now outlast a crash.
+func (s *Store) syncIndex() error {
+	x, done, err := s.index()
+	if err != nil {
+		return err
+	}
+	defer done()
+	return s.indexError(x.sync())
 }
 
 // needed returns the live shards of which the control records of a segment say something that no

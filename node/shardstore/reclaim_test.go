@@ -182,3 +182,91 @@ func TestSpaceReturns(t *testing.T) {
 		})
 	}
 }
+
+// TestReplayAfterReclaim loses the end of the index, as a kill does, after segments were given back:
+// what is left must be replayed on it, without a rebuild and without bringing back what was dropped.
+func TestReplayAfterReclaim(t *testing.T) {
+	for name, all := range map[string]bool{
+		"a segment that the index knew is gone": true,
+		"only the segment of the drops is gone": false,
+	} {
+		t.Run(name, func(t *testing.T) { replayAfterReclaim(t, all) })
+	}
+}
+
+func replayAfterReclaim(t *testing.T, all bool) {
+	ctx, r, d := context.Background(), rand.New(rand.NewPCG(1, 1)), simdisk.New(1)
+	s := simStore(t, d)
+	var err error
+	put := func() *shardstore.Shard {
+		sh := makeShard(r, 55_000) // three fill a segment
+		sh.Owner = owner(0)
+		err = errors.Join(err, s.Put(ctx, sh))
+		return sh
+	}
+	drop := func(shards ...*shardstore.Shard) {
+		for _, sh := range shards {
+			_, e := s.DropOwner(ctx, sh.ID, owner(0))
+			err = errors.Join(err, e)
+		}
+	}
+	live, dead := []*shardstore.Shard{put(), put()}, []*shardstore.Shard{put()}
+	second := []*shardstore.Shard{put(), put(), put()}
+	if err = errors.Join(err, s.stop()); err != nil {
+		t.Fatal(err)
+	}
+	if s, err = start(simConfig(d)); err != nil { // From here on nothing syncs the index by itself.
+		t.Fatal(err)
+	}
+	third := []*shardstore.Shard{put(), put(), put()}
+	drop(dead...)
+	if all {
+		drop(second...)
+	}
+	live = append(live, put()) // begins the fourth segment
+	drop(third...)
+	dead = append(dead, third...)
+	if all {
+		dead = append(dead, second...)
+	} else {
+		live = append(live, second...)
+	}
+	if err = errors.Join(err, s.Reclaim(ctx)); err != nil {
+		t.Fatal(err)
+	}
+	names, err := d.Shards().List("drive/segments")
+	if want := map[bool]int{true: 2, false: 3}[all]; err != nil || len(names) != want {
+		t.Fatalf("segments: %v (%v), want %d", names, err, want)
+	}
+	after := d.Crash(simdisk.KeepSynced, 1)
+	if err := s.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if err := replayed(after, live, dead); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// replayed opens a drive and checks that its index was not rebuilt, that the living can be read and
+// that the dead are not known.
+func replayed(d *simdisk.Disk, live, dead []*shardstore.Shard) error {
+	s, err := start(simConfig(d))
+	if err != nil {
+		return err
+	}
+	defer s.stop()
+	if rec := s.Recovery(); rec.Rebuilt {
+		return fmt.Errorf("the index was rebuilt: %+v", rec)
+	}
+	for i, sh := range dead {
+		if _, err := s.Stat(sh.ID); !errors.Is(err, shardstore.ErrNotFound) {
+			return fmt.Errorf("dead shard %d: %v", i, err)
+		}
+	}
+	for i, sh := range live {
+		if _, err := s.ReadVerified(context.Background(), sh.ID, make([]byte, len(sh.Payload)), 0); err != nil {
+			return fmt.Errorf("live shard %d: %w", i, err)
+		}
+	}
+	return s.stop()
+}

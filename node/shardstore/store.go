@@ -38,12 +38,15 @@ type Store struct {
 	queue    chan *op
 	wakeup   chan struct{} // tells the reclaimer that something died
 	ended    chan struct{} // closed when the writer has ended
+	watches  watches
 	closed   atomic.Bool
 	running  atomic.Bool
 	progress reclaimProgress
 
 	// reclaims rises before space is given back: a reader that saw it rise looks its shard up again.
 	reclaims atomic.Uint64
+	// giving is held while space is given back, and while a rebuild reads what there is.
+	giving sync.Mutex
 
 	// idxMu is held for reading while the index is used by others than the writer, and for writing
 	// while a rebuild replaces it.

@@ -122,7 +122,6 @@ func (s *Store) runBatch(ops []*op) {
 	done, err := s.tryBatch(ops)
 	if errors.Is(err, errIndexDamaged) || (s.idx != nil && s.idx.damaged.Load()) {
 		if err2 := s.rebuildOnline(); err2 != nil {
-			s.enter(Failed, fmt.Errorf("rebuild the index: %w", err2))
 			err, done = fmt.Errorf("%w: rebuild the index: %w", ErrFailed, err2), len(ops)
 		} else if err != nil {
 			done, err = s.tryBatch(ops)

@@ -1,7 +1,9 @@
-// Package discovery is the private Kademlia DHT: it finds the present addresses of a member from
-// its peer ID, and members of the cluster from the cluster's ID.
+// Package discovery makes members meet: from one address, from the members cache or from the local
+// network a node finds the others, connects to them, and finds each again by its peer ID when its
+// addresses have changed. What the member table knows is tried first and always; the private
+// Kademlia DHT knows the rest.
 //
-// It holds one record per node and no record per shard; it is neither an index nor a failure
+// The DHT holds one record per node and no record per shard; it is neither an index nor a failure
 // detector. Its protocol name contains the cluster ID, and only members proved in a handshake enter
 // the routing table.
 package discovery
@@ -11,7 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
+	"slices"
 	"time"
 
 	golog "github.com/ipfs/go-log/v2"
@@ -19,7 +21,6 @@ import (
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
-	drouting "github.com/libp2p/go-libp2p/p2p/discovery/routing"
 	ma "github.com/multiformats/go-multiaddr"
 
 	"shoal/p2p"
@@ -33,11 +34,8 @@ const (
 	secondRefreshMin = 5 * time.Second
 	secondRefreshMax = 30 * time.Second
 
-	// bootstrapPeers is how many known members are connected to at the start, and again whenever
-	// none is.
-	bootstrapPeers = 8
-	retryMin       = time.Second
-	retryMax       = time.Minute
+	// lookupTimeout leaves a caller's attempt to connect the time to use what the table has.
+	lookupTimeout = 3 * time.Second
 
 	// advertiseEvery is well below the day after which a record expires.
 	advertiseEvery   = 3 * time.Hour
@@ -52,27 +50,35 @@ type Config struct {
 	Trust *member.Trust // required
 
 	// Members lists the members known so far with their multiaddrs, from the cache or the member
-	// table. It is asked whenever this node is alone. May be nil.
+	// table, or one to begin with. Those that are not connected are connected to, over and over. May
+	// be nil.
 	Members func() []member.Member
-	// Connect makes a checked connection to a member at its known addresses. Required if Members is.
+	// Connect makes a checked connection to a member at its known addresses, or wherever FindPeer
+	// finds it. Required if Members or MDNS is.
 	Connect func(ctx context.Context, id p2p.NodeID, addrs []string) error
 
-	// Client makes this node ask without serving, as one behind a NAT does.
+	// Client makes this node ask without serving, as an edge must that nobody can dial.
 	Client bool
+	// MDNS looks for members on the local network, and tells whoever listens there this node's peer
+	// ID and addresses. Strangers found that way fail in the handshake.
+	MDNS bool
 
 	Log *slog.Logger // default: discards
 }
 
 // DHT is a member's part of the table.
 type DHT struct {
-	cfg Config
-	dht *dht.IpfsDHT
-	key string // rendezvous
+	cfg  Config
+	dht  *dht.IpfsDHT
+	key  string // rendezvous
+	self p2p.NodeID
+	mesh mesh
+	near chan peer.AddrInfo // found on the local network
 }
 
 // New makes a DHT on a host that need not listen yet. It must be closed by Run's end or by Close.
 func New(cfg Config) (*DHT, error) {
-	if cfg.Host == nil || cfg.Trust == nil || cfg.Members != nil && cfg.Connect == nil {
+	if cfg.Host == nil || cfg.Trust == nil || (cfg.Members != nil || cfg.MDNS) && cfg.Connect == nil {
 		return nil, errors.New("discovery: host, trust and connect are required")
 	}
 	if cfg.Log == nil {
@@ -80,7 +86,11 @@ func New(cfg Config) (*DHT, error) {
 	}
 	quiet()
 	cluster := cfg.Trust.Cluster().ID.String()
-	d := &DHT{cfg: cfg, key: "shoal/" + cluster}
+	d := &DHT{
+		cfg: cfg, key: "shoal/" + cluster, self: p2p.NodeID(cfg.Host.ID().String()),
+		mesh: mesh{busy: make(map[p2p.NodeID]bool), retry: make(map[p2p.NodeID]retry)},
+		near: make(chan peer.AddrInfo, nearMax),
+	}
 	mode := dht.ModeServer
 	if cfg.Client {
 		mode = dht.ModeClient
@@ -117,102 +127,47 @@ func (d *DHT) mayEnter(_ any, pid peer.ID) bool {
 	return ok
 }
 
-// Run keeps this node connected and findable until ctx ends, then closes the DHT.
-func (d *DHT) Run(ctx context.Context) error {
-	defer d.dht.Close()
-	if err := d.dht.Bootstrap(ctx); err != nil {
-		return fmt.Errorf("discovery: %w", err)
-	}
-	refresh := time.NewTimer(secondRefreshMin + rand.N(secondRefreshMax-secondRefreshMin))
-	defer refresh.Stop()
-	advertise := time.NewTimer(advertiseFirst)
-	defer advertise.Stop()
-	connect := time.NewTimer(0)
-	defer connect.Stop()
-	wait := retryMin
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-connect.C:
-			if d.connectSome(ctx) {
-				wait = retryMax
-			} else {
-				wait = min(2*wait, retryMax)
-			}
-			connect.Reset(wait)
-		case <-refresh.C:
-			if d.dht.RoutingTable().Size() > 0 {
-				d.dht.RefreshRoutingTable()
-			}
-		case <-advertise.C:
-			advertise.Reset(d.advertise(ctx))
-		}
-	}
-}
-
 // Close ends the DHT without Run.
 func (d *DHT) Close() error { return d.dht.Close() }
 
-// alone reports whether no peer is connected.
-func (d *DHT) alone() bool { return len(d.cfg.Host.Network().Peers()) == 0 }
-
-// connectSome connects to a few random members if this node is alone. It reports whether it is not
-// alone any more, or knows nobody to try.
-func (d *DHT) connectSome(ctx context.Context) bool {
-	if !d.alone() || d.cfg.Members == nil {
-		return true
-	}
-	self := p2p.NodeID(d.cfg.Host.ID().String())
-	var known []member.Member
-	for _, m := range d.cfg.Members() {
-		if m.Peer != self && m.State != member.StateLeft && len(m.Addrs) > 0 && !d.cfg.Trust.Revoked(m.Peer) {
-			known = append(known, m)
-		}
-	}
-	if len(known) == 0 {
-		return true
-	}
-	rand.Shuffle(len(known), func(i, j int) { known[i], known[j] = known[j], known[i] })
-	connected := false
-	for _, m := range known[:min(len(known), bootstrapPeers)] {
-		if err := d.cfg.Connect(ctx, m.Peer, m.Addrs); err != nil {
-			d.cfg.Log.Debug("member not reached", "node_id", m.Peer, "err", err)
-			continue
-		}
-		connected = true
-	}
-	return connected
-}
-
-// advertise puts this node's record under the rendezvous key and returns when to do it again.
-func (d *DHT) advertise(ctx context.Context) time.Duration {
-	if d.dht.RoutingTable().Size() == 0 {
-		return advertiseRetry
-	}
-	ctx, cancel := context.WithTimeout(ctx, advertiseTimeout)
-	defer cancel()
-	if _, err := drouting.NewRoutingDiscovery(d.dht).Advertise(ctx, d.key); err != nil {
-		d.cfg.Log.Debug("rendezvous record not placed", "err", err)
-		return advertiseRetry
-	}
-	return advertiseEvery
-}
-
-// FindPeer asks the DHT for the present addresses of a member, as multiaddr text.
+// FindPeer returns the addresses at which a member may be: those that the member table has and those
+// that the DHT finds, as multiaddr text. Neither is believed: the handshake proves who is there. The
+// table's come whatever the DHT says, so that a DHT which is empty, slow or lying does no harm.
 func (d *DHT) FindPeer(ctx context.Context, id p2p.NodeID) ([]string, error) {
 	pid, err := peer.Decode(string(id))
 	if err != nil {
 		return nil, fmt.Errorf("find peer %q: %w", id, err)
 	}
-	if d.dht.RoutingTable().Size() == 0 {
-		return nil, fmt.Errorf("find peer %s: %w: no peer to ask", id.Short(), p2p.ErrUnreachable)
+	addrs := d.tableAddrs(id)
+	err = fmt.Errorf("%w: no peer to ask", p2p.ErrUnreachable)
+	if d.dht.RoutingTable().Size() > 0 {
+		ctx, cancel := context.WithTimeout(ctx, lookupTimeout)
+		defer cancel()
+		var info peer.AddrInfo
+		info, err = d.dht.FindPeer(ctx, pid)
+		for _, a := range texts(info.Addrs) {
+			if !slices.Contains(addrs, a) {
+				addrs = append(addrs, a)
+			}
+		}
 	}
-	info, err := d.dht.FindPeer(ctx, pid)
-	if err != nil {
+	if len(addrs) == 0 && err != nil {
 		return nil, fmt.Errorf("find peer %s: %w", id.Short(), err)
 	}
-	return texts(info.Addrs), nil
+	return addrs, nil
+}
+
+// tableAddrs returns the addresses that the member table has.
+func (d *DHT) tableAddrs(id p2p.NodeID) []string {
+	if d.cfg.Members == nil {
+		return nil
+	}
+	for _, m := range d.cfg.Members() {
+		if m.Peer == id {
+			return slices.Clone(m.Addrs)
+		}
+	}
+	return nil
 }
 
 // FindMembers asks the rendezvous key for up to max members and returns their addresses.

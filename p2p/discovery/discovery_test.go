@@ -3,6 +3,7 @@ package discovery
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -12,82 +13,116 @@ import (
 )
 
 type testNode struct {
+	id    *transport.Identity
 	host  *transport.Host
 	trust *member.Trust
+	table *member.Table
 	dht   *DHT
-	id    p2p.NodeID
+	stop  func()
 }
 
-// startNodes runs n hosts on loopback. Each knows the first one's addresses and nobody else's.
-func startNodes(t *testing.T, n int) ([]*testNode, *member.Issuer) {
+// testCluster makes members of one cluster on loopback.
+type testCluster struct {
+	t      *testing.T
+	key    *member.ClusterKey
+	issuer *member.Issuer
+	nodes  []*testNode
+}
+
+func newCluster(t *testing.T) *testCluster {
 	key := member.NewClusterKey(member.NewClusterID(), nil)
-	issuer := key.NewIssuer(nil, 1, time.Now())
-	ctx, cancel := context.WithCancel(context.Background())
-	var done []chan error
-	t.Cleanup(func() {
-		cancel()
-		for _, d := range done {
-			if err := <-d; err != nil {
-				t.Error(err)
-			}
+	return &testCluster{t: t, key: key, issuer: key.NewIssuer(nil, 1, time.Now())}
+}
+
+// startNodes runs n hosts. Each knows the first one's addresses and nobody else's.
+func startNodes(t *testing.T, n int) *testCluster {
+	c := newCluster(t)
+	for i := range n {
+		nd := c.start(nil, Config{})
+		if i > 0 {
+			c.introduce(nd, c.nodes[0])
 		}
+	}
+	return c
+}
+
+// start runs one more host, or one with the identity and table of a node that was stopped.
+func (c *testCluster) start(old *testNode, cfg Config) *testNode {
+	c.t.Helper()
+	nd := &testNode{trust: member.NewTrust(c.key.Cluster(), nil), table: member.NewTable()}
+	if old != nil {
+		nd.id, nd.table = old.id, old.table
+		c.nodes = slices.DeleteFunc(c.nodes, func(n *testNode) bool { return n == old })
+	} else if id, err := transport.NewIdentity(nil); err != nil {
+		c.t.Fatal(err)
+	} else {
+		nd.id = id
+	}
+	cred, err := c.issuer.Issue(member.Credential{Peer: nd.id.NodeID(), Roles: p2p.RoleNode, Serial: 1}, time.Now())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	nd.host, err = transport.New(transport.Config{
+		Identity: nd.id, Trust: nd.trust, Credential: cred, Listen: "127.0.0.1:0", RelayOnly: cfg.Client,
+		OnHello: func(from p2p.Peer, _ p2p.Epochs, addrs []string) { nd.table.SetAddrs(from.ID, addrs) },
 	})
-	run := func(f func(context.Context) error) {
-		d := make(chan error, 1)
-		done = append(done, d)
-		go func() { d <- f(ctx) }()
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	nodes := make([]*testNode, n)
-	for i := range nodes {
-		id, err := transport.NewIdentity(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		cred, err := issuer.Issue(member.Credential{Peer: id.NodeID(), Roles: p2p.RoleNode, Serial: 1}, time.Now())
-		if err != nil {
-			t.Fatal(err)
-		}
-		nd := &testNode{trust: member.NewTrust(key.Cluster(), nil), id: id.NodeID()}
-		nd.host, err = transport.New(transport.Config{
-			Identity: id, Trust: nd.trust, Credential: cred, Listen: "127.0.0.1:0",
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes[i] = nd
-		nd.host.Handle(1, p2p.RoleAny, func(context.Context, p2p.Peer, *p2p.Message) (*p2p.Message, error) {
-			return nil, nil
-		})
-		nd.dht, err = New(Config{
-			Host: nd.host.LibP2P(), Trust: nd.trust,
-			Members: func() []member.Member {
-				if i == 0 {
-					return nil
-				}
-				return []member.Member{{Peer: nodes[0].id, State: member.StateActive, Addrs: nodes[0].host.Addrs()}}
-			},
-			Connect: func(ctx context.Context, id p2p.NodeID, addrs []string) error {
-				nd.host.AddPeer(id, addrs...)
-				return nd.host.Connect(ctx, id)
-			},
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		nd.host.SetResolver(nd.dht)
-		if err := nd.host.Listen(); err != nil {
-			t.Fatal(err)
-		}
-		run(nd.host.Run)
-		run(nd.dht.Run)
+	nd.host.Handle(1, p2p.RoleAny, func(context.Context, p2p.Peer, *p2p.Message) (*p2p.Message, error) { return nil, nil })
+	cfg.Host, cfg.Trust, cfg.Members = nd.host.LibP2P(), nd.trust, nd.table.List
+	cfg.Connect = func(ctx context.Context, id p2p.NodeID, addrs []string) error {
+		nd.host.AddPeer(id, addrs...)
+		return nd.host.Connect(ctx, id)
 	}
-	return nodes, issuer
+	if nd.dht, err = New(cfg); err != nil {
+		c.t.Fatal(err)
+	}
+	nd.host.SetResolver(nd.dht)
+	if err := nd.host.Listen(); err != nil {
+		c.t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	for _, run := range []func(context.Context) error{nd.host.Run, nd.dht.Run} {
+		wg.Go(func() {
+			if err := run(ctx); err != nil {
+				c.t.Error(err)
+			}
+		})
+	}
+	nd.stop = sync.OnceFunc(func() {
+		cancel()
+		wg.Wait()
+	})
+	c.t.Cleanup(nd.stop)
+	c.nodes = append(c.nodes, nd)
+	return nd
+}
+
+// introduce makes a row for a member in a node's table, with the addresses given or its present ones.
+func (c *testCluster) introduce(to, about *testNode) {
+	epoch := to.table.Epoch() + 1
+	row := member.Member{Peer: about.host.Self(), State: member.StateActive, Epoch: epoch, Addrs: about.host.Addrs()}
+	if !to.table.Replace(epoch, append(to.table.List(), row)) {
+		c.t.Fatal("the table took no row")
+	}
+}
+
+// meshed reports whether every node is connected to every other.
+func (c *testCluster) meshed() bool {
+	for _, n := range c.nodes {
+		if len(n.host.Connected()) != len(c.nodes)-1 {
+			return false
+		}
+	}
+	return true
 }
 
 // eventually polls until f is true.
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {
@@ -100,7 +135,7 @@ func eventually(t *testing.T, what string, f func() bool) {
 }
 
 func TestFiveNodes(t *testing.T) {
-	nodes, _ := startNodes(t, 5)
+	nodes := startNodes(t, 5).nodes
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	eventually(t, "the routing table of the first node", func() bool { return nodes[0].dht.Size() == 4 })
@@ -109,11 +144,11 @@ func TestFiveNodes(t *testing.T) {
 	}
 	// Nobody told node 4 where node 3 is: the call finds it through the DHT.
 	eventually(t, "a call to a peer whose address only the DHT knows", func() bool {
-		_, err := nodes[4].host.Call(ctx, nodes[3].id, 1, nil)
+		_, err := nodes[4].host.Call(ctx, nodes[3].host.Self(), 1, nil)
 		return err == nil
 	})
 	eventually(t, "an address", func() bool {
-		addrs, err := nodes[2].dht.FindPeer(ctx, nodes[1].id)
+		addrs, err := nodes[2].dht.FindPeer(ctx, nodes[1].host.Self())
 		return err == nil && slices.Contains(addrs, nodes[1].host.Addrs()[0])
 	})
 	// The rendezvous key leads to members.
@@ -127,7 +162,8 @@ func TestFiveNodes(t *testing.T) {
 }
 
 func TestOnlyMembersInTable(t *testing.T) {
-	nodes, issuer := startNodes(t, 2)
+	c := startNodes(t, 2)
+	nodes, issuer := c.nodes, c.issuer
 	eventually(t, "the routing table", func() bool { return nodes[0].dht.Size() == 1 })
 	pid := nodes[1].host.LibP2P().ID()
 	if !nodes[0].dht.mayEnter(nil, pid) {
@@ -140,7 +176,7 @@ func TestOnlyMembersInTable(t *testing.T) {
 	if addrs, err := nodes[0].dht.FindPeer(context.Background(), stranger.NodeID()); err == nil {
 		t.Errorf("a stranger was found at %v", addrs)
 	}
-	raw, err := issuer.Revoke(member.Revocation{Peer: nodes[1].id, Serial: 1}, time.Now())
+	raw, err := issuer.Revoke(member.Revocation{Peer: nodes[1].host.Self(), Serial: 1}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -34,14 +34,42 @@ func (s Status) String() string {
 }
 
 // CoreConfig holds the times of the detector; a zero value means the default in brackets.
+//
+// The defaults are made for machines that stand still for up to 2 s (a collection of garbage, a disk
+// that syncs, a hypervisor elsewhere) and for links that lose one packet in twenty: none of them may
+// be held dead, since that moves leaders and shards. A stall can look like silence from its first
+// moment on, so the suspicion must outlast it, and the loss of the first answers after it too: 3 s.
+// What is left of the 5 s in which the really dead must be known is for the first suspicion (a probe,
+// its timeout and the helpers': 0.75 s after the first probe) and for telling everybody, which is why
+// a suspicion is pushed on at once and does not wait for the next round.
+//
+// A probe costs both ends far more in wake-ups than in bytes. So while nothing happens a member probes
+// only those that follow it in the order of their IDs, which sees to it that everybody is probed in
+// every round, and by more than one; and everybody's rounds begin at the same time of the clock, where
+// a member has its own probes and those of others to see to at once. It looks at all members, as many
+// at a time as Targets says, while there is somebody to be suspected or something to be told, or a
+// member whose distance is not known.
+//
+// Those that follow are members of the same site, if there are others. Members elsewhere are probed
+// one at a time, every Across rounds. One that is far off, by its round trips, is given four times as
+// long as it usually takes, and a longer suspicion.
 type CoreConfig struct {
 	Period    time.Duration // between rounds of probes [500 ms]
-	Targets   int           // members probed per round [3]
+	Next      int           // members probed in every round: those that follow in order [2]
+	Targets   int           // members probed per round while something happens, those that follow included [3]
+	Across    int           // rounds between two probes of some other member while nothing happens [4]
 	Timeout   time.Duration // for a direct answer, then again for an indirect one [250 ms]
 	Helpers   int           // members asked to probe in our place [3]
-	Suspicion time.Duration // from suspect to dead [1.5 s]
-	Stall     time.Duration // between two ticks, above which we distrust ourselves [300 ms]
-	Seed      uint64
+	Suspicion time.Duration // from suspect to dead [3 s]
+	Push      int           // members told of a new suspicion at once [3]
+
+	// Of members at other sites:
+	FarTimeout    time.Duration // for one whose round trip is not known yet [500 ms]
+	FarTimeoutMax time.Duration // at most [2 s]
+	FarSuspicion  time.Duration // of one that is given more than Timeout [5 s]
+
+	Stall time.Duration // between two ticks, above which we distrust ourselves [300 ms]
+	Seed  uint64
 }
 
 func (c *CoreConfig) setDefaults() {
@@ -52,14 +80,21 @@ func (c *CoreConfig) setDefaults() {
 	}
 	def(&c.Period, 500*time.Millisecond)
 	def(&c.Timeout, 250*time.Millisecond)
-	def(&c.Suspicion, 1500*time.Millisecond)
+	def(&c.Suspicion, 3*time.Second)
+	def(&c.FarTimeout, 500*time.Millisecond)
+	def(&c.FarTimeoutMax, 2*time.Second)
+	def(&c.FarSuspicion, 5*time.Second)
 	def(&c.Stall, 300*time.Millisecond)
-	if c.Targets == 0 {
-		c.Targets = 3
+	count := func(n *int, v int) {
+		if *n == 0 {
+			*n = v
+		}
 	}
-	if c.Helpers == 0 {
-		c.Helpers = 3
-	}
+	count(&c.Next, 2)
+	count(&c.Targets, 3)
+	count(&c.Across, 4)
+	count(&c.Helpers, 3)
+	count(&c.Push, 3)
 }
 
 // Core is the failure detector after SWIM: it probes a few members each round, asks others to probe
@@ -76,8 +111,12 @@ type Core struct {
 
 	members map[p2p.NodeID]*view
 	suspect map[p2p.NodeID]*view // those of members that are
-	order   []p2p.NodeID         // probed in this order, shuffled anew each time round
+	ring    []p2p.NodeID         // the members of this site, or all if there are no others, as they follow this one
+	order   []p2p.NodeID         // all, shuffled anew each time round
 	next    int
+	across  []p2p.NodeID // those that are not in ring, or else all, shuffled anew each time round
+	cross   int
+	rounds  int
 	probes  map[uint64]*probe
 	relays  map[uint64]relay
 	seq     uint64
@@ -92,12 +131,16 @@ type view struct {
 	status Status
 	inc    uint64
 	since  time.Time // of status
+	far    bool
+	rtt    time.Duration // smoothed; 0: not known
 }
 
 // probe is a question that is not answered yet.
 type probe struct {
 	target   p2p.NodeID
 	indirect bool // helpers have been asked
+	heard    bool // the target has shown itself otherwise; the answer still tells how far away it is
+	sent     time.Time
 	deadline time.Time
 }
 
@@ -141,8 +184,9 @@ func NewCore(self p2p.NodeID, inc uint64, cfg CoreConfig) *Core {
 	}
 }
 
-// SetMembers says whom to watch. New ones are taken to be alive.
-func (c *Core) SetMembers(now time.Time, ids []p2p.NodeID) {
+// SetMembers says whom to watch, and which of them are at other sites. New ones are taken to be
+// alive.
+func (c *Core) SetMembers(now time.Time, ids []p2p.NodeID, far ...p2p.NodeID) {
 	keep := make(map[p2p.NodeID]bool, len(ids))
 	for _, id := range ids {
 		if id == c.self {
@@ -153,28 +197,26 @@ func (c *Core) SetMembers(now time.Time, ids []p2p.NodeID) {
 			c.members[id] = &view{status: Alive, since: now}
 		}
 	}
-	for id := range c.members {
+	for id, v := range c.members {
+		v.far = false
 		if !keep[id] {
 			delete(c.members, id)
 			delete(c.suspect, id)
 		}
 	}
-	c.order = c.order[:0]
-	for _, id := range ids {
-		if keep[id] && !slices.Contains(c.order, id) {
-			c.order = append(c.order, id)
+	for _, id := range far {
+		if v := c.members[id]; v != nil {
+			v.far = true
 		}
 	}
-	c.shuffle()
+	c.order = sortedKeys(c.members)
+	c.arrange()
+	c.shuffle(c.order)
+	c.next, c.cross = 0, len(c.across)
 	if c.nextRound.IsZero() {
-		c.nextRound = now.Add(time.Duration(c.rng.Int64N(int64(c.cfg.Period))))
+		c.nextRound = c.roundAfter(now)
 	}
 	c.lastTick = now
-}
-
-func (c *Core) shuffle() {
-	c.next = 0
-	c.rng.Shuffle(len(c.order), func(i, j int) { c.order[i], c.order[j] = c.order[j], c.order[i] })
 }
 
 // Status returns the present opinion of a member; 0 for one that is not watched.
@@ -203,12 +245,22 @@ func (c *Core) Wake() time.Time {
 		earlier(p.deadline)
 	}
 	for _, v := range c.suspect {
-		earlier(v.since.Add(c.cfg.Suspicion))
+		earlier(v.since.Add(c.suspicion(v)))
 	}
-	if limit := c.lastTick.Add(c.cfg.Stall / 2); limit.Before(wake) {
+	if limit := c.lastTick.Add(c.cfg.Stall / 2); !c.calm() && limit.Before(wake) {
 		wake = limit
 	}
 	return wake
+}
+
+// calm says that nothing has a deadline. If this node stands still then, nobody is the worse for it.
+func (c *Core) calm() bool { return len(c.probes)+len(c.suspect) == 0 }
+
+// notice begins to watch for stalls of this node, before something gets a deadline.
+func (c *Core) notice(now time.Time) {
+	if c.calm() {
+		c.lastTick = now
+	}
 }
 
 // Tick lets time pass.
@@ -217,14 +269,15 @@ func (c *Core) Tick(now time.Time) (out Output) {
 		c.lastTick = now
 		return out
 	}
-	if gap := now.Sub(c.lastTick); !c.lastTick.IsZero() && gap > c.cfg.Stall {
+	c.notice(now)
+	if gap := now.Sub(c.lastTick); gap > c.cfg.Stall {
 		c.forgive(gap)
 	}
 	c.lastTick = now
 	c.expireProbes(now, &out)
 	c.expireSuspects(now, &out)
 	if !now.Before(c.nextRound) {
-		c.nextRound = now.Add(c.cfg.Period)
+		c.nextRound = c.roundAfter(now)
 		c.round(now, &out)
 	}
 	return out
@@ -248,16 +301,16 @@ func (c *Core) expireProbes(now time.Time, out *Output) {
 			continue
 		}
 		v := c.members[p.target]
-		if v == nil || p.indirect {
+		if v == nil || p.indirect || p.heard {
 			delete(c.probes, seq)
-			if v != nil && v.status == Alive {
+			if v != nil && v.status == Alive && !p.heard {
 				c.change(now, p.target, Suspect, v.inc, out)
 			}
 			continue
 		}
 		p.indirect = true
-		p.deadline = now.Add(2 * c.cfg.Timeout)
-		for _, helper := range c.helpers(p.target) {
+		p.deadline = now.Add(2 * c.timeout(v))
+		for _, helper := range c.someAlive(p.target, c.cfg.Helpers) {
 			c.send(helper, Message{Kind: KindPingReq, Seq: seq, Target: p.target}, out)
 		}
 	}
@@ -270,28 +323,34 @@ func (c *Core) expireProbes(now time.Time, out *Output) {
 
 func (c *Core) expireSuspects(now time.Time, out *Output) {
 	for _, id := range sortedKeys(c.suspect) {
-		if v := c.suspect[id]; !now.Before(v.since.Add(c.cfg.Suspicion)) {
+		if v := c.suspect[id]; !now.Before(v.since.Add(c.suspicion(v))) {
 			c.change(now, id, Dead, v.inc, out)
 		}
 	}
 }
 
-// round probes the next few members, and those under suspicion once more.
-func (c *Core) round(now time.Time, out *Output) {
-	for _, id := range sortedKeys(c.suspect) {
-		c.probe(now, id, out)
+// timeout is how long a member has to answer.
+func (c *Core) timeout(v *view) time.Duration {
+	switch {
+	case !v.far:
+		return c.cfg.Timeout
+	case v.rtt == 0:
+		return c.cfg.FarTimeout
 	}
-	for range min(c.cfg.Targets, len(c.order)) {
-		if c.next >= len(c.order) {
-			c.shuffle()
-		}
-		c.probe(now, c.order[c.next], out)
-		c.next++
+	return max(c.cfg.Timeout, min(4*v.rtt, c.cfg.FarTimeoutMax))
+}
+
+// suspicion is how long a member may be suspected.
+func (c *Core) suspicion(v *view) time.Duration {
+	if c.timeout(v) > c.cfg.Timeout {
+		return c.cfg.FarSuspicion
 	}
+	return c.cfg.Suspicion
 }
 
 func (c *Core) probe(now time.Time, target p2p.NodeID, out *Output) {
-	if v := c.members[target]; v == nil || v.status == Left {
+	v := c.members[target]
+	if v == nil || v.status == Left {
 		return
 	}
 	for _, p := range c.probes {
@@ -300,12 +359,13 @@ func (c *Core) probe(now time.Time, target p2p.NodeID, out *Output) {
 		}
 	}
 	c.seq++
-	c.probes[c.seq] = &probe{target: target, deadline: now.Add(c.cfg.Timeout)}
+	c.probes[c.seq] = &probe{target: target, sent: now, deadline: now.Add(c.timeout(v))}
 	c.send(target, Message{Kind: KindPing, Seq: c.seq}, out)
 }
 
-// Lost says that the connection to a member broke: it is probed at once.
-func (c *Core) Lost(now time.Time, id p2p.NodeID) (out Output) {
+// Probe asks a member at once, as is right when a connection to it broke or came up.
+func (c *Core) Probe(now time.Time, id p2p.NodeID) (out Output) {
+	c.notice(now)
 	c.probe(now, id, &out)
 	return out
 }
@@ -313,22 +373,22 @@ func (c *Core) Lost(now time.Time, id p2p.NodeID) (out Output) {
 // Leave tells a few members that this node leaves in order.
 func (c *Core) Leave() (out Output) {
 	c.spread(Update{Peer: c.self, Status: Left, Inc: c.inc})
-	for _, id := range c.helpers(c.self) {
-		c.send(id, Message{Kind: KindPing, Seq: 0}, &out)
+	for _, id := range c.someAlive(c.self, c.cfg.Helpers) {
+		c.send(id, Message{Kind: KindNews}, &out)
 	}
 	return out
 }
 
-// helpers picks members that seem to live, other than target.
-func (c *Core) helpers(target p2p.NodeID) []p2p.NodeID {
+// someAlive picks up to n members that seem to live, other than target.
+func (c *Core) someAlive(target p2p.NodeID, n int) []p2p.NodeID {
 	var ids []p2p.NodeID
 	for _, id := range sortedKeys(c.members) {
 		if id != target && c.members[id].status == Alive {
 			ids = append(ids, id)
 		}
 	}
-	c.rng.Shuffle(len(ids), func(i, j int) { ids[i], ids[j] = ids[j], ids[i] })
-	return ids[:min(len(ids), c.cfg.Helpers)]
+	c.shuffle(ids)
+	return ids[:min(len(ids), n)]
 }
 
 // Step takes one message of a member.
@@ -336,6 +396,10 @@ func (c *Core) Step(now time.Time, m Message) (out Output) {
 	v := c.members[m.From]
 	if v == nil {
 		return out
+	}
+	c.notice(now)
+	if p := c.probes[m.Seq]; m.Kind == KindAck && p != nil && p.target == m.From && !p.indirect {
+		v.measured(now.Sub(p.sent))
 	}
 	c.heard(now, m.From, m.Inc, &out)
 	for _, u := range m.Updates {
@@ -349,12 +413,28 @@ func (c *Core) Step(now time.Time, m Message) (out Output) {
 			return out
 		}
 		c.seq++
-		c.relays[c.seq] = relay{to: m.From, seq: m.Seq, deadline: now.Add(2 * c.cfg.Timeout)}
+		c.relays[c.seq] = relay{to: m.From, seq: m.Seq, deadline: now.Add(2 * c.timeout(c.members[m.Target]))}
 		c.send(m.Target, Message{Kind: KindPing, Seq: c.seq}, &out)
 	case KindAck:
 		c.acked(now, m, &out)
 	}
 	return out
+}
+
+// RoundTrip is how long a message to a member and its answer take, smoothed; 0: not known.
+func (c *Core) RoundTrip(id p2p.NodeID) time.Duration {
+	if v := c.members[id]; v != nil {
+		return v.rtt
+	}
+	return 0
+}
+
+// measured takes one more round trip into account.
+func (v *view) measured(rtt time.Duration) {
+	if v.rtt == 0 {
+		v.rtt = rtt
+	}
+	v.rtt += (rtt - v.rtt) / 8
 }
 
 // relaysMax bounds the probes on behalf of others that are under way.
@@ -383,9 +463,9 @@ func (c *Core) heard(now time.Time, id p2p.NodeID, inc uint64, out *Output) {
 	if v == nil || inc < v.inc {
 		return
 	}
-	for seq, p := range c.probes {
+	for _, p := range c.probes {
 		if p.target == id {
-			delete(c.probes, seq)
+			p.heard = true
 		}
 	}
 	if inc > v.inc || v.status == Suspect {
@@ -433,6 +513,9 @@ func (c *Core) change(now time.Time, id p2p.NodeID, s Status, inc uint64, out *O
 	c.spread(Update{Peer: id, Status: s, Inc: inc})
 	if s == Suspect && was == Alive {
 		c.probe(now, id, out)
+		for _, to := range c.someAlive(id, c.cfg.Push) {
+			c.send(to, Message{Kind: KindNews}, out)
+		}
 	}
 }
 

@@ -27,6 +27,10 @@ type world struct {
 	log   []logEntry
 	// blocked says which messages never arrive; nil: none.
 	blocked func(from, to p2p.NodeID) bool
+	// site says where a node is; messages between sites take longer.
+	site map[p2p.NodeID]int
+	// pings counts probes within sites, and between them.
+	pings, farPings int
 }
 
 type simNode struct {
@@ -65,18 +69,44 @@ func (e *events) Pop() any {
 
 var simStart = time.Unix(1_000_000, 0)
 
+// newWorld makes n nodes in one site.
 func newWorld(n int, seed uint64, loss float64) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 1)), now: simStart, nodes: map[p2p.NodeID]*simNode{}, loss: loss}
-	for i := range n {
-		w.ids = append(w.ids, p2p.NodeID(fmt.Sprintf("n%03d", i)))
+	return newSites(seed, loss, n)
+}
+
+// newSites makes sites of so many nodes. Who has a site is in it by chance, as IDs are.
+func newSites(seed uint64, loss float64, sizes ...int) *world {
+	w := &world{rng: rand.New(rand.NewPCG(seed, 1)), now: simStart, nodes: map[p2p.NodeID]*simNode{}, loss: loss, site: map[p2p.NodeID]int{}}
+	for site, n := range sizes {
+		for range n {
+			id := p2p.NodeID(fmt.Sprintf("n%03d", len(w.ids)))
+			w.ids = append(w.ids, id)
+			w.site[id] = site
+		}
+	}
+	if len(sizes) > 1 {
+		for i := range w.ids {
+			a, b := w.ids[i], w.ids[w.rng.IntN(i+1)]
+			w.site[a], w.site[b] = w.site[b], w.site[a]
+		}
 	}
 	for i, id := range w.ids {
 		core := NewCore(id, 1, CoreConfig{Seed: seed + uint64(i)})
-		core.SetMembers(w.now, w.ids)
+		core.SetMembers(w.now, w.ids, w.elsewhere(id)...)
 		w.nodes[id] = &simNode{core: core}
 		w.push(w.now.Add(time.Duration(w.rng.Int64N(int64(500*time.Millisecond)))), id, nil)
 	}
 	return w
+}
+
+// elsewhere lists who is not in the site of a node.
+func (w *world) elsewhere(id p2p.NodeID) (far []p2p.NodeID) {
+	for _, other := range w.ids {
+		if w.site[other] != w.site[id] {
+			far = append(far, other)
+		}
+	}
+	return far
 }
 
 func (w *world) push(at time.Time, to p2p.NodeID, m *Message) {
@@ -118,6 +148,12 @@ func (w *world) deliver(from p2p.NodeID, out Output) {
 		w.log = append(w.log, logEntry{w.now.Sub(simStart), from, ev})
 	}
 	for _, m := range out.Send {
+		far := w.site[from] != w.site[m.To]
+		if m.Kind == KindPing && far {
+			w.farPings++
+		} else if m.Kind == KindPing {
+			w.pings++
+		}
 		if w.rng.Float64() < w.loss || w.blocked != nil && w.blocked(from, m.To) {
 			continue
 		}
@@ -126,75 +162,177 @@ func (w *world) deliver(from p2p.NodeID, out Output) {
 			panic(err)
 		}
 		decoded.From, decoded.To = m.From, m.To
-		w.push(w.now.Add(time.Duration(200+w.rng.IntN(800))*time.Microsecond), m.To, &decoded)
+		delay := time.Duration(200+w.rng.IntN(800)) * time.Microsecond
+		if far {
+			delay += 25 * time.Millisecond
+		}
+		w.push(w.now.Add(delay), m.To, &decoded)
 	}
 }
 
+// simRuns is how many seeds each simulation runs: one, or as many as SHOAL_SIM_RUNS says.
 func simRuns() int {
 	if n, err := strconv.Atoi(os.Getenv("SHOAL_SIM_RUNS")); err == nil {
 		return n
 	}
-	if testing.Short() {
-		return 1
-	}
-	return 2
+	return 1
 }
 
-// TestDetectsCrash: everybody suspects a crashed node within 1.5 s at the median and holds it dead
-// within 5 s, at 200 members with 1 % loss.
-func TestDetectsCrash(t *testing.T) {
-	for run := range simRuns() {
-		w := newWorld(200, uint64(run), 0.01)
-		w.run(3 * time.Second)
-		victim := w.ids[run*37%len(w.ids)]
-		w.nodes[victim].down = true
-		crash := w.now.Sub(simStart)
-		w.run(9 * time.Second)
-		var first time.Duration
-		dead := map[p2p.NodeID]time.Duration{}
-		for _, e := range w.log {
-			if e.ev.Peer != victim {
-				if e.ev.Status == Dead {
-					t.Errorf("run %d: %s held dead by %s", run, e.ev.Peer, e.who)
-				}
+// verdicts sums up what a world thought of one node that really died at crash, and of all others.
+type verdicts struct {
+	suspect, dead []time.Duration // after the crash, one per node that saw it
+	falseSuspects int
+	falseDeaths   int
+}
+
+func (w *world) verdicts(victim p2p.NodeID, crash time.Duration) (v verdicts) {
+	seen := map[Status]map[p2p.NodeID]bool{Suspect: {}, Dead: {}}
+	for _, e := range w.log {
+		switch {
+		case e.ev.Peer == victim && e.at >= crash:
+			if s := seen[e.ev.Status]; s == nil || s[e.who] {
 				continue
 			}
-			if e.ev.Status == Suspect && first == 0 {
-				first = e.at - crash
+			seen[e.ev.Status][e.who] = true
+			if e.ev.Status == Suspect {
+				v.suspect = append(v.suspect, e.at-crash)
+			} else {
+				v.dead = append(v.dead, e.at-crash)
 			}
-			if e.ev.Status == Dead && dead[e.who] == 0 {
-				dead[e.who] = e.at - crash
-			}
+		case e.ev.Status == Suspect:
+			v.falseSuspects++
+		case e.ev.Status == Dead:
+			v.falseDeaths++
 		}
-		if len(dead) != len(w.ids)-1 {
-			t.Errorf("run %d: %d of %d hold the victim dead", run, len(dead), len(w.ids)-1)
+	}
+	slices.Sort(v.suspect)
+	slices.Sort(v.dead)
+	return v
+}
+
+// healthy returns the first node from index i on that did not stall of late, and is not suspected.
+func (w *world) healthy(i int) p2p.NodeID {
+	for ; ; i++ {
+		id := w.ids[i%len(w.ids)]
+		suspected := slices.ContainsFunc(w.ids, func(by p2p.NodeID) bool { return w.nodes[by].core.Status(id) != Alive })
+		if !suspected && w.nodes[id].until.Before(w.now) {
+			return id
 		}
-		var all []time.Duration
-		for _, d := range dead {
-			all = append(all, d)
-		}
-		slices.Sort(all)
-		if first > 1500*time.Millisecond || all[len(all)-1] > 5*time.Second {
-			t.Errorf("run %d: first suspect after %v, last dead after %v", run, first, all[len(all)-1])
-		}
-		t.Logf("run %d: first suspect %v, dead p50 %v max %v", run, first, all[len(all)/2], all[len(all)-1])
 	}
 }
 
-// TestStallsAreNoDeaths: machines that stand still for up to 2 s, and 2 % loss, kill nobody.
+// stallSome makes a node that lives stand still for 2 s every so often, until end; none twice in
+// a row, which would be a longer stall.
+func (w *world) stallSome(every time.Duration, from, end time.Duration) {
+	for at := from; at < end; at += every {
+		w.run(at)
+		n := w.nodes[w.ids[w.rng.IntN(len(w.ids))]]
+		if n.until.Before(w.now.Add(-4 * time.Second)) {
+			n.until = w.now.Add(2 * time.Second)
+		}
+	}
+	w.run(end)
+}
+
+// TestDetectsCrash: at 200 members, with 5 % loss and a stall of 2 s beginning somewhere every
+// 250 ms, a crash is suspected within 1.5 s and held for death within 5 s by everybody, and nobody
+// else is ever held dead.
+func TestDetectsCrash(t *testing.T) {
+	for run := range simRuns() {
+		w := newWorld(200, uint64(run), 0.05)
+		// Anywhere between two rounds of probes.
+		w.stallSome(250*time.Millisecond, time.Second, 5*time.Second+time.Duration(run*137%500)*time.Millisecond)
+		victim := w.healthy(run * 37)
+		w.nodes[victim].down = true
+		crash := w.now.Sub(simStart)
+		w.run(crash + 7*time.Second) // the others do not stall: theirs would be the delay
+		w.inTime(t, run, victim, crash)
+	}
+}
+
+// inTime fails unless a crash was suspected within 1.5 s and held for death within 5 s by everybody, and
+// nothing else was.
+func (w *world) inTime(t *testing.T, run int, victim p2p.NodeID, crash time.Duration) {
+	t.Helper()
+	v := w.verdicts(victim, crash)
+	if len(v.dead) != len(w.ids)-1 || len(v.suspect) != len(w.ids)-1 {
+		t.Fatalf("run %d: %d suspect and %d hold the victim dead, of %d", run, len(v.suspect), len(v.dead), len(w.ids)-1)
+	}
+	last := len(v.dead) - 1
+	t.Logf("run %d: suspected first %v, p50 %v, last %v; dead first %v, p50 %v, last %v; %d false suspicions, %d false deaths", run,
+		v.suspect[0], v.suspect[last/2], v.suspect[last], v.dead[0], v.dead[last/2], v.dead[last], v.falseSuspects, v.falseDeaths)
+	if v.suspect[0] > 1500*time.Millisecond || v.dead[last] > 5*time.Second || v.falseDeaths > 0 {
+		t.Errorf("run %d: too late, or wrong", run)
+	}
+}
+
+// TestSites: 200 members in three sites, 50 ms apart. While nothing happens nearly all probes stay within
+// a site; with 5 % loss and stalls of 2 s a crash is found everywhere as fast as in one site.
+func TestSites(t *testing.T) {
+	for run := range simRuns() {
+		w := newSites(uint64(run), 0, 120, 70, 10)
+		w.run(60 * time.Second) // until nobody speaks of who came any more, and all have measured all
+		w.pings, w.farPings = 0, 0
+		w.run(70 * time.Second)
+		t.Logf("run %d: per member and second %.2f probes within sites, %.2f between", run, float64(w.pings)/10/200, float64(w.farPings)/10/200)
+		if w.pings == 0 || w.farPings == 0 || w.farPings*6 > w.pings {
+			t.Errorf("run %d: %d probes within sites, %d between", run, w.pings, w.farPings)
+		}
+		w.loss = 0.05
+		w.stallSome(250*time.Millisecond, 70*time.Second, 75*time.Second+time.Duration(run*137%500)*time.Millisecond)
+		victim := w.healthy(run * 37)
+		w.nodes[victim].down = true
+		crash := w.now.Sub(simStart)
+		w.run(crash + 7*time.Second)
+		w.inTime(t, run, victim, crash)
+	}
+}
+
+// TestSiteCutOff: a site is cut off from the other. Each holds the other's members dead, none of its own,
+// and all are alive to all when it is over. A member that is alone in its site is found as well.
+func TestSiteCutOff(t *testing.T) {
+	for run := range simRuns() {
+		for _, other := range []int{20, 1} {
+			w := newSites(uint64(run), 0.01, 30, other)
+			w.run(10 * time.Second)
+			w.blocked = func(from, to p2p.NodeID) bool { return w.site[from] != w.site[to] }
+			w.run(25 * time.Second)
+			expect := func(when string, far Status) {
+				for _, id := range w.ids {
+					for _, about := range w.ids {
+						want := Alive
+						if w.site[id] != w.site[about] {
+							want = far
+						}
+						if s := w.nodes[id].core.Status(about); s != want {
+							t.Errorf("run %d, %d elsewhere, %s: %s of site %d is %v to %s of site %d", run, other, when, about, w.site[about], s, id, w.site[id])
+						}
+					}
+				}
+			}
+			expect("cut off", Dead)
+			w.blocked = nil
+			w.run(60 * time.Second)
+			expect("afterwards", Alive)
+		}
+	}
+}
+
+// TestStallsAreNoDeaths: stalls of 2 s, one beginning every 250 ms among 200 members, and 5 % loss
+// kill nobody, and when both have ended all are alive to all.
 func TestStallsAreNoDeaths(t *testing.T) {
 	for run := range simRuns() {
-		w := newWorld(50, uint64(100+run), 0.02)
-		for s := 2; s < 40; s += 2 {
-			w.run(time.Duration(s) * time.Second)
-			id := w.ids[w.rng.IntN(len(w.ids))]
-			w.nodes[id].until = w.now.Add(time.Duration(500+w.rng.IntN(1500)) * time.Millisecond)
+		w := newWorld(200, uint64(100+run), 0.05)
+		w.stallSome(250*time.Millisecond, time.Second, 15*time.Second)
+		w.loss = 0
+		w.run(21 * time.Second)
+		v := w.verdicts("", 0)
+		t.Logf("run %d: %d false suspicions, %d false deaths in 21 s of %d members", run, v.falseSuspects, v.falseDeaths, len(w.ids))
+		if v.falseDeaths > 0 {
+			t.Errorf("run %d: %d times a member was held dead that lived", run, v.falseDeaths)
 		}
-		w.run(45 * time.Second)
-		for _, e := range w.log {
-			if e.ev.Status == Dead {
-				t.Errorf("run %d: %s held dead by %s at %v", run, e.ev.Peer, e.who, e.at)
-			}
+		if v.falseSuspects == 0 {
+			t.Errorf("run %d: stalls of 2 s were not even suspected; this tests nothing", run)
 		}
 		for _, id := range w.ids {
 			for _, other := range w.ids {
@@ -267,7 +405,7 @@ func TestCoreIgnoresStrangers(t *testing.T) {
 	if len(out.Send) != 1 || out.Send[0].Inc != 2 {
 		t.Errorf("no objection to one's own death: %+v", out.Send)
 	}
-	if c.Lost(simStart, "b").Send[0].Kind != KindPing {
+	if c.Probe(simStart, "b").Send[0].Kind != KindPing {
 		t.Error("a lost connection is not probed at once")
 	}
 }

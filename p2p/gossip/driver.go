@@ -3,6 +3,7 @@ package gossip
 import (
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 type DetectorConfig struct {
 	Transport p2p.Transport // required; not started yet
 	Method    p2p.Method    // required; on the control plane
-	// Inc is the incarnation: higher than that of any earlier run, as milliseconds since 1970 are.
+	// Inc is the incarnation: higher than that of any earlier run, whatever the clock says.
 	Inc  uint64
 	Core CoreConfig
 	// OnStatus is told of each change, one at a time and in order; it must not block. May be nil.
@@ -28,12 +29,16 @@ const inboxMax = 4096
 type Detector struct {
 	cfg   DetectorConfig
 	inbox chan Message
-	lost  chan p2p.NodeID
-	set   chan []p2p.NodeID
+	probe chan p2p.NodeID // members to be asked at once
+	set   chan watched
 
-	mu     sync.RWMutex
+	mu     sync.RWMutex // guards what follows
 	status map[p2p.NodeID]Status
+	rtt    map[p2p.NodeID]time.Duration // of those that have answered a message
 }
+
+// watched is whom to watch.
+type watched struct{ ids, far []p2p.NodeID }
 
 // NewDetector registers a detector with its transport. Run starts it.
 func NewDetector(cfg DetectorConfig) (*Detector, error) {
@@ -46,17 +51,18 @@ func NewDetector(cfg DetectorConfig) (*Detector, error) {
 	d := &Detector{
 		cfg:    cfg,
 		inbox:  make(chan Message, inboxMax),
-		lost:   make(chan p2p.NodeID, 64),
-		set:    make(chan []p2p.NodeID, 1),
+		probe:  make(chan p2p.NodeID, 64),
+		set:    make(chan watched, 1),
 		status: make(map[p2p.NodeID]Status),
+		rtt:    make(map[p2p.NodeID]time.Duration),
 	}
 	cfg.Transport.Handle(cfg.Method, p2p.RoleAny, d.receive)
 	cfg.Transport.OnPeer(func(id p2p.NodeID, up bool) {
-		if up {
+		if up && d.Status(id) == Alive {
 			return
 		}
 		select {
-		case d.lost <- id:
+		case d.probe <- id:
 		default: // the next round probes it anyway
 		}
 	})
@@ -76,11 +82,14 @@ func (d *Detector) receive(_ context.Context, from p2p.Peer, req *p2p.Message) (
 	return nil, nil
 }
 
-// SetMembers says whom to watch, this node itself included or not. The newest call counts.
-func (d *Detector) SetMembers(ids []p2p.NodeID) {
+// SetMembers says whom to watch, this node itself included or not, and which of them are at other
+// sites. It belongs to every change of the member table. The newest call counts; those watched
+// before keep their status, new ones are alive until they are silent. Any goroutine may call it,
+// before Run or during it.
+func (d *Detector) SetMembers(ids []p2p.NodeID, far ...p2p.NodeID) {
 	for {
 		select {
-		case d.set <- ids:
+		case d.set <- watched{ids, far}:
 			return
 		default:
 		}
@@ -110,13 +119,14 @@ func (d *Detector) Run(ctx context.Context) error {
 		case <-ctx.Done():
 			d.act(core.Leave())
 			return nil
-		case ids := <-d.set:
-			core.SetMembers(d.cfg.Now(), ids)
-			d.remember(core, ids)
+		case w := <-d.set:
+			core.SetMembers(d.cfg.Now(), w.ids, w.far...)
+			d.remember(core, w.ids)
 		case m := <-d.inbox:
 			out = core.Step(d.cfg.Now(), m)
-		case id := <-d.lost:
-			out = core.Lost(d.cfg.Now(), id)
+			d.measured(core, m)
+		case id := <-d.probe:
+			out = core.Probe(d.cfg.Now(), id)
 		case <-timer.C:
 			// What has arrived counts before what has not.
 			for range len(d.inbox) {
@@ -128,6 +138,27 @@ func (d *Detector) Run(ctx context.Context) error {
 		if wake := core.Wake(); !wake.IsZero() {
 			timer.Reset(max(wake.Sub(d.cfg.Now()), time.Millisecond))
 		}
+	}
+}
+
+// RoundTrip is how long a message to a member and its answer take, of late; 0 for one that has not
+// been measured.
+func (d *Detector) RoundTrip(id p2p.NodeID) time.Duration {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.rtt[id]
+}
+
+// measured notes how far away the sender of an answer is.
+func (d *Detector) measured(core *Core, m Message) {
+	rtt := core.RoundTrip(m.From)
+	if m.Kind != KindAck || rtt == 0 {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if _, watched := d.status[m.From]; watched {
+		d.rtt[m.From] = rtt
 	}
 }
 
@@ -152,6 +183,7 @@ func (d *Detector) remember(core *Core, ids []p2p.NodeID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	clear(d.status)
+	maps.DeleteFunc(d.rtt, func(id p2p.NodeID, _ time.Duration) bool { return core.Status(id) == 0 })
 	for _, id := range ids {
 		if s := core.Status(id); s != 0 {
 			d.status[id] = s

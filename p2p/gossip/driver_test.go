@@ -50,6 +50,24 @@ func TestDetectorDriver(t *testing.T) {
 				check(i, j, Alive)
 			}
 		}
+		measured := 0
+		for i := range n {
+			for j := range n {
+				// Messages take 1 to 5 ms each way.
+				if rtt := detectors[i].RoundTrip(ids[j]); rtt != 0 {
+					measured++
+					if rtt < 2*time.Millisecond || rtt > 10*time.Millisecond || i == j {
+						t.Errorf("%v from %d to %d and back", rtt, i, j)
+					}
+				}
+			}
+		}
+		if measured < n {
+			t.Errorf("%d of %d distances are measured after 3 s", measured, n*(n-1))
+		}
+		if rtt := detectors[0].RoundTrip("nobody"); rtt != 0 {
+			t.Errorf("%v to nobody and back", rtt)
+		}
 		nodes[7].Stop()
 		wait(5 * time.Second)
 		for i := range n - 1 {

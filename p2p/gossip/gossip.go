@@ -44,9 +44,15 @@ type Config struct {
 	// never met this node can tell that it is one. Required.
 	Credential func() []byte
 	Self       Record // what this node says at first; Peer and Incarnation are filled in
+	// Incarnation is higher than at any earlier start. Default: milliseconds since 1970.
+	Incarnation uint64
 
 	// OnRecord is told of each record that replaced an older one; it must not block. May be nil.
 	OnRecord func(Record)
+	// OnEpochs is told when a member announces a higher epoch than it did before, of the member
+	// table, the layout or IAM. What is cached from an earlier one is to be dropped at once; whether
+	// it is, the cache knows. It must not block. May be nil.
+	OnEpochs func(from p2p.NodeID, epochs p2p.Epochs)
 	// OnAlert is told of each alert; it must not block. May be nil.
 	OnAlert func(from p2p.NodeID, text string)
 
@@ -93,7 +99,9 @@ func New(cfg Config) (*Gossip, error) {
 		records: make(map[p2p.NodeID]Record),
 	}
 	g.own.Peer = g.self
-	g.own.Incarnation = uint64(cfg.Now().UnixMilli())
+	if g.own.Incarnation = cfg.Incarnation; cfg.Incarnation == 0 {
+		g.own.Incarnation = uint64(cfg.Now().UnixMilli())
+	}
 	g.own.Version = 1
 	cfg.Trust.OnRevoke(func(v member.Revocation) { g.forget(v.Peer) })
 	return g, nil
@@ -161,9 +169,20 @@ func (g *Gossip) take(r *Record) {
 		g.records[r.Peer] = *r
 	}
 	g.mu.Unlock()
-	if news && g.cfg.OnRecord != nil {
+	if !news {
+		return
+	}
+	if g.cfg.OnRecord != nil {
 		g.cfg.OnRecord(*r)
 	}
+	if g.cfg.OnEpochs != nil && risen(old.Epochs, r.Epochs) {
+		g.cfg.OnEpochs(r.Peer, r.Epochs)
+	}
+}
+
+// risen reports whether any epoch is higher now than before.
+func risen(before, now p2p.Epochs) bool {
+	return now.Members > before.Members || now.Layout > before.Layout || now.IAM > before.IAM
 }
 
 // Revoke publishes a signed revocation and applies it here.
@@ -201,7 +220,7 @@ func (g *Gossip) Run(ctx context.Context) error {
 		pubsub.WithPeerFilter(func(pid peer.ID, _ string) bool { return g.isMember(pid) }),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(names[:]...)),
 		pubsub.WithMaxMessageSize(messageMax),
-		pubsub.WithLogger(g.cfg.Log),
+		pubsub.WithLogger(slog.New(slog.DiscardHandler)), // it warns of what is normal here: no decaying tags
 	)
 	if err != nil {
 		return fmt.Errorf("gossip: %w", err)

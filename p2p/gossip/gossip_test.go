@@ -2,6 +2,7 @@ package gossip
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ type testNode struct {
 
 	mu     sync.Mutex
 	alerts []string
+	epochs []p2p.Epochs // announced by others
 }
 
 // startNodes runs n hosts on loopback in a chain: each is connected to the one before it only.
@@ -59,6 +61,11 @@ func startNodes(t testing.TB, n int) ([]*testNode, *member.Issuer) {
 		nd.gossip, err = New(Config{
 			Host: nd.host.LibP2P(), Trust: nd.trust, Credential: nd.host.Credential,
 			Self: Record{Release: "test", Site: "a lie"},
+			OnEpochs: func(_ p2p.NodeID, e p2p.Epochs) {
+				nd.mu.Lock()
+				defer nd.mu.Unlock()
+				nd.epochs = append(nd.epochs, e)
+			},
 			OnAlert: func(_ p2p.NodeID, text string) {
 				nd.mu.Lock()
 				defer nd.mu.Unlock()
@@ -85,7 +92,7 @@ func startNodes(t testing.TB, n int) ([]*testNode, *member.Issuer) {
 
 func eventually(t *testing.T, what string, f func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	deadline := time.After(time.Minute)
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !f() {
@@ -119,6 +126,13 @@ func TestFiveNodes(t *testing.T) {
 	eventually(t, "an update", func() bool {
 		r, _ := nodes[4].gossip.Get(nodes[0].id)
 		return r.Epochs.IAM == 7 && r.Free() == 60
+	})
+	nodes[0].gossip.Update(func(r *Record) { r.Load = 500 })
+	nodes[0].gossip.Update(func(r *Record) { r.Epochs.Members = 3 })
+	eventually(t, "epochs", func() bool {
+		nodes[4].mu.Lock()
+		defer nodes[4].mu.Unlock()
+		return slices.Equal(nodes[4].epochs, []p2p.Epochs{{IAM: 7}, {IAM: 7, Members: 3}})
 	})
 	if err := nodes[2].gossip.Alert("drive 3 is gone"); err != nil {
 		t.Fatal(err)

@@ -17,6 +17,7 @@ const (
 	KindPing    MessageKind = 1
 	KindAck     MessageKind = 2
 	KindPingReq MessageKind = 3 // probe Target in my place
+	KindNews    MessageKind = 4 // carries updates only; nobody answers it
 )
 
 // updatesMax bounds the updates on one message.

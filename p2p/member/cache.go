@@ -40,7 +40,7 @@ type Cache struct {
 // OpenTable reads the cache at path into a table and into trust, and keeps every later revocation
 // there at once. A missing file is an empty table. With ErrCacheDamaged the table is usable too,
 // and the damaged file has been set aside under the name path + ".damaged".
-// log is told when a revocation could not be written.
+// log is told when a revocation could not be written. It belongs before trust is used.
 func OpenTable(path string, trust *Trust, log *slog.Logger) (*Table, error) {
 	t := NewTable()
 	t.store = &Cache{path: path, trust: trust}
@@ -56,6 +56,12 @@ func OpenTable(path string, trust *Trust, log *slog.Logger) (*Table, error) {
 		}
 	} else if err != nil {
 		return nil, fmt.Errorf("read members cache: %w", err)
+	}
+	trust.veto = func(c Credential) error {
+		if r := t.Decide(c); r.Decision == No {
+			return r.Reason
+		}
+		return nil
 	}
 	trust.OnRevoke(func(v Revocation) {
 		t.mu.Lock()

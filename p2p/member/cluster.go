@@ -97,6 +97,14 @@ func NewClusterKey(id ClusterID, seed []byte) *ClusterKey {
 	return &ClusterKey{id: id, key: ed25519.NewKeyFromSeed(seed)}
 }
 
+// WriteClusterKey keeps the seed of a cluster key that another node has handed over.
+func WriteClusterKey(path string, seed []byte) error {
+	return WriteKeyFile(path, clusterKeyLabel, seed)
+}
+
+// Seed is the key's 32-byte seed, for another node of the cluster. It is a secret.
+func (k *ClusterKey) Seed() []byte { return k.key.Seed() }
+
 // Cluster is the public half.
 func (k *ClusterKey) Cluster() Cluster {
 	return Cluster{ID: k.id, RootKey: k.key.Public().(ed25519.PublicKey)}

@@ -83,6 +83,20 @@ func decodeCredential(b []byte) (c Credential, issuer []byte, err error) {
 	return c, issuer, errors.Join(f.Err(), sameBytes(c.encode(issuer), b))
 }
 
+// ClaimedCluster returns the cluster that the credential in raw claims to be of. It believes
+// nothing: VerifyCredential does the checking.
+func ClaimedCluster(raw []byte) (ClusterID, error) {
+	if len(raw) == 0 {
+		return ClusterID{}, ErrNoCredential
+	}
+	body, _, err := splitSigned(raw)
+	if err != nil {
+		return ClusterID{}, err
+	}
+	c, _, err := decodeCredential(body)
+	return c.Cluster, err
+}
+
 // VerifyCredential returns the credential in raw if an issuer of this cluster signed it and it is
 // valid at now. It does not ask whether the peer is revoked: that is Trust's part.
 func (c Cluster) VerifyCredential(raw []byte, now time.Time) (Credential, error) {

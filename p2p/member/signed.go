@@ -27,7 +27,7 @@ const (
 	// RecordMax bounds any signed record of this package, in bytes.
 	RecordMax = 4096
 	// ClockSkew is how far a record's start may lie in our future, because clocks differ.
-	ClockSkew = 5 * time.Minute
+	ClockSkew = 15 * time.Minute
 
 	peerTextMax = 128
 	siteTextMax = 64

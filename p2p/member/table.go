@@ -48,14 +48,17 @@ const (
 	AddrsMax = 8
 )
 
-// Table is the list of members as this node knows it. Rows change by rising epoch only, so copies
-// that arrive late or twice do no harm.
+// Table is the list of members as this node knows it. It is replaced as a whole, by one of a later
+// epoch only, so copies that arrive late or twice do no harm, and whoever is not in it was not a
+// member at its epoch.
 type Table struct {
 	mu    sync.RWMutex
 	rows  map[p2p.NodeID]Member
 	epoch uint64
 
 	store *Cache // nil: nothing is kept on disk
+
+	hooks []func() // called after a change that may change a decision
 }
 
 // NewTable returns an empty table that is kept nowhere.
@@ -77,6 +80,14 @@ func (t *Table) Get(id p2p.NodeID) (Member, bool) {
 	return m, ok
 }
 
+// Site returns the site of a peer that has a row.
+func (t *Table) Site(id p2p.NodeID) (site string, ok bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	m, ok := t.rows[id]
+	return m.Site, ok
+}
+
 // List returns all rows, ordered by peer.
 func (t *Table) List() []Member {
 	t.mu.RLock()
@@ -94,10 +105,37 @@ func (t *Table) list() []Member {
 	return out
 }
 
+// OnChange registers f to be called, outside of any lock, after rows have changed in a way that may
+// change what Decide says. Register before the network starts.
+func (t *Table) OnChange(f func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.hooks = append(t.hooks, f)
+}
+
+// changed runs the hooks. The caller does not hold mu.
+func (t *Table) changed() {
+	t.mu.RLock()
+	hooks := t.hooks
+	t.mu.RUnlock()
+	for _, f := range hooks {
+		f()
+	}
+}
+
 // Replace takes over a whole table of the given epoch, as the system group replicated it. An older
 // one than the present is ignored. Addresses known here and missing there are kept. It reports
-// whether anything changed; Save makes the change last.
+// whether anything changed; Save makes the change last. Every hook of OnChange has returned when
+// Replace does.
 func (t *Table) Replace(epoch uint64, rows []Member) bool {
+	ok := t.replace(epoch, rows)
+	if ok {
+		t.changed()
+	}
+	return ok
+}
+
+func (t *Table) replace(epoch uint64, rows []Member) bool {
 	if len(rows) > MembersMax {
 		return false
 	}
@@ -118,30 +156,14 @@ func (t *Table) Replace(epoch uint64, rows []Member) bool {
 	return true
 }
 
-// Put changes one row if it is newer than the one held. It reports whether it did.
-func (t *Table) Put(m Member) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	old, ok := t.rows[m.Peer]
-	if ok && m.Epoch <= old.Epoch || !ok && len(t.rows) >= MembersMax {
-		return false
-	}
-	if len(m.Addrs) == 0 {
-		m.Addrs = old.Addrs
-	}
-	m.Addrs = boundAddrs(m.Addrs)
-	t.rows[m.Peer] = m
-	t.epoch = max(t.epoch, m.Epoch)
-	return true
-}
-
-// SetAddrs notes where id was last reached. Addresses are hints and have no epoch.
+// SetAddrs notes where id was last reached. Addresses are hints and have no epoch. An empty list,
+// as of a member that has no relay yet, changes nothing.
 func (t *Table) SetAddrs(id p2p.NodeID, addrs []string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	m, ok := t.rows[id]
 	addrs = boundAddrs(addrs)
-	if !ok || slices.Equal(m.Addrs, addrs) {
+	if !ok || len(addrs) == 0 || slices.Equal(m.Addrs, addrs) {
 		return false
 	}
 	m.Addrs = addrs

@@ -16,11 +16,10 @@ var quiet = slog.New(slog.DiscardHandler)
 
 func TestTableEpochs(t *testing.T) {
 	tab := NewTable()
-	if !tab.Put(Member{Peer: "a", Epoch: 2, Addrs: []string{"x"}}) || tab.Put(Member{Peer: "a", Epoch: 2, Site: "late"}) {
-		t.Error("a row must change with a rising epoch only")
-	}
-	if m, _ := tab.Get("a"); m.Site != "" {
-		t.Errorf("row %+v", m)
+	changes := 0
+	tab.OnChange(func() { changes++ })
+	if !tab.Replace(2, []Member{{Peer: "a", Epoch: 2, Addrs: []string{"x"}}}) {
+		t.Error("a newer table was not taken")
 	}
 	if tab.Replace(2, nil) {
 		t.Error("a table of the present epoch was taken")
@@ -36,6 +35,9 @@ func TestTableEpochs(t *testing.T) {
 	}
 	if m, _ := tab.Get("a"); len(m.Addrs) != AddrsMax {
 		t.Errorf("%d addresses kept", len(m.Addrs))
+	}
+	if changes != 2 {
+		t.Errorf("%d changes were told, want one for each table taken", changes)
 	}
 	if list := tab.List(); len(list) != 2 || list[0].Peer != "a" {
 		t.Errorf("list %+v", list)
@@ -88,7 +90,7 @@ func TestCacheDamage(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "members.cache")
 	tab, trust, issuer := openTable(t, path)
-	tab.Put(Member{Peer: "a", State: StateActive, Epoch: 1})
+	tab.Replace(1, []Member{{Peer: "a", State: StateActive, Epoch: 1}})
 	if _, err := trust.Revoke(revoke(t, issuer, "z", 1)); err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestCacheRefused(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "members.cache")
 	tab, _, _ := openTable(t, path)
-	tab.Put(Member{Peer: "a", Epoch: 1})
+	tab.Replace(1, []Member{{Peer: "a", Epoch: 1}})
 	if err := tab.Save(); err != nil {
 		t.Fatal(err)
 	}

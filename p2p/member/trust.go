@@ -27,6 +27,8 @@ type Trust struct {
 	revoked map[p2p.NodeID]revocation
 	hooks   []func(Revocation)
 	digest  [32]byte // XOR of the hashes of all revocations
+
+	veto func(Credential) error // of the table; nil: there is none
 }
 
 type revocation struct {
@@ -75,8 +77,15 @@ func (t *Trust) Check(raw []byte, peer p2p.NodeID) (Credential, error) {
 }
 
 // Admit remembers a credential that Check accepted and whose holder has proved its key. It returns
-// ErrRevoked if the peer was revoked in between.
+// ErrRevoked if the peer was revoked in between, and refuses whom the table of OpenTable knows to be
+// out: for one who opens no connection to us, as an author whose words others pass on, nobody else
+// asks it.
 func (t *Trust) Admit(c Credential) error {
+	if t.veto != nil {
+		if err := t.veto(c); err != nil {
+			return err
+		}
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if v, ok := t.revoked[c.Peer]; ok && c.Serial <= v.Serial {
@@ -86,6 +95,13 @@ func (t *Trust) Admit(c Credential) error {
 		t.members[c.Peer] = c
 	}
 	return nil
+}
+
+// Forget takes back Admit: the peer is a member again when it has proved itself again.
+func (t *Trust) Forget(peer p2p.NodeID) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	delete(t.members, peer)
 }
 
 // Member returns the newest credential that peer has proved, if it still makes it a member.

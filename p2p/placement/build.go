@@ -18,14 +18,27 @@ type Limits struct {
 // of the epoch before for the same width, or nil. It keeps neither drives nor prev. It returns
 // ErrTooFewDrives, or ErrDrives when drives or width make no sense.
 func Build(epoch uint64, drives []Drive, width int, prev *Table, limits Limits) (*Table, error) {
+	if width <= WidthMax && len(drives) < width {
+		return nil, fmt.Errorf("%w: %d drives for %d shards", ErrTooFewDrives, len(drives), width)
+	}
+	return build(epoch, drives, width, prev, limits)
+}
+
+// Fold is Build for fewer drives than shards: drives hold several shards of a group, as few as can be. It is for chunks that were
+// written when there were more drives, until they are coded anew. With drives enough it is the same as Build.
+func Fold(epoch uint64, drives []Drive, width int, prev *Table, limits Limits) (*Table, error) {
+	if len(drives) == 0 {
+		return nil, fmt.Errorf("%w: none for %d shards", ErrTooFewDrives, width)
+	}
+	return build(epoch, drives, width, prev, limits)
+}
+
+func build(epoch uint64, drives []Drive, width int, prev *Table, limits Limits) (*Table, error) {
 	if width < 1 || width > WidthMax {
 		return nil, fmt.Errorf("%w: %d shards, want 1 to %d", ErrDrives, width, WidthMax)
 	}
 	if prev != nil && prev.width != width {
 		return nil, fmt.Errorf("%w: %d shards after a table of %d", ErrDrives, width, prev.width)
-	}
-	if len(drives) < width {
-		return nil, fmt.Errorf("%w: %d drives for %d shards", ErrTooFewDrives, len(drives), width)
 	}
 	sorted, err := sortDrives(drives)
 	if err != nil {
@@ -70,16 +83,24 @@ func newBuilder(t *Table) *builder {
 	}
 }
 
-// fits tells whether the group may have the drive in the place of what is at index.
+// fits tells whether the group may have the drive in the place of what is at index. A drive never takes a shard from one that
+// would then have fewer of the group than it.
 func (b *builder) fits(group, index, drive int) bool {
 	d := &b.table.domains
-	onNode, onSite := 0, 0
-	for i, other := range b.table.Targets(uint16(group)) {
+	onDrive, onNode, onSite := 0, 0, 0
+	most := b.caps.drive
+	targets := b.table.Targets(uint16(group))
+	if now := targets[index]; most > 1 && now != vacant {
+		most = min(most, occurrences(targets, now))
+	}
+	for i, other := range targets {
 		if i == index || other == vacant {
 			continue
 		}
 		if other == drive {
-			return false
+			if onDrive++; onDrive >= most {
+				return false
+			}
 		}
 		if d.node[other] == d.node[drive] {
 			onNode++
@@ -89,6 +110,15 @@ func (b *builder) fits(group, index, drive int) bool {
 		}
 	}
 	return onNode < b.caps.node && onSite < b.caps.site
+}
+
+func occurrences(drives []int, drive int) (n int) {
+	for _, d := range drives {
+		if d == drive {
+			n++
+		}
+	}
+	return n
 }
 
 // set puts a drive at an index of a group.
@@ -111,12 +141,29 @@ type ranked struct {
 	index int
 }
 
+func (r ranked) before(o ranked) bool {
+	return r.score < o.score || r.score == o.score && r.index < o.index
+}
+
+// sortRanked sorts drives, which mostly are few.
+func sortRanked(rs []ranked) {
+	if len(rs) <= 16 {
+		insertionSort(rs)
+		return
+	}
+	slices.SortFunc(rs, ranked.compare)
+}
+
 func (r ranked) compare(o ranked) int {
-	return cmp.Or(cmp.Compare(r.score, o.score), cmp.Compare(r.index, o.index))
+	if r.score != o.score {
+		return cmp.Compare(r.score, o.score)
+	}
+	return cmp.Compare(r.index, o.index)
 }
 
 // assign gives each group the drives with the best scores that fit. Any choice that fits can be
-// completed, since the bounds are nested (a drive in a node in a site). Which of them holds which
+// completed, since the bounds are nested (a drive in a node in a site). A drive gets another shard of
+// a group only when no drive is left that could have its first. Which of them holds which
 // shard is hashed apart: heavy drives would otherwise hold more data and fewer parity shards than
 // others, and be read more.
 func (b *builder) assign() {
@@ -126,15 +173,17 @@ func (b *builder) assign() {
 		for drive := range order {
 			order[drive] = ranked{b.score(group, drive), drive}
 		}
-		slices.SortFunc(order, ranked.compare)
+		sortRanked(order)
 		chosen = chosen[:0]
-		for _, r := range order {
-			if len(chosen) < b.table.width && b.fits(group, len(chosen), r.index) {
-				b.set(group, len(chosen), r.index)
-				chosen = append(chosen, ranked{b.table.seeds[r.index].hash(uint64(group) | 1<<32), r.index})
+		for range b.caps.drive {
+			for _, r := range order {
+				if len(chosen) < b.table.width && b.fits(group, len(chosen), r.index) {
+					b.set(group, len(chosen), r.index)
+					chosen = append(chosen, ranked{b.table.seeds[r.index].hash(uint64(group) | 1<<32), r.index})
+				}
 			}
 		}
-		slices.SortFunc(chosen, ranked.compare)
+		sortRanked(chosen)
 		for i, r := range chosen {
 			b.table.slots[group*b.table.width+i] = r.index
 		}
@@ -160,24 +209,44 @@ func (b *builder) keep(prev *Table) {
 }
 
 // fill gives vacant shards to the best-scored drive that fits and has room in its quota, or else to
-// the best-scored that fits.
+// the best-scored that fits; of drives that have shards of the group, to those that have the fewest.
 func (b *builder) fill() {
 	for slot, drive := range b.table.slots {
 		if drive != vacant {
 			continue
 		}
 		group, index := slot/b.table.width, slot%b.table.width
-		best, bestRoom, bestScore := vacant, false, uint64(0)
+		best := filler{drive: vacant}
 		for drive := range b.count {
-			room := b.count[drive] < b.quota[drive]
-			if bestRoom && !room || !b.fits(group, index, drive) {
+			if !b.fits(group, index, drive) {
 				continue
 			}
-			score := b.score(group, drive)
-			if best == vacant || room && !bestRoom || score < bestScore {
-				best, bestRoom, bestScore = drive, room, score
+			f := filler{drive: drive, room: b.count[drive] < b.quota[drive], score: b.score(group, drive)}
+			if b.caps.drive > 1 {
+				f.has = occurrences(b.table.Targets(uint16(group)), drive)
+			}
+			if best.drive == vacant || f.before(best) {
+				best = f
 			}
 		}
-		b.set(group, index, best)
+		b.set(group, index, best.drive)
 	}
+}
+
+// filler is a drive that could have a vacant shard.
+type filler struct {
+	drive int
+	has   int // shards of the group
+	room  bool
+	score uint64
+}
+
+func (f filler) before(o filler) bool {
+	switch {
+	case f.has != o.has:
+		return f.has < o.has
+	case f.room != o.room:
+		return f.room
+	}
+	return f.score < o.score
 }

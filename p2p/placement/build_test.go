@@ -171,12 +171,12 @@ func TestCaps(t *testing.T) {
 		width  int
 		want   caps
 	}{
-		{"one node", layout(1, 1, 8, equal), 8, caps{8, 8}},
-		{"nodes to spare", layout(1, 8, 2, equal), 6, caps{1, 6}},
-		{"three sites", layout(3, 2, 1, equal), 6, caps{1, 2}},
-		{"four sites for six", layout(4, 3, 1, equal), 6, caps{1, 2}},
-		{"two drives for each node", layout(1, 6, 2, equal), 12, caps{2, 12}},
-		{"a site too small for its part", lone, 6, caps{1, 5}},
+		{"one node", layout(1, 1, 8, equal), 8, caps{8, 8, 1}},
+		{"nodes to spare", layout(1, 8, 2, equal), 6, caps{1, 6, 1}},
+		{"three sites", layout(3, 2, 1, equal), 6, caps{1, 2, 1}},
+		{"four sites for six", layout(4, 3, 1, equal), 6, caps{1, 2, 1}},
+		{"two drives for each node", layout(1, 6, 2, equal), 12, caps{2, 12, 1}},
+		{"a site too small for its part", lone, 6, caps{1, 5, 1}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			d := domainsOf(mustSort(t, tc.drives))

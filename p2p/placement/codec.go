@@ -9,8 +9,9 @@ import (
 // A table in bytes is described in docs/formats/placement-table.md.
 
 const (
-	tableMagic  = "SHPT"
-	tableFormat = 1
+	tableMagic   = "SHPT"
+	tableFormat  = 1
+	foldedFormat = 2 // of tables with fewer drives than shards
 
 	headSize     = len(tableMagic) + 2 + 8 + 1 + 4 // magic, format, epoch, width, drives
 	driveSizeMin = 16 + 4 + 1 + 1                  // ID, weight, lengths of two names
@@ -23,7 +24,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 func (t *Table) Append(dst []byte) []byte {
 	start := len(dst)
 	dst = append(dst, tableMagic...)
-	dst = binary.LittleEndian.AppendUint16(dst, tableFormat)
+	dst = binary.LittleEndian.AppendUint16(dst, t.format())
 	dst = binary.LittleEndian.AppendUint64(dst, t.epoch)
 	dst = append(dst, byte(t.width))
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(t.drives)))
@@ -40,14 +41,22 @@ func (t *Table) Append(dst []byte) []byte {
 	return binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst[start:], castagnoli))
 }
 
+func (t *Table) format() uint16 {
+	if t.Folded() {
+		return foldedFormat
+	}
+	return tableFormat
+}
+
 // Decode reads what Append wrote. It accepts a table only whole, undamaged and in its one encoding,
 // and returns ErrTable for all else. It does not retain b.
 func Decode(b []byte) (*Table, error) {
 	if len(b) < headSize+crcSize || string(b[:len(tableMagic)]) != tableMagic {
 		return nil, fmt.Errorf("%w: no table", ErrTable)
 	}
-	if format := binary.LittleEndian.Uint16(b[len(tableMagic):]); format != tableFormat {
-		return nil, fmt.Errorf("%w: format %d, want %d", ErrTable, format, tableFormat)
+	format := binary.LittleEndian.Uint16(b[len(tableMagic):])
+	if format != tableFormat && format != foldedFormat {
+		return nil, fmt.Errorf("%w: format %d, want %d or %d", ErrTable, format, tableFormat, foldedFormat)
 	}
 	body, crc := b[:len(b)-crcSize], binary.LittleEndian.Uint32(b[len(b)-crcSize:])
 	if crc32.Checksum(body, castagnoli) != crc {
@@ -59,10 +68,13 @@ func Decode(b []byte) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
-	if width < 1 || width > WidthMax || len(drives) < width || len(slots) != 2*GroupCount*width {
+	if width < 1 || width > WidthMax || len(drives) == 0 || len(slots) != 2*GroupCount*width {
 		return nil, fmt.Errorf("%w: %d drives, %d shards, %d bytes of groups", ErrTable, len(drives), width, len(slots))
 	}
 	t := newTable(epoch, width, drives)
+	if t.format() != format {
+		return nil, fmt.Errorf("%w: %d drives for %d shards in format %d", ErrTable, len(drives), width, format)
+	}
 	for i := range t.slots {
 		t.slots[i] = int(binary.LittleEndian.Uint16(slots[2*i:]))
 	}
@@ -97,18 +109,18 @@ func decodeDrives(b []byte, count uint32) ([]Drive, []byte, error) {
 	return drives, b, nil
 }
 
-// check returns ErrTable unless each group names different drives that exist.
+// check returns ErrTable unless each group names drives that exist, different ones when there are enough, and else none more often
+// than it must.
 func (t *Table) check() error {
+	most := driveCap(len(t.drives), t.width)
 	for group := range GroupCount {
 		targets := t.Targets(uint16(group))
 		for i, drive := range targets {
 			if drive >= len(t.drives) {
 				return fmt.Errorf("%w: group %d names drive %d of %d", ErrTable, group, drive, len(t.drives))
 			}
-			for _, other := range targets[:i] {
-				if other == drive {
-					return fmt.Errorf("%w: group %d names drive %d twice", ErrTable, group, drive)
-				}
+			if occurrences(targets[:i+1], drive) > most {
+				return fmt.Errorf("%w: group %d names drive %d more than %d times", ErrTable, group, drive, most)
 			}
 		}
 	}

@@ -24,6 +24,7 @@ func TestGolden(t *testing.T) {
 		fmt.Fprintf(&list, "%-28s %x\n", l.name, sha256.Sum256(table.Append(nil)))
 	}
 	golden(t, "tables.txt", []byte(list.String()))
+	golden(t, "table-format2.bin", mustFold(t, 0x0102030405060708, layout(1, 2, 1, mild), 3, nil).Append(nil))
 	golden(t, "table-format1.bin", mustBuild(t, 0x0102030405060708, layout(2, 1, 1, mild), 1, nil).Append(nil))
 }
 
@@ -83,7 +84,7 @@ func TestDecodeRefuses(t *testing.T) {
 		{"cut off", func(b []byte) []byte { return b[:len(b)-1] }},
 		{"one bit", func(b []byte) []byte { b[100] ^= 4; return b }},
 		{"magic", func(b []byte) []byte { b[0] = 'X'; return reseal(b) }},
-		{"format", func(b []byte) []byte { b[4] = 2; return reseal(b) }},
+		{"format", func(b []byte) []byte { b[4] = 3; return reseal(b) }},
 		{"width", func(b []byte) []byte { b[14] = 3; return reseal(b) }},
 		{"no width", func(b []byte) []byte { b[14] = 0; return reseal(b) }},
 		{"drives", func(b []byte) []byte { b[18] = 0xff; return reseal(b) }},
@@ -107,6 +108,7 @@ func TestDecodeRefuses(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add(mustBuild(f, 1, layout(1, 3, 1, equal), 2, nil).Append(nil))
 	f.Add(mustBuild(f, 1, layout(2, 1, 1, mild), 1, nil).Append(nil))
+	f.Add(mustFold(f, 1, layout(1, 2, 1, mild), 3, nil).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) > headSize+crcSize {
 			reseal(b)

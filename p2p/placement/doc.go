@@ -8,7 +8,8 @@
 //
 // What a table promises, in this order:
 //
-//   - Each group has as many different drives as the table is wide.
+//   - Each group has as many different drives as the table is wide. A folded table, for chunks that were
+//     written when there were more drives, has as many as there are, and none more often than it must.
 //   - No site holds more of a group's shards than it must: the bound is the least at which all sites
 //     together can hold them. Within that, no node does.
 //   - Each drive holds shards in proportion to its weight, as far as the bounds allow that: a table
@@ -24,7 +25,8 @@ import "errors"
 
 const (
 	// GroupCount is the number of placement groups.
-	GroupCount = 4096
+	GroupCount = 1 << groupBits
+	groupBits  = 12
 	// WidthMax is the largest number of shards of a chunk.
 	WidthMax = 24
 	// DrivesMax is the largest number of drives in a table.

@@ -63,14 +63,35 @@ func (b *builder) push(from int) {
 	}
 }
 
-// groupsFor returns all groups, those for which the drive scores best first.
+// groupsFor returns all groups, those for which the drive scores best first. The scores of one drive fall as its hashes rise, and hashes
+// are spread evenly: put down by the first bits of those, groups are where they belong but for a few places.
 func (b *builder) groupsFor(drive int) []ranked {
-	groups := make([]ranked, GroupCount)
-	for group := range groups {
-		groups[group] = ranked{b.score(group, drive), group}
+	const digit = 64 - groupBits
+	seed, weight := b.table.seeds[drive], b.table.drives[drive].Weight
+	var start [GroupCount + 1]int32
+	for group := range GroupCount {
+		start[^seed.hash(uint64(group))>>digit+1]++
 	}
-	slices.SortFunc(groups, ranked.compare)
+	for i := range GroupCount {
+		start[i+1] += start[i]
+	}
+	groups := make([]ranked, GroupCount)
+	for group := range GroupCount {
+		place := &start[^seed.hash(uint64(group))>>digit]
+		groups[*place] = ranked{seed.score(group, weight), group}
+		*place++
+	}
+	insertionSort(groups)
 	return groups
+}
+
+// insertionSort sorts what is short, or nearly sorted.
+func insertionSort(rs []ranked) {
+	for i := 1; i < len(rs); i++ {
+		for j := i; j > 0 && rs[j].before(rs[j-1]); j-- {
+			rs[j], rs[j-1] = rs[j-1], rs[j]
+		}
+	}
 }
 
 func (b *builder) move(group, index, to int) {

@@ -2,13 +2,16 @@ package placement
 
 import "math/bits"
 
-// caps is how many of a group's shards one node and one site may hold.
+// caps is how many of a group's shards one drive, one node and one site may hold.
 type caps struct {
-	node, site int
+	node, site, drive int
 }
 
+// driveCap is how many shards of a group one drive holds at most: one, when there are drives enough.
+func driveCap(drives, width int) int { return (width + drives - 1) / drives }
+
 // capsFor returns the tightest caps under which the drives can hold width shards of a group: first
-// that of the sites, then that of the nodes.
+// that of the drives, then that of the sites, then that of the nodes.
 func capsFor(d *domains, width int) caps {
 	drivesOfNode := make([]int, len(d.siteOfNode))
 	for _, n := range d.node {
@@ -17,7 +20,7 @@ func capsFor(d *domains, width int) caps {
 	room := func(c caps) int {
 		ofSite := make([]int, d.sites)
 		for n, drives := range drivesOfNode {
-			ofSite[d.siteOfNode[n]] += min(drives, c.node)
+			ofSite[d.siteOfNode[n]] += min(drives*c.drive, c.node)
 		}
 		total := 0
 		for _, r := range ofSite {
@@ -25,7 +28,7 @@ func capsFor(d *domains, width int) caps {
 		}
 		return total
 	}
-	c := caps{node: width, site: 1}
+	c := caps{node: width, site: 1, drive: driveCap(len(d.node), width)}
 	for room(c) < width {
 		c.site++
 	}
@@ -58,7 +61,7 @@ func quotasFor(drives []Drive, d *domains, width int, c caps) []int {
 		site.children = append(site.children, nodes[i])
 	}
 	for i := range drives {
-		leaf := &share{limit: GroupCount, weight: drives[i].Weight, drive: i}
+		leaf := &share{limit: GroupCount * c.drive, weight: drives[i].Weight, drive: i}
 		nodes[d.node[i]].children = append(nodes[d.node[i]].children, leaf)
 	}
 	root.children = sites
@@ -67,8 +70,8 @@ func quotasFor(drives []Drive, d *domains, width int, c caps) []int {
 	return quotas
 }
 
-// levelMax is a level at which every leaf is at its limit: GroupCount shards for a weight of 1.
-const levelMax = GroupCount << levelBits
+// levelMax is a level at which every leaf is at its limit, for a weight of 1.
+const levelMax = GroupCount * WidthMax << levelBits
 
 const levelBits = 32
 

@@ -39,6 +39,9 @@ func (t *Table) Epoch() uint64 { return t.epoch }
 // Width returns the number of shards of a chunk.
 func (t *Table) Width() int { return t.width }
 
+// Folded says that there are fewer drives than shards of a chunk, so that drives hold several.
+func (t *Table) Folded() bool { return t.width > len(t.drives) }
+
 // Drives returns the drives, which the indices elsewhere refer to, in the order of their IDs. The
 // caller must not change them.
 func (t *Table) Drives() []Drive { return t.drives }
@@ -62,7 +65,7 @@ func (t *Table) Targets(group uint16) []int {
 func (t *Table) Ranked(dst []int, group uint16) []int {
 	targets := t.Targets(group)
 	dst = append(dst, targets...)
-	rest := make([]handoff, 0, len(t.drives)-t.width)
+	rest := make([]handoff, 0, max(len(t.drives)-t.width, 0))
 	for drive := range t.drives {
 		if slices.Contains(targets, drive) {
 			continue

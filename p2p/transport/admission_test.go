@@ -25,6 +25,7 @@ import (
 	libp2ptls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	ma "github.com/multiformats/go-multiaddr"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"shoal/p2p"
 	"shoal/p2p/member"
@@ -36,6 +37,7 @@ func attackerSecurity(t *testing.T, id *Identity, victim *member.Trust, credenti
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.door = newDoor(nil, victim)
 	return s
 }
 
@@ -107,7 +109,13 @@ func reachable(ctx context.Context, from host.Host, to *Host) error {
 func TestStrangersRefused(t *testing.T) {
 	c := newCluster(t, p2p.RoleNode, p2p.RoleNode)
 	var streams atomic.Int32
-	c.start(func(_ int, h *Host) {
+	reg := prometheus.NewRegistry()
+	for i := range c.nodes {
+		cfg := c.config(i)
+		if i == 0 {
+			cfg.Registerer = reg
+		}
+		h := c.build(i, cfg)
 		h.Handle(1, p2p.RoleAny, func(context.Context, p2p.Peer, *p2p.Message) (*p2p.Message, error) {
 			streams.Add(1)
 			return nil, nil
@@ -120,7 +128,8 @@ func TestStrangersRefused(t *testing.T) {
 				serve(s)
 			})
 		}
-	})
+		c.Start(i)
+	}
 	target := c.nodes[0].host
 	other := newCluster(t)
 	otherIssuer := other.issuer
@@ -133,38 +142,39 @@ func TestStrangersRefused(t *testing.T) {
 	}
 	now := time.Now()
 	cases := []struct {
-		name string
-		sec  func(id *Identity) sec.SecureTransport
+		name   string
+		reason reason
+		sec    func(id *Identity) sec.SecureTransport
 	}{
-		{"no credential", func(id *Identity) sec.SecureTransport {
+		{"no credential", reasonCredential, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust, nil)
 		}},
-		{"credential of another cluster", func(id *Identity) sec.SecureTransport {
+		{"credential of another cluster", reasonCluster, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust,
 				issue(otherIssuer, member.Credential{Peer: id.self, Roles: p2p.RoleNode, Serial: 1}))
 		}},
-		{"other key claiming our cluster ID", func(id *Identity) sec.SecureTransport {
+		{"other key claiming our cluster ID", reasonCredential, func(id *Identity) sec.SecureTransport {
 			forger := member.NewClusterKey(c.key.Cluster().ID, nil).NewIssuer(nil, 1, now)
 			return attackerSecurity(t, id, c.nodes[0].trust,
 				issue(forger, member.Credential{Peer: id.self, Roles: p2p.RoleNode, Serial: 1}))
 		}},
-		{"stolen credential", func(id *Identity) sec.SecureTransport {
+		{"stolen credential", reasonOtherPeer, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust,
 				issue(c.issuer, member.Credential{Peer: c.nodes[1].id.self, Roles: p2p.RoleNode, Serial: 1}))
 		}},
-		{"expired", func(id *Identity) sec.SecureTransport {
+		{"expired", reasonExpired, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust, issue(c.issuer, member.Credential{
 				Peer: id.self, Roles: p2p.RoleNode, Serial: 1,
 				NotBefore: now.Add(-2 * time.Hour), NotAfter: now.Add(-time.Hour)}))
 		}},
-		{"not valid yet", func(id *Identity) sec.SecureTransport {
+		{"not valid yet", reasonExpired, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust, issue(c.issuer, member.Credential{
 				Peer: id.self, Roles: p2p.RoleNode, Serial: 1, NotBefore: now.Add(time.Hour)}))
 		}},
-		{"garbage", func(id *Identity) sec.SecureTransport {
+		{"garbage", reasonCredential, func(id *Identity) sec.SecureTransport {
 			return attackerSecurity(t, id, c.nodes[0].trust, []byte("not a credential"))
 		}},
-		{"revoked", func(id *Identity) sec.SecureTransport {
+		{"revoked", reasonRevoked, func(id *Identity) sec.SecureTransport {
 			raw, err := c.issuer.Revoke(member.Revocation{Peer: id.self, Serial: 5}, now)
 			if err != nil {
 				t.Fatal(err)
@@ -175,7 +185,7 @@ func TestStrangersRefused(t *testing.T) {
 			return attackerSecurity(t, id, c.nodes[1].trust,
 				issue(c.issuer, member.Credential{Peer: id.self, Roles: p2p.RoleNode, Serial: 5}))
 		}},
-		{"stock libp2p TLS", func(id *Identity) sec.SecureTransport {
+		{"stock libp2p TLS", reasonHandshake, func(id *Identity) sec.SecureTransport {
 			st, err := libp2ptls.New(libp2ptls.ID, id.key, []upgrader.StreamMuxer{{ID: yamux.ID, Muxer: yamux.DefaultTransport}})
 			if err != nil {
 				t.Fatal(err)
@@ -193,6 +203,10 @@ func TestStrangersRefused(t *testing.T) {
 			defer cancel()
 			st := tc.sec(id)
 			h := rawHost(t, id, st)
+			labels := []string{"plane=control", "reason=" + reasons[tc.reason]}
+			bulkLabels := []string{"plane=bulk", labels[1]}
+			before := metric(t, reg, "shoal_transport_refused_total", labels...)
+			bulkBefore := metric(t, reg, "shoal_transport_refused_total", bulkLabels...)
 			if err := reachable(ctx, h, target); err == nil {
 				t.Error("control plane: the stranger got an answer")
 			}
@@ -205,12 +219,17 @@ func TestStrangersRefused(t *testing.T) {
 				anyone := newSocket(conn, 4096, false)
 				sc, err := s.secure(ctx, anyone, target.id.pid, alpnBulk, false)
 				if err == nil {
-					bc := &bulkConn{secureConn: sc, raw: conn}
+					bc := &bulkConn{bulkPipe: tcpPipe{sc, conn}}
 					err = bc.accepted(ctx)
 				}
 				if err == nil {
 					t.Error("bulk plane: the stranger got an answer")
 				}
+				waitMetric(ctx, t, reg, "shoal_transport_refused_total", bulkBefore+1, bulkLabels...)
+			}
+			waitMetric(ctx, t, reg, "shoal_transport_refused_total", before+1, labels...)
+			if protos, err := h.Peerstore().GetProtocols(target.id.pid); err != nil || len(protos) != 0 {
+				t.Errorf("the stranger learnt the protocols %v, %v", protos, err)
 			}
 			if n := len(target.sw.ConnsToPeer(id.pid)); n != 0 {
 				t.Errorf("%d connections stand", n)

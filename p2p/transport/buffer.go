@@ -7,10 +7,25 @@ import (
 	"shoal/p2p"
 )
 
+// Buffers come in four sizes from one power of two to the next: 512 bytes, then 640, 768, 896, 1024 and
+// so on up to 8 MiB, the largest payload.
 const (
-	bufferClassMin = 9  // 512 bytes
-	bufferClassMax = 23 // 8 MiB, the largest payload
+	bufferClassSteps = 4
+	bufferClassMin   = 9 * bufferClassSteps
+	bufferClassMax   = 23 * bufferClassSteps
 )
+
+// classOf is the class of the smallest buffers that hold size bytes.
+func classOf(size int) int {
+	n := max(size, 1<<(bufferClassMin/bufferClassSteps)) - 1
+	top := bits.Len(uint(n)) - 1 // n lies in [1<<top, 2<<top)
+	return top*bufferClassSteps + n>>(top-2)&(bufferClassSteps-1) + 1
+}
+
+// classSize is how many bytes the buffers of a class have.
+func classSize(class int) int {
+	return (bufferClassSteps + class%bufferClassSteps) << (class/bufferClassSteps - 2)
+}
 
 // buffer is a piece of pooled memory. From 32 KiB up it starts on a page boundary, because the Go
 // allocator places large objects so.
@@ -25,13 +40,13 @@ var bufferPools [bufferClassMax + 1]sync.Pool
 // getBuffer returns a buffer whose b has size bytes of arbitrary content. size is at most
 // p2p.PayloadSizeMax.
 func getBuffer(size int) *buffer {
-	class := max(bufferClassMin, bits.Len(uint(max(size, 1)-1)))
+	class := classOf(size)
 	if v := bufferPools[class].Get(); v != nil {
 		buf := v.(*buffer)
 		buf.b = buf.b[:size]
 		return buf
 	}
-	buf := &buffer{b: make([]byte, size, 1<<class), class: class}
+	buf := &buffer{b: make([]byte, size, classSize(class)), class: class}
 	buf.free = func() { bufferPools[buf.class].Put(buf) }
 	return buf
 }

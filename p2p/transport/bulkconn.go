@@ -26,13 +26,12 @@ const (
 
 var longAgo = time.Unix(1, 0)
 
-// bulkConn is one connection of the bulk plane. It carries one request at a time, so nothing ever
+// bulkConn is one connection of the bulk plane, over what its pipe is. It carries one request at a time, so nothing ever
 // waits behind a transfer but its own answer. The caller's goroutine does the writing and the
 // reading; nobody else touches the connection while a call is under way.
 type bulkConn struct {
-	*secureConn
-	raw    net.Conn // below TLS
-	id     uint64   // of the last request
+	bulkPipe
+	id     uint64 // of the last request
 	idleAt time.Time
 	head   [wire.HeaderSize]byte
 	got    int // bytes of head that were read
@@ -40,21 +39,41 @@ type bulkConn struct {
 	once sync.Once
 }
 
+// bulkPipe is what carries a bulk connection: TCP with a TLS of its own or, to a peer whose bulk port
+// cannot be dialled, a stream of the control connection.
+type bulkPipe interface {
+	io.ReadWriter
+	writeTwo(a, b []byte) error // writes a and then b as one
+	SetDeadline(t time.Time) error
+	SetReadDeadline(t time.Time) error
+	SetWriteDeadline(t time.Time) error
+	broken() bool // of a pipe on which nothing is under way: whether it is of no further use
+	cut() error   // ends both directions at once
+}
+
+// tcpPipe is a TLS connection of its own.
+type tcpPipe struct {
+	*secureConn
+	raw net.Conn // below TLS
+}
+
 // Close cuts the connection at once, whatever is under way. The other end can tell that from an
 // orderly end, because there is no TLS alert.
 func (c *bulkConn) Close() error {
 	var err error
-	c.once.Do(func() { err = c.raw.Close() })
+	c.once.Do(func() { err = c.cut() })
 	return err
 }
 
+func (p tcpPipe) cut() error { return p.raw.Close() }
+
 // broken tells whether the other end has closed an idle connection, by looking at the socket
 // without waiting: nothing is to be read from a healthy one.
-func (c *bulkConn) broken() bool {
-	if c.sock.r.Buffered() > 0 {
+func (p tcpPipe) broken() bool {
+	if p.sock.r.Buffered() > 0 {
 		return true
 	}
-	sc, ok := c.raw.(syscall.Conn)
+	sc, ok := p.raw.(syscall.Conn)
 	if !ok {
 		return false
 	}
@@ -78,7 +97,7 @@ func (c *bulkConn) alive() bool { return !c.broken() }
 // Write bounds the time that a notification may take.
 func (c *bulkConn) Write(b []byte) (int, error) {
 	c.SetWriteDeadline(time.Now().Add(transferTime(len(b))))
-	return c.secureConn.Write(b)
+	return c.bulkPipe.Write(b)
 }
 
 // transferTime is how long n bytes may take.
@@ -175,7 +194,7 @@ func (c *bulkConn) readAnswer(into []byte) (result, error) {
 		c.got = 1
 		return result{}, fmt.Errorf("%w: %v for request %d instead of %d", wire.ErrFrame, f.Kind, f.ID, c.id)
 	}
-	d, err := readBody(c.secureConn, &f, into)
+	d, err := readBody(c.bulkPipe, &f, into)
 	if err != nil {
 		c.got = 1 // the stream is inside a frame
 		return result{}, err
@@ -198,7 +217,7 @@ func (c *bulkConn) drain() error {
 	if f.ID != c.id {
 		return errors.New("answer to another request")
 	}
-	if _, err := io.CopyN(io.Discard, c.secureConn, int64(f.BodySize())); err != nil {
+	if _, err := io.CopyN(io.Discard, c.bulkPipe, int64(f.BodySize())); err != nil {
 		return err
 	}
 	return c.SetDeadline(time.Time{})

@@ -28,10 +28,11 @@ type bulkPool struct {
 	l    *link
 	slot chan struct{} // a token for each connection that a call holds
 
-	mu    sync.Mutex
-	idle  []*bulkConn // the one used last is at the end
-	all   map[*bulkConn]struct{}
-	timer *time.Timer // closes idle connections; nil if there are none
+	mu       sync.Mutex
+	idle     []*bulkConn // the one used last is at the end
+	all      map[*bulkConn]struct{}
+	timer    *time.Timer // closes idle connections; nil if there are none
+	directAt time.Time   // when the peer's bulk port may be tried
 }
 
 func (p *bulkPool) init(l *link) {
@@ -168,12 +169,8 @@ func (p *bulkPool) stopTimer() {
 	}
 }
 
-// dial opens a connection to the bulk listener of the peer. The control connection comes first:
-// it carries the hello, and the hello the port.
-func (p *bulkPool) dial(ctx context.Context) (*bulkConn, error) {
-	if err := p.l.connect(ctx); err != nil {
-		return nil, err
-	}
+// dialDirect opens a connection to the bulk listener of the peer.
+func (p *bulkPool) dialDirect(ctx context.Context) (*bulkConn, error) {
 	var errs []error
 	for _, addr := range p.l.bulkAddrs() {
 		c, err := p.dialAddr(ctx, addr)
@@ -200,19 +197,27 @@ func (p *bulkPool) dialAddr(ctx context.Context, addr string) (*bulkConn, error)
 	if err != nil {
 		return nil, err
 	}
-	c := &bulkConn{secureConn: sc, raw: conn}
+	c := &bulkConn{bulkPipe: tcpPipe{sc, conn}}
+	if err := p.adopt(ctx, c); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// adopt lists a new connection once the peer has accepted it, and closes it otherwise.
+func (p *bulkPool) adopt(ctx context.Context, c *bulkConn) error {
 	if err := c.accepted(ctx); err != nil {
 		c.Close()
-		return nil, err
+		return err
 	}
 	p.mu.Lock()
 	p.all[c] = struct{}{}
 	p.mu.Unlock()
-	if p.l.h.tasks.ctx.Err() != nil || p.l.h.trust.Revoked(p.l.id) {
+	if _, ok := p.l.h.door.inside(p.l.id); !ok || p.l.h.tasks.ctx.Err() != nil {
 		p.drop(c)
-		return nil, p2p.ErrClosed
+		return p2p.ErrClosed
 	}
-	return c, nil
+	return nil
 }
 
 // accepted reads the server's first frame: with TLS 1.3 only that tells whether it let us in.
@@ -237,7 +242,7 @@ func (l *link) bulkAddrs() []string {
 	var out []string
 	add := func(a ma.Multiaddr) {
 		ip, err := manet.ToIP(a)
-		if err != nil {
+		if err != nil || viaRelay(a) {
 			return
 		}
 		addr := net.JoinHostPort(ip.String(), port)

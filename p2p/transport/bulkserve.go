@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"time"
 
@@ -14,8 +15,6 @@ import (
 )
 
 const (
-	// handshakesMax is how many strangers may be in a bulk or join handshake at once.
-	handshakesMax = 128
 	// bulkInboundMax is how many bulk connections one peer may have open to us.
 	bulkInboundMax = 64
 	// greetPatience is how long a bulk connection may be ahead of its control connection's hello.
@@ -87,12 +86,11 @@ func (r *registry) closeAll() {
 
 // acceptBulk serves the bulk listener.
 func (h *Host) acceptBulk() {
-	h.accept(h.bulkLn, func(conn net.Conn) { h.serveBulk(conn) })
+	h.accept(h.bulkLn, planeBulk, h.serveBulk)
 }
 
-// accept runs serve for each connection to ln. At most handshakesMax are served at once until they
-// call done: further ones wait in the kernel.
-func (h *Host) accept(ln net.Listener, serve func(net.Conn)) {
+// accept runs serve for each connection to ln that the guard admits. serve settles it.
+func (h *Host) accept(ln net.Listener, p plane, serve func(*guarded)) {
 	for {
 		conn, err := ln.Accept()
 		if err != nil {
@@ -108,43 +106,53 @@ func (h *Host) accept(ln net.Listener, serve func(net.Conn)) {
 				return
 			}
 		}
-		if !h.tasks.start(func() { serve(conn) }) {
+		c, ok := h.guard.admit(p, conn)
+		if !ok {
+			continue
+		}
+		c.take()
+		if !h.tasks.start(func() { serve(c) }) {
+			c.settle(errClosing)
 			conn.Close()
 			return
 		}
 	}
 }
 
-func (h *Host) serveBulk(conn net.Conn) {
-	if !h.handshakes.TryAcquire(1) {
-		conn.Close()
-		return
-	}
+func (h *Host) serveBulk(conn *guarded) {
 	sc, err := h.sec.secure(h.tasks.ctx, newSocket(conn, readBufferBulk, false), "", alpnBulk, true)
-	h.handshakes.Release(1)
+	conn.settle(err)
 	if err != nil {
-		h.log.Debug("bulk connection refused", "addr", conn.RemoteAddr().String(), "err", err)
 		return
 	}
-	c := &bulkConn{secureConn: sc, raw: conn}
+	h.serveBulkConn(&bulkConn{bulkPipe: tcpPipe{sc, conn.Conn}}, sc.cred.Peer)
+}
+
+// serveBulkConn serves one bulk connection of a proved peer until it ends.
+func (h *Host) serveBulkConn(c *bulkConn, id p2p.NodeID) {
 	defer c.Close()
-	from := sc.cred.Identity()
-	if err := h.inbound.add(from.ID, c); err != nil {
-		h.log.Debug("bulk connection refused", "node_id", from.ID, "err", err)
+	if err := h.inbound.add(id, c); err != nil {
+		h.log.Debug("bulk connection refused", "node_id", id, "err", err)
 		return
 	}
-	defer h.inbound.remove(from.ID, c)
-	// The revocation may have come between the handshake and the registry.
-	if _, ok := h.trust.Member(from.ID); !ok || !h.waitGreeted(from.ID) {
+	defer h.inbound.remove(id, c)
+	if !h.waitGreeted(id) {
+		return
+	}
+	// A revocation may have come between the handshake and the registry.
+	from, ok := h.door.inside(id)
+	if !ok {
 		return
 	}
 	if err := c.writeFrame(&wire.Frame{Kind: wire.KindCredit, Arg: 1}, nil, nil); err != nil {
 		return
 	}
-	b := &bulkServer{h: h, c: c, from: from}
-	if err := b.serve(); err != nil && err != io.EOF && h.tasks.ctx.Err() == nil {
-		h.log.Debug("bulk connection ended", "node_id", from.ID, "err", err)
+	l, err := h.link(id)
+	if err != nil {
+		return
 	}
+	b := &bulkServer{h: h, l: l, c: c, from: from}
+	h.streamEnded(carrierBulk, from, b.serve())
 }
 
 // waitGreeted waits a moment for the control connection of a peer whose bulk connection was
@@ -183,6 +191,7 @@ func (l *link) awaitUp(ctx context.Context) bool {
 // bulkServer serves one connection.
 type bulkServer struct {
 	h    *Host
+	l    *link
 	c    *bulkConn
 	from p2p.Peer
 }
@@ -201,6 +210,9 @@ func (b *bulkServer) serve() error {
 		b.c.SetReadDeadline(time.Now().Add(bulkServeIdleMax))
 		var f wire.Frame
 		if err := b.c.readFrame(&f); err != nil {
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				return io.EOF // nothing was asked for so long: the peer opens another when it needs one
+			}
 			return err
 		}
 		switch f.Kind {
@@ -213,15 +225,13 @@ func (b *bulkServer) serve() error {
 			running.Wait()
 			return b.stream(ctx, &f)
 		case wire.KindNotify:
-			d, _, err := b.body(ctx, &f, false)
-			if err != nil {
+			if err := b.notify(ctx, &f); err != nil {
 				return err
 			}
-			b.h.notified(ctx, b.from, p2p.Method(f.Method), d.message())
 			continue
 		case wire.KindRequest:
 		default:
-			return errors.New("unexpected " + f.Kind.String() + " frame")
+			return unexpectedFrame(&f)
 		}
 		// The client sends the next request when it has read the last answer, which is before our
 		// goroutine has noticed.
@@ -246,21 +256,23 @@ func (b *bulkServer) serve() error {
 	}
 }
 
-// body reads the body of a frame. With hold set, a large one counts against the host's bound until
-// the caller gives held back.
-func (b *bulkServer) body(ctx context.Context, f *wire.Frame, hold bool) (d body, held int64, err error) {
-	if hold && f.PayloadLen > budgetOver {
-		held = int64(f.PayloadLen)
-		if err := b.h.budget.Acquire(ctx, held); err != nil {
-			return body{}, 0, err
-		}
+func (b *bulkServer) notify(ctx context.Context, f *wire.Frame) error {
+	size := int64(f.PayloadLen)
+	if err := b.l.notes.Acquire(ctx, size); err != nil {
+		return err
 	}
+	defer b.l.notes.Release(size)
+	d, err := b.body(f)
+	if err == nil {
+		b.h.notified(ctx, carrierBulk, b.from, p2p.Method(f.Method), d.message())
+	}
+	return err
+}
+
+// body reads the body of a frame.
+func (b *bulkServer) body(f *wire.Frame) (body, error) {
 	b.c.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
-	if d, err = readBody(b.c.secureConn, f, nil); err != nil {
-		b.h.budget.Release(held)
-		return body{}, 0, err
-	}
-	return d, held, nil
+	return readBody(b.c.bulkPipe, f, nil)
 }
 
 // request reads a request and returns what runs its handler and answers; nil if it was refused.
@@ -270,13 +282,19 @@ func (b *bulkServer) request(ctx context.Context, f *wire.Frame) (func(context.C
 		reason = wire.RefuseMethod
 	}
 	if reason != 0 {
-		if _, err := io.CopyN(io.Discard, b.c.secureConn, int64(f.BodySize())); err != nil {
+		b.h.refusedMethod(carrierBulk, b.from, p2p.Method(f.Method), reason)
+		if _, err := io.CopyN(io.Discard, b.c.bulkPipe, int64(f.BodySize())); err != nil {
 			return nil, err
 		}
 		return nil, b.answer(&wire.Frame{Kind: wire.KindRefuse, ID: f.ID, Arg: reason}, nil, nil)
 	}
-	d, held, err := b.body(ctx, f, true)
+	held, err := b.l.reserve(ctx, f.PayloadLen)
 	if err != nil {
+		return nil, err
+	}
+	d, err := b.body(f)
+	if err != nil {
+		b.l.release(held)
 		return nil, err
 	}
 	method, id, open := f.Method, f.ID, ctx
@@ -291,9 +309,7 @@ func (b *bulkServer) request(ctx context.Context, f *wire.Frame) (func(context.C
 		}
 		resp.Release()
 		req.Release()
-		if held > 0 {
-			b.h.budget.Release(held)
-		}
+		b.l.release(held)
 	}, nil
 }
 
@@ -309,6 +325,7 @@ func (b *bulkServer) stream(ctx context.Context, f *wire.Frame) error {
 		reason = wire.RefuseMethod
 	}
 	if reason != 0 {
+		b.h.refusedMethod(carrierBulk, b.from, p2p.Method(f.Method), reason)
 		return b.answer(&wire.Frame{Kind: wire.KindRefuse, ID: f.ID, Arg: reason}, nil, nil)
 	}
 	if err := b.answer(&wire.Frame{Kind: wire.KindAccept, Method: f.Method, ID: f.ID}, nil, nil); err != nil {

@@ -46,7 +46,7 @@ func (s *bulkStream) Read(b []byte) (int, error) {
 			return 0, io.EOF
 		}
 		var head [4]byte
-		if _, err := io.ReadFull(s.c.secureConn, head[:]); err != nil {
+		if _, err := io.ReadFull(s.c.bulkPipe, head[:]); err != nil {
 			return 0, unexpected(err)
 		}
 		s.left = binary.LittleEndian.Uint32(head[:])
@@ -55,7 +55,7 @@ func (s *bulkStream) Read(b []byte) (int, error) {
 			return 0, fmt.Errorf("%w: stream block of %d bytes", wire.ErrFrame, s.left)
 		}
 	}
-	n, err := s.c.secureConn.Read(b[:min(len(b), int(s.left))])
+	n, err := s.c.bulkPipe.Read(b[:min(len(b), int(s.left))])
 	s.left -= uint32(n)
 	if err != nil {
 		err = unexpected(err)

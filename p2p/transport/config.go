@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"time"
 
 	ma "github.com/multiformats/go-multiaddr"
 	"github.com/prometheus/client_golang/prometheus"
@@ -34,6 +35,18 @@ type Config struct {
 	// Announce lists multiaddrs to be told to peers instead of the ones listened on.
 	Announce []string
 
+	// Gate decides who of those with a good credential is served. Nil: all are.
+	Gate Gate
+
+	// RelayOnly makes this node an edge: one that peers cannot dial, behind a NAT or a firewall. It
+	// keeps connections to up to three members that can be dialled and is reached through them;
+	// where its NAT allows, connections become direct. It has no bulk and no join listener, and does
+	// not relay; every other node does, for members only.
+	RelayOnly bool
+	// OnAddrs is told the addresses of an edge whenever they have changed, to be passed on by gossip
+	// or the member table. It must not block. May be nil.
+	OnAddrs func(addrs []string)
+
 	// Admit decides who may join. Nil: there is no join listener.
 	Admit AdmitFunc
 	// Resolver is asked when a peer cannot be dialled. May be nil, and may be set by SetResolver.
@@ -47,6 +60,8 @@ type Config struct {
 	Release string
 	// ReceiveMax bounds the bytes of large requests held at once; default 256 MiB, at least 16 MiB.
 	ReceiveMax int64
+
+	handshakeTimeout time.Duration // default 10 s; shorter in tests
 
 	Log        *slog.Logger          // default: discards
 	Registerer prometheus.Registerer // default: no metrics

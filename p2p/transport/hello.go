@@ -182,8 +182,12 @@ func (h *Host) serveHello(s network.Stream) {
 	defer s.Close()
 	l := h.linkOf(s.Conn().RemotePeer())
 	cs := l.state(s.Conn())
-	if !cs.inward {
+	// Through a punched hole both ends have dialled: both say hello and both answer.
+	outOfTurn := !cs.inward && h.nat.punch == nil
+	if outOfTurn || cs.asked.Swap(true) {
+		h.metrics.fault(carrierHello, faultHello)
 		s.Reset()
+		s.Conn().Close()
 		return
 	}
 	s.SetDeadline(time.Now().Add(helloTimeout))
@@ -193,6 +197,9 @@ func (h *Host) serveHello(s network.Stream) {
 		err = writeHello(s, &hello{})
 	}
 	if err != nil {
+		if !errors.Is(err, errNotMember) {
+			h.metrics.fault(carrierHello, faultHello)
+		}
 		h.log.Debug("hello refused", "node_id", l.id, "err", err)
 		cs.finish()
 		s.Reset()
@@ -227,29 +234,31 @@ func (l *link) answerHello(s network.Stream) (hello, error) {
 func (l *link) absorb(revs [][]byte) error {
 	for _, raw := range revs {
 		if _, err := l.h.trust.Revoke(raw); err != nil {
+			l.h.metrics.fault(carrierHello, faultRevocation)
 			return fmt.Errorf("revocation: %w", err)
 		}
 	}
-	if _, ok := l.h.trust.Member(l.id); !ok {
-		return errors.New("peer is no member any more")
+	if _, ok := l.h.door.inside(l.id); !ok {
+		return errNotMember
 	}
 	return nil
 }
 
 // told passes on what the peer said.
 func (l *link) told(hi hello) {
+	l.reverse(hi)
 	if l.h.cfg.OnHello == nil {
 		return
 	}
-	if c, ok := l.h.trust.Member(l.id); ok {
-		l.h.cfg.OnHello(c.Identity(), hi.Epochs, hi.Addrs)
+	if p, ok := l.h.door.inside(l.id); ok {
+		l.h.cfg.OnHello(p, hi.Epochs, hi.Addrs)
 	}
 }
 
 // openStream opens a stream for one protocol on c. The negotiation goes out with the first bytes
 // written, so it costs no round trip.
 func openStream(ctx context.Context, c network.Conn, proto protocol.ID) (*stream, error) {
-	s, err := c.NewStream(ctx)
+	s, err := c.NewStream(network.WithAllowLimitedConn(ctx, "shoal"))
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,10 @@
 // exchange with somebody who is not a member yet). On all but the last, both ends prove membership
 // inside the TLS handshake; a stranger's bytes reach no other code.
 //
+// A node that cannot be dialled is an edge ([Config].RelayOnly): others reach it through relays, which
+// are the members it keeps connected, and what would go over its bulk port goes over streams of the
+// control connection instead.
+//
 // Invariants: no stream handler runs before the peer's membership is proved and hellos have been
 // exchanged; a revocation closes every connection of the peer before Trust.Revoke returns; each
 // queue and buffer has a bound; Run returns when the last goroutine has ended.
@@ -26,6 +30,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/peerstore"
+	"github.com/libp2p/go-libp2p/core/transport"
 	basichost "github.com/libp2p/go-libp2p/p2p/host/basic"
 	"github.com/libp2p/go-libp2p/p2p/net/swarm"
 	ma "github.com/multiformats/go-multiaddr"
@@ -49,16 +54,19 @@ type Host struct {
 	id      *Identity
 	trust   *member.Trust
 	sec     *security
+	door    *door
 	self    p2p.Peer
 	metrics *metrics
 
 	sw     *swarm.Swarm
+	up     transport.Upgrader
+	nat    nat
 	bh     *basichost.BasicHost
 	tasks  *tasks
 	events *events
 	budget *semaphore.Weighted // bytes of large requests
 
-	handshakes *semaphore.Weighted // strangers on the bulk and join listeners
+	guard *guard // before every handshake that comes in
 
 	handlers map[p2p.Method]handler // written before Listen only
 	started  bool
@@ -87,6 +95,9 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
+	if cfg.handshakeTimeout == 0 {
+		cfg.handshakeTimeout = handshakeTimeout
+	}
 	takeLibraryLog(cfg.Log)
 	cred, err := cfg.Trust.Check(cfg.Credential, cfg.Identity.self)
 	if err != nil {
@@ -96,23 +107,28 @@ func New(cfg Config) (*Host, error) {
 	if err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
+	sec.door, sec.timeout = newDoor(cfg.Gate, cfg.Trust), cfg.handshakeTimeout
 	h := &Host{
-		cfg: cfg, log: cfg.Log, id: cfg.Identity, trust: cfg.Trust, sec: sec, self: cred.Identity(),
+		cfg: cfg, log: cfg.Log, id: cfg.Identity, trust: cfg.Trust, sec: sec, door: sec.door, self: cred.Identity(),
 		metrics: newMetrics(cfg.Registerer),
 		tasks:   newTasks(),
 		budget:  semaphore.NewWeighted(cfg.ReceiveMax),
 
-		handshakes: semaphore.NewWeighted(handshakesMax),
-		handlers:   make(map[p2p.Method]handler),
-		links:      make(map[p2p.NodeID]*link),
-		pids:       make(map[peer.ID]*link),
+		handlers: make(map[p2p.Method]handler),
+		links:    make(map[p2p.NodeID]*link),
+		pids:     make(map[peer.ID]*link),
 	}
+	h.guard = newGuard(cfg.Log, h.metrics)
 	h.events = &events{tasks: h.tasks}
 	h.inbound.conns = make(map[p2p.NodeID]map[*bulkConn]struct{})
+	if cfg.RelayOnly {
+		h.nat.edge = newEdge(h)
+	}
 	if h.sw, h.bh, err = newSwarm(h); err != nil {
 		return nil, fmt.Errorf("transport: %w", err)
 	}
-	h.trust.OnRevoke(func(v member.Revocation) { h.revoked(v.Peer) })
+	h.trust.OnRevoke(func(v member.Revocation) { h.revoked(v) })
+	h.door.gate.OnChange(h.Recheck)
 	h.sw.Notify(&network.NotifyBundle{
 		ConnectedF:    func(_ network.Network, c network.Conn) { h.linkOf(c.RemotePeer()).connected(c) },
 		DisconnectedF: func(_ network.Network, c network.Conn) { h.linkOf(c.RemotePeer()).disconnected(c) },
@@ -120,6 +136,8 @@ func New(cfg Config) (*Host, error) {
 	h.bh.SetStreamHandler(protoHello, h.serveHello)
 	h.bh.SetStreamHandler(protoRPC, h.serveRPC)
 	h.bh.SetStreamHandler(protoNotify, h.serveNotify)
+	h.bh.SetStreamHandler(protoBulk, h.serveBulkVia)
+	h.Handle(methodRevoke, p2p.RoleAny, h.takeRevocation)
 	return h, nil
 }
 
@@ -173,23 +191,25 @@ func (h *Host) AddPeer(id p2p.NodeID, addrs ...string) {
 	if err != nil {
 		return
 	}
+	h.addAddrs(pid, peerstore.PermanentAddrTTL, addrs)
+}
+
+func (h *Host) addAddrs(pid peer.ID, ttl time.Duration, addrs []string) {
 	for _, a := range addrs {
 		if m, err := ma.NewMultiaddr(a); err == nil {
-			h.sw.Peerstore().AddAddr(pid, m, peerstore.PermanentAddrTTL)
+			h.sw.Peerstore().AddAddr(pid, m, ttl)
 		}
 	}
 }
 
-// Addrs lists the announced addresses, or else those listened on.
+// Addrs lists the announced addresses, or else those listened on; of an edge, those through its
+// relays.
 func (h *Host) Addrs() []string {
-	if len(h.cfg.Announce) > 0 {
-		return h.cfg.Announce
-	}
 	addrs, err := h.sw.InterfaceListenAddresses()
 	if err != nil {
-		return nil
+		addrs = nil
 	}
-	return addrTexts(addrs)
+	return addrTexts(h.announced(addrs))
 }
 
 // BulkAddr and JoinAddr are the host:port bound, empty if there is none.
@@ -271,16 +291,14 @@ func (h *Host) linkOf(pid peer.ID) *link {
 	return l
 }
 
-// revoked cuts everything to a peer at once.
-func (h *Host) revoked(id p2p.NodeID) {
-	h.mu.RLock()
-	l := h.links[id]
-	h.mu.RUnlock()
-	h.inbound.closePeer(id)
-	if l != nil {
-		l.cut()
+// revoked cuts everything to a peer at once. It may come back if it has been admitted again since.
+func (h *Host) revoked(v member.Revocation) {
+	out := h.trust.Revoked(v.Peer)
+	if out {
+		h.door.leave(v.Peer)
 	}
-	h.log.Info("peer revoked", "node_id", id)
+	h.cutPeer(v.Peer, out)
+	h.log.Info("peer revoked", "node_id", v.Peer)
 }
 
 // Run serves until ctx ends, then closes. It returns after the last goroutine has ended.
@@ -298,6 +316,7 @@ func (h *Host) Run(ctx context.Context) error {
 // Close ends all connections and goroutines. Calls under way fail. It may be called twice.
 func (h *Host) Close() error {
 	h.closing.Do(func() {
+		h.guard.close()
 		h.tasks.stop()
 		if h.bulkLn != nil {
 			h.bulkLn.Close()
@@ -315,6 +334,7 @@ func (h *Host) Close() error {
 		for _, l := range links {
 			l.bulk.closeAll()
 		}
+		h.nat.close()
 		h.bh.Close()
 		closeSwarm(h.sw)
 	})
@@ -344,6 +364,7 @@ func (h *Host) expire() {
 		if id == h.id.self {
 			continue
 		}
+		h.door.leave(id)
 		h.inbound.closePeer(id)
 		if l, err := h.link(id); err == nil {
 			h.log.Info("credential of peer has expired", "node_id", id)

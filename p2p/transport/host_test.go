@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"runtime"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -104,18 +106,21 @@ func TestOwnCredentialChecked(t *testing.T) {
 func TestBadFrames(t *testing.T) {
 	c := newCluster(t, p2p.RoleNode, p2p.RoleNode)
 	var ran atomic.Int32
-	c.start(func(_ int, h *Host) {
-		h.Handle(1, p2p.RoleAny, func(context.Context, p2p.Peer, *p2p.Message) (*p2p.Message, error) {
+	reg := prometheus.NewRegistry()
+	for i := range c.nodes {
+		cfg := c.config(i)
+		if i == 1 {
+			cfg.Registerer = reg
+		}
+		c.build(i, cfg).Handle(1, p2p.RoleAny, func(context.Context, p2p.Peer, *p2p.Message) (*p2p.Message, error) {
 			ran.Add(1)
 			return nil, nil
 		})
-	})
-	from, to := c.nodes[0].host, c.nodes[1].host
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	if err := from.Connect(ctx, to.Self()); err != nil {
-		t.Fatal(err)
 	}
+	c.Start(0)
+	c.Start(1)
+	from, to := c.nodes[0].host, c.nodes[1].host
+	ctx := testContext(t)
 	frame := func(f wire.Frame) []byte { return f.Append(nil) }
 	cases := []struct {
 		name string
@@ -132,8 +137,8 @@ func TestBadFrames(t *testing.T) {
 	for _, tc := range cases {
 		for _, proto := range []protocol.ID{protoRPC, protoNotify, protoHello} {
 			t.Run(tc.name+" on "+string(proto), func(t *testing.T) {
-				l := from.linkOf(to.id.pid)
-				s, err := openStream(ctx, l.readyConn(), proto)
+				before := metric(t, reg, "shoal_transport_faults_total")
+				s, err := openStream(ctx, freshConn(ctx, t, from, to), proto)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -144,27 +149,27 @@ func TestBadFrames(t *testing.T) {
 				if _, err := s.Read(make([]byte, 1)); err == nil {
 					t.Error("an answer came")
 				}
-				if proto == protoHello {
-					// A second hello ends its connection; get another.
-					from.Disconnect(to.Self())
-					if err := retry(ctx, func() error { return from.Connect(ctx, to.Self()) }); err != nil {
-						t.Fatal(err)
-					}
-				}
+				waitMetric(ctx, t, reg, "shoal_transport_faults_total", before+1)
 			})
 		}
 		t.Run(tc.name+" on the bulk plane", func(t *testing.T) {
-			bc, err := from.linkOf(to.id.pid).bulk.dial(ctx)
-			if err != nil {
+			before := metric(t, reg, "shoal_transport_faults_total")
+			var bc *bulkConn
+			if err := retry(ctx, func() (err error) { // the last case's connection may be about to end
+				freshConn(ctx, t, from, to)
+				bc, err = from.linkOf(to.id.pid).bulk.dial(ctx)
+				return err
+			}); err != nil {
 				t.Fatal(err)
 			}
 			bc.Write(tc.b)
-			bc.secureConn.CloseWrite()
+			bc.bulkPipe.(tcpPipe).CloseWrite()
 			bc.SetReadDeadline(time.Now().Add(10 * time.Second))
 			if n, err := bc.Read(make([]byte, 1)); n != 0 || errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("read %d bytes, %v", n, err)
 			}
 			bc.Close()
+			waitMetric(ctx, t, reg, "shoal_transport_faults_total", before+1)
 		})
 	}
 	if n := ran.Load(); n != 0 {
@@ -172,6 +177,66 @@ func TestBadFrames(t *testing.T) {
 	}
 	if err := retry(ctx, func() error { _, err := from.Call(ctx, to.Self(), 1, nil); return err }); err != nil {
 		t.Fatalf("call afterwards: %v", err)
+	}
+}
+
+// freshConn returns a connection that has said hello and stands, making one if need be.
+func freshConn(ctx context.Context, t *testing.T, from, to *Host) network.Conn {
+	t.Helper()
+	var c network.Conn
+	err := retry(ctx, func() error {
+		if err := from.Connect(ctx, to.Self()); err != nil {
+			return err
+		}
+		if c = from.linkOf(to.id.pid).readyConn(); c == nil {
+			return errors.New("no connection")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// metric adds up a counter over the label values given, as name=value.
+func metric(t *testing.T, reg *prometheus.Registry, name string, labels ...string) (sum float64) {
+	t.Helper()
+	families, err := reg.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			match := true
+			for _, want := range labels {
+				found := false
+				for _, l := range m.GetLabel() {
+					found = found || l.GetName()+"="+l.GetValue() == want
+				}
+				match = match && found
+			}
+			if match {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// waitMetric waits until a counter is at least want.
+func waitMetric(ctx context.Context, t *testing.T, reg *prometheus.Registry, name string, want float64, labels ...string) {
+	t.Helper()
+	if err := retry(ctx, func() error {
+		if got := metric(t, reg, name, labels...); got < want {
+			return fmt.Errorf("%s %v is %v, want at least %v", name, labels, got, want)
+		}
+		return nil
+	}); err != nil {
+		t.Error(err)
 	}
 }
 

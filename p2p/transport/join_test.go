@@ -126,7 +126,7 @@ func TestJoinRefused(t *testing.T) {
 	}{
 		{"wrong secret", func(tok *member.Token) { tok.Secret[0] ^= 1 }},
 		{"unknown token", func(tok *member.Token) { tok.ID[0] ^= 1 }},
-		{"expired", func(tok *member.Token) { tok.NotAfter = time.Now().Add(-time.Minute) }},
+		{"expired", func(tok *member.Token) { tok.NotAfter = time.Now().Add(-member.ClockSkew - time.Minute) }},
 		{"another cluster", func(tok *member.Token) { tok.Cluster[0] ^= 1 }},
 	}
 	for _, tc := range cases {
@@ -164,6 +164,127 @@ func TestJoinRefused(t *testing.T) {
 	book2.mu.Unlock()
 	if _, err := Join(ctx, tok, id); err != nil {
 		t.Errorf("peer that is allowed: %v", err)
+	}
+}
+
+func joinMultiaddr(t *testing.T, h *Host) string {
+	host, port, err := net.SplitHostPort(h.JoinAddr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return "/ip4/" + host + "/tcp/" + port + "/p2p/" + string(h.Self())
+}
+
+// TestJoinAt: without a token, a peer that is known by its ID joins at a multiaddr.
+func TestJoinAt(t *testing.T) {
+	c, book := newJoinCluster(t)
+	ctx := testContext(t)
+	id, at := newID(t), joinMultiaddr(t, c.nodes[0].host)
+	var refused *JoinRefusal
+	if _, err := JoinAt(ctx, at, id); !errors.As(err, &refused) || strings.Contains(err.Error(), "internal") {
+		t.Errorf("peer that nobody knows: %v", err)
+	}
+	book.mu.Lock()
+	book.allowed[id.self] = true
+	book.mu.Unlock()
+	j, err := JoinAt(ctx, at, id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j.Cluster.ID != c.key.Cluster().ID || !j.Cluster.RootKey.Equal(c.key.Cluster().RootKey) || len(j.Peers) != 1 {
+		t.Errorf("joined %+v", j)
+	}
+	if _, err := member.NewTrust(j.Cluster, nil).Check(j.Credential, id.self); err != nil {
+		t.Errorf("credential: %v", err)
+	}
+	asked := book.asked
+	for _, bad := range []string{
+		"", "nonsense", "/ip4/127.0.0.1/tcp/1", c.nodes[0].host.JoinAddr(), "/ip4/127.0.0.1/udp/1/p2p/" + string(c.nodes[0].id.self),
+		strings.Replace(at, string(c.nodes[0].id.self), string(newID(t).self), 1), // another peer answers
+	} {
+		if _, err := JoinAt(ctx, bad, id); err == nil {
+			t.Errorf("joined at %q", bad)
+		}
+	}
+	if book.asked != asked {
+		t.Error("a member was asked by one who meant somebody else")
+	}
+}
+
+// TestJoinComesBack: a member whose credential has expired while it was away gets the next one at
+// the join listener, because it proves its peer ID.
+func TestJoinComesBack(t *testing.T) {
+	c, book := newJoinCluster(t)
+	ctx := testContext(t)
+	id := newID(t)
+	old := c.credential(id, func(cr *member.Credential) {
+		cr.NotBefore, cr.NotAfter = time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)
+	})
+	if _, err := New(Config{Identity: id, Trust: member.NewTrust(c.key.Cluster(), nil), Credential: old, Listen: "127.0.0.1:0"}); !errors.Is(err, member.ErrExpired) {
+		t.Fatalf("the premise: %v", err)
+	}
+	book.allowed[id.self] = true // as the member table does
+	j, err := JoinAt(ctx, joinMultiaddr(t, c.nodes[0].host), id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := New(Config{Identity: id, Trust: member.NewTrust(j.Cluster, nil), Credential: j.Credential, Listen: "127.0.0.1:0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	for peer, addrs := range j.Peers {
+		h.AddPeer(peer, addrs...)
+	}
+	if _, err := h.Call(ctx, c.nodes[0].id.self, 1, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestJoinElsewhere: a token whose addresses are out of reach works with another address of the
+// same peer, and with no other peer.
+func TestJoinElsewhere(t *testing.T) {
+	c, book := newJoinCluster(t)
+	other, _ := newJoinCluster(t)
+	ctx := testContext(t)
+	tok := book.invite(2)
+	tok.Addrs = nil
+	for _, at := range []string{c.nodes[0].host.JoinAddr(), joinMultiaddr(t, c.nodes[0].host)} {
+		if _, err := Join(ctx, tok, newID(t), at); err != nil {
+			t.Errorf("at %s: %v", at, err)
+		}
+	}
+	if _, err := Join(ctx, tok, newID(t)); err == nil {
+		t.Error("joined at no address")
+	}
+	for _, at := range []string{other.nodes[0].host.JoinAddr(), joinMultiaddr(t, other.nodes[0].host), "/ip4/1.2.3.4"} {
+		if _, err := Join(ctx, tok, newID(t), at); err == nil {
+			t.Errorf("joined at %s", at)
+		}
+	}
+}
+
+// TestJoinAnswererIsProved: a peer that is a member of nothing, or of another cluster than the root
+// key it names, is not believed even if its ID is the one we were told.
+func TestJoinAnswererIsProved(t *testing.T) {
+	c, other := newCluster(t), newCluster(t)
+	server, us := newID(t), newID(t)
+	j := joiner{id: us, bootstrap: server.pid}
+	answer := joinAnswer{RootKey: c.key.Cluster().RootKey, Credential: c.credential(us, nil)}
+	if _, err := j.check(&answer, c.credential(server, nil)); err != nil {
+		t.Fatal(err)
+	}
+	for name, shown := range map[string][]byte{
+		"no credential": nil, "of another cluster": other.credential(server, nil),
+		"of another peer": c.credential(newID(t), nil), "garbage": []byte("x"),
+	} {
+		if _, err := j.check(&answer, shown); err == nil {
+			t.Errorf("%s: believed", name)
+		}
+	}
+	answer.Credential = other.credential(us, nil)
+	if _, err := j.check(&answer, c.credential(server, nil)); err == nil {
+		t.Error("a credential of another cluster was taken")
 	}
 }
 

@@ -20,7 +20,7 @@ const (
 
 // joinAsk is what a newcomer sends.
 type joinAsk struct {
-	Cluster member.ClusterID
+	Cluster member.ClusterID // zero: whichever the peer asked belongs to
 	Token   member.TokenID
 	Proof   []byte // empty: the newcomer counts on having been allowed by its ID
 	Release string

@@ -10,7 +10,9 @@ import (
 
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
+	"github.com/libp2p/go-libp2p/core/peerstore"
 	ma "github.com/multiformats/go-multiaddr"
+	"golang.org/x/sync/semaphore"
 
 	"shoal/p2p"
 )
@@ -33,6 +35,9 @@ type link struct {
 	session atomic.Pointer[session]
 	outbox  [2]outbox // indexed by class: control, bulk
 	bulk    bulkPool
+	share   *semaphore.Weighted         // of the host's budget for requests
+	notes   *semaphore.Weighted         // bytes of notifications
+	streams [len(carriers)]atomic.Int32 // that the peer has open to us
 
 	mu       sync.Mutex
 	conns    map[network.Conn]*connState
@@ -51,6 +56,7 @@ type connState struct {
 	once   sync.Once
 	ok     atomic.Bool
 	inward bool
+	asked  atomic.Bool // the peer has begun its hello
 }
 
 func (cs *connState) finish() { cs.once.Do(func() { close(cs.done) }) }
@@ -62,7 +68,7 @@ type attempt struct {
 }
 
 func newLink(h *Host, id p2p.NodeID, pid peer.ID) *link {
-	l := &link{h: h, id: id, pid: pid, conns: make(map[network.Conn]*connState)}
+	l := &link{h: h, id: id, pid: pid, share: newShare(h.cfg.ReceiveMax), notes: semaphore.NewWeighted(notesMax), conns: make(map[network.Conn]*connState)}
 	for class := range l.outbox {
 		l.outbox[class].init(l, class == classBulk)
 	}
@@ -85,6 +91,12 @@ func (l *link) state(c network.Conn) *connState {
 // connected is told by the swarm of each new connection. Whoever dialled says hello.
 func (l *link) connected(c network.Conn) {
 	cs := l.state(c)
+	if _, ok := l.h.door.inside(l.id); !ok {
+		// It was cut off between its handshake and now.
+		cs.finish()
+		l.h.tasks.start(func() { c.Close() })
+		return
+	}
 	l.h.tasks.start(func() {
 		if !cs.inward {
 			l.helloOutbound(c, cs)
@@ -144,15 +156,17 @@ func (l *link) greeted(c network.Conn, cs *connState, hi hello) {
 	}
 	l.mu.Unlock()
 	cs.finish()
+	l.preferDirect()
 }
 
-// readyConn returns a connection that has said hello, the same one as long as it lives if possible.
+// readyConn returns a connection that has said hello, the same one as long as it lives if possible;
+// nil if there is none.
 func (l *link) readyConn() network.Conn {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	var best network.Conn
 	for c, cs := range l.conns {
-		if cs.ok.Load() && !c.IsClosed() && (best == nil || c.Stat().Opened.Before(best.Stat().Opened)) {
+		if cs.ok.Load() && !c.IsClosed() && better(c, best) {
 			best = c
 		}
 	}
@@ -252,6 +266,9 @@ func (l *link) establish(ctx context.Context) error {
 		return err
 	}
 	l.session.Store(s)
+	if l.preferDirect(); l.session.Load() == nil {
+		return l.establish(ctx) // a direct connection came meanwhile
+	}
 	return nil
 }
 
@@ -260,6 +277,7 @@ func (l *link) dial(ctx context.Context) (network.Conn, error) {
 	if l.h.trust.Revoked(l.id) {
 		return nil, errors.New("peer is revoked")
 	}
+	ctx = network.WithAllowLimitedConn(ctx, "shoal")
 	l.h.sw.Backoff().Clear(l.pid) // we have a backoff of our own, of milliseconds
 	c, err := l.h.sw.DialPeer(ctx, l.pid)
 	if err != nil && l.h.cfg.Resolver != nil {
@@ -267,7 +285,7 @@ func (l *link) dial(ctx context.Context) (network.Conn, error) {
 		if rerr != nil {
 			return nil, errors.Join(err, rerr)
 		}
-		l.h.AddPeer(l.id, found...)
+		l.h.addAddrs(l.pid, peerstore.TempAddrTTL, found) // of which any may be wrong
 		l.h.sw.Backoff().Clear(l.pid)
 		c, err = l.h.sw.DialPeer(ctx, l.pid)
 	}
@@ -289,14 +307,16 @@ func (l *link) dial(ctx context.Context) (network.Conn, error) {
 	return nil, errors.New("peer did not accept the connection")
 }
 
-// cut closes everything to a peer that was revoked.
-func (l *link) cut() {
+// cut closes everything to a peer. With forget set, so are its addresses.
+func (l *link) cut(why error, forget bool) {
 	l.h.sw.ClosePeer(l.pid)
 	l.bulk.closeAll()
 	if s := l.session.Load(); s != nil {
-		s.close(errors.New("peer is revoked"))
+		s.close(why)
 	}
-	l.h.sw.Peerstore().ClearAddrs(l.pid)
+	if forget {
+		l.h.sw.Peerstore().ClearAddrs(l.pid)
+	}
 }
 
 // addrs of the peer as it announced them, as text.

@@ -31,7 +31,14 @@ func (h *Host) listen() error {
 	if err := h.sw.Listen(addr); err != nil {
 		return fmt.Errorf("listen for peers on %s: %w", h.cfg.Listen, err)
 	}
+	if err := h.startNAT(h.up); err != nil {
+		return err
+	}
 	h.bh.Start()
+	h.tasks.start(h.sweep)
+	if h.cfg.RelayOnly {
+		return nil // what cannot be dialled needs no port for it
+	}
 	if port == 0 {
 		port = listenPort(h.sw.ListenAddresses())
 	}
@@ -46,7 +53,6 @@ func (h *Host) listen() error {
 		}
 		h.tasks.start(h.acceptJoins)
 	}
-	h.tasks.start(h.sweep)
 	return nil
 }
 

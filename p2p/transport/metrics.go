@@ -21,6 +21,9 @@ type planeMetrics struct {
 // metrics count calls and notifications. All methods work on nil.
 type metrics struct {
 	rpc, bulk planeMetrics
+
+	refused [len(planes)][len(reasons)]prometheus.Counter
+	faults  [len(carriers)][len(faults)]prometheus.Counter
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -36,7 +39,13 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	dropped := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "shoal_transport_notifications_dropped_total", Help: "Notifications not delivered, by plane.",
 	}, []string{"plane"})
-	r.MustRegister(calls, bytes, dropped)
+	refused := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_refused_total", Help: "Connections refused before they could ask for anything, by listener and reason.",
+	}, []string{"plane", "reason"})
+	faulty := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_faults_total", Help: "What members did that they must not, by what carried it and kind.",
+	}, []string{"carrier", "fault"})
+	r.MustRegister(calls, bytes, dropped, refused, faulty)
 	plane := func(name string) (p planeMetrics) {
 		for i, o := range outcomes {
 			p.calls[i] = calls.WithLabelValues(name, o)
@@ -45,7 +54,30 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		p.dropped = dropped.WithLabelValues(name)
 		return p
 	}
-	return &metrics{rpc: plane("rpc"), bulk: plane("bulk")}
+	m := &metrics{rpc: plane("rpc"), bulk: plane("bulk")}
+	for p, name := range planes {
+		for i, why := range reasons[1:] {
+			m.refused[p][i+1] = refused.WithLabelValues(name, why)
+		}
+	}
+	for c, name := range carriers {
+		for i, what := range faults {
+			m.faults[c][i] = faulty.WithLabelValues(name, what)
+		}
+	}
+	return m
+}
+
+func (m *metrics) refuse(p plane, r reason) {
+	if m != nil {
+		m.refused[p][r].Inc()
+	}
+}
+
+func (m *metrics) fault(c carrier, f fault) {
+	if m != nil {
+		m.faults[c][f].Inc()
+	}
 }
 
 func (m *metrics) plane(bulk bool) *planeMetrics {

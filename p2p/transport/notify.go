@@ -2,7 +2,6 @@ package transport
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -185,16 +184,20 @@ func (o *outbox) openSink(ctx context.Context) (io.WriteCloser, error) {
 		return nil, err
 	}
 	st.SetDeadline(time.Time{})
-	return &notifyStream{stream: st, conn: c}, nil
+	return &notifyStream{stream: st, conn: c, l: o.l}, nil
 }
 
 // notifyStream is the control plane's sink.
 type notifyStream struct {
 	*stream
 	conn network.Conn
+	l    *link
 }
 
-func (s *notifyStream) alive() bool  { return !s.conn.IsClosed() }
+func (s *notifyStream) alive() bool {
+	return !s.conn.IsClosed() && !(limited(s.conn) && s.l.direct())
+}
+
 func (s *notifyStream) Close() error { return s.Reset() }
 
 // alive asks a sink whether its connection is still there, as far as one can know.
@@ -205,9 +208,12 @@ func alive(w io.Writer) bool {
 
 // serveNotify serves one stream of notifications, in order.
 func (h *Host) serveNotify(s network.Stream) {
-	_, from, err := h.greetedPeer(s.Conn())
+	l, from, err := h.greetedPeer(s.Conn())
 	if err != nil {
 		s.Reset()
+		return
+	}
+	if !l.openedStream(carrierNotify, s) {
 		return
 	}
 	if !h.tasks.start(func() {
@@ -215,38 +221,54 @@ func (h *Host) serveNotify(s network.Stream) {
 		defer cancel()
 		stop := context.AfterFunc(ctx, func() { s.Reset() })
 		defer stop()
-		err := h.notifications(ctx, from, newFrameReader(s))
-		if err != io.EOF && ctx.Err() == nil {
-			h.log.Debug("notification stream ended", "node_id", from.ID, "err", err)
-		}
+		defer l.streams[carrierNotify].Add(-1)
+		cut := h.streamEnded(carrierNotify, from, h.notifications(ctx, l, from, s))
 		s.Reset()
+		if cut {
+			s.Conn().Close()
+		}
 	}) {
+		l.streams[carrierNotify].Add(-1)
 		s.Reset()
 	}
 }
 
-func (h *Host) notifications(ctx context.Context, from p2p.Peer, fr *frameReader) error {
+func (h *Host) notifications(ctx context.Context, l *link, from p2p.Peer, s network.Stream) error {
+	fr := newFrameReader(s)
 	for {
 		var f wire.Frame
 		if err := fr.next(&f); err != nil {
 			return err
 		}
 		if f.Kind != wire.KindNotify {
-			return errors.New("unexpected " + f.Kind.String() + " frame")
+			return unexpectedFrame(&f)
 		}
+		size := int64(f.PayloadLen)
+		if err := l.notes.Acquire(ctx, size); err != nil {
+			return err
+		}
+		s.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
 		d, err := fr.body(&f, nil)
+		s.SetReadDeadline(time.Time{})
+		if err == nil {
+			h.notified(ctx, carrierNotify, from, p2p.Method(f.Method), d.message())
+		}
+		l.notes.Release(size)
 		if err != nil {
 			return err
 		}
-		h.notified(ctx, from, p2p.Method(f.Method), d.message())
 	}
 }
 
 // notified runs the handler of one notification. One that is not allowed is dropped.
-func (h *Host) notified(ctx context.Context, from p2p.Peer, m p2p.Method, req *p2p.Message) {
+func (h *Host) notified(ctx context.Context, c carrier, from p2p.Peer, m p2p.Method, req *p2p.Message) {
 	defer req.Release()
 	hd, reason := h.handler(m, from)
-	if reason != 0 || hd.call == nil {
+	if reason == 0 && hd.call == nil {
+		reason = wire.RefuseMethod
+	}
+	if reason != 0 {
+		h.refusedMethod(c, from, m, reason)
 		return
 	}
 	resp, err := hd.call(ctx, from, req)

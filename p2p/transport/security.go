@@ -48,6 +48,8 @@ var credentialOID = asn1.ObjectIdentifier{2, 25, 1873205361, 924118597}
 type security struct {
 	id      *Identity
 	trust   *member.Trust
+	door    *door // nil for one who joins
+	timeout time.Duration
 	current atomic.Pointer[libp2ptls.Identity]
 	shown   atomic.Pointer[[]byte] // the credential in current
 }
@@ -57,7 +59,7 @@ var _ sec.SecureTransport = (*security)(nil)
 // newSecurity shows credential to peers. A nil credential makes plain libp2p certificates, as one
 // who joins has.
 func newSecurity(id *Identity, trust *member.Trust, credential []byte) (*security, error) {
-	s := &security{id: id, trust: trust}
+	s := &security{id: id, trust: trust, timeout: handshakeTimeout}
 	return s, s.setCredential(credential)
 }
 
@@ -90,7 +92,11 @@ func (s *security) ID() protocol.ID { return securityID }
 
 // SecureInbound is the handshake of the control plane, as its server.
 func (s *security) SecureInbound(ctx context.Context, conn net.Conn, p peer.ID) (sec.SecureConn, error) {
-	return s.secure(ctx, newSocket(conn, readBufferControl, true), p, alpnControl, true)
+	g := guardedOf(conn)
+	g.take()
+	c, err := s.secure(ctx, newSocket(conn, readBufferControl, true), p, alpnControl, true)
+	g.settle(err)
+	return c, err
 }
 
 // SecureOutbound is the handshake of the control plane, as its client. That it returns does not
@@ -107,13 +113,12 @@ func (s *security) secure(ctx context.Context, sock *socket, p peer.ID, alpn str
 		return err
 	}
 	c, err := s.handshake(ctx, sock, p, alpn, server, check)
-	if err == nil {
-		if err = s.trust.Admit(cred); err != nil {
-			c.Close()
-		}
-	}
 	if err != nil {
 		return nil, err
+	}
+	if err := s.door.enter(ctx, cred); err != nil {
+		c.Close()
+		return nil, fmt.Errorf("peer %s: %w", cred.Peer.Short(), err)
 	}
 	c.cred = cred
 	return c, nil
@@ -150,7 +155,7 @@ func (s *security) handshake(ctx context.Context, sock *socket, p peer.ID, alpn 
 	if server {
 		tc = tls.Server(sock, conf)
 	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	err := tc.HandshakeContext(ctx)
 	if err == nil && tc.ConnectionState().NegotiatedProtocol != alpn {
@@ -160,6 +165,7 @@ func (s *security) handshake(ctx context.Context, sock *socket, p peer.ID, alpn 
 		sock.Close()
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
+	sock.grow()
 	return &secureConn{Conn: tc, sock: sock, local: s.id.pid, remote: remote, key: key, alpn: alpn}, nil
 }
 

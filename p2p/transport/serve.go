@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 
@@ -13,10 +12,6 @@ import (
 	"shoal/p2p"
 	"shoal/p2p/wire"
 )
-
-// budgetOver is the payload size from which a request counts against Config.ReceiveMax, in bytes.
-// Smaller ones are bounded by the credit of their stream.
-const budgetOver = 64 << 10
 
 // responder is the server's side of one RPC stream.
 type responder struct {
@@ -50,11 +45,11 @@ func (h *Host) greetedPeer(c network.Conn) (*link, p2p.Peer, error) {
 	case <-t.C:
 	case <-h.tasks.ctx.Done():
 	}
-	cred, ok := h.trust.Member(l.id)
+	from, ok := h.door.inside(l.id)
 	if !ok || !cs.ok.Load() {
 		return nil, p2p.Peer{}, errors.New("no hello")
 	}
-	return l, cred.Identity(), nil
+	return l, from, nil
 }
 
 // serveRPC serves one RPC stream until it ends.
@@ -64,10 +59,14 @@ func (h *Host) serveRPC(s network.Stream) {
 		s.Reset()
 		return
 	}
+	if !l.openedStream(carrierRPC, s) {
+		return
+	}
 	r := &responder{h: h, l: l, from: from, s: s, running: make(map[uint64]context.CancelFunc)}
 	r.ctx, r.end = context.WithCancel(h.tasks.ctx)
 	r.w = frameWriter{w: s, limit: rpcPendingMax, start: h.tasks.start, onError: func(error) { s.Reset() }}
 	if !h.tasks.start(r.serve) {
+		l.streams[carrierRPC].Add(-1)
 		s.Reset()
 	}
 }
@@ -79,14 +78,16 @@ func (r *responder) serve() {
 	for err == nil {
 		err = r.serveOne(fr)
 	}
-	if err != io.EOF && r.ctx.Err() == nil {
-		r.h.log.Debug("rpc stream ended", "node_id", r.from.ID, "err", err)
-	}
+	cut := r.h.streamEnded(carrierRPC, r.from, err)
 	r.end()
 	r.w.fail(err)
 	r.wg.Wait()
 	stop()
 	r.s.Reset()
+	r.l.streams[carrierRPC].Add(-1)
+	if cut {
+		r.s.Conn().Close()
+	}
 }
 
 func (r *responder) serveOne(fr *frameReader) error {
@@ -109,7 +110,7 @@ func (r *responder) serveOne(fr *frameReader) error {
 		_, err := r.w.write(r.ctx.Done(), true, &wire.Frame{Kind: wire.KindPong, ID: f.ID}, nil, nil)
 		return err
 	}
-	return errors.New("unexpected " + f.Kind.String() + " frame")
+	return unexpectedFrame(&f)
 }
 
 // request reads the body of a request and starts its handler. Reading stops while there is no
@@ -120,24 +121,26 @@ func (r *responder) request(fr *frameReader, f *wire.Frame) error {
 		reason = wire.RefuseMethod
 	}
 	if reason != 0 {
+		r.h.refusedMethod(carrierRPC, r.from, p2p.Method(f.Method), reason)
+		r.s.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
 		if err := fr.skip(f); err != nil {
 			return err
 		}
+		r.s.SetReadDeadline(time.Time{})
 		_, err := r.w.write(r.ctx.Done(), true, &wire.Frame{Kind: wire.KindRefuse, ID: f.ID, Arg: reason}, nil, nil)
 		return err
 	}
-	held := int64(0)
-	if f.PayloadLen > budgetOver {
-		held = int64(f.PayloadLen)
-		if err := r.h.budget.Acquire(r.ctx, held); err != nil {
-			return err
-		}
-	}
-	d, err := fr.body(f, nil)
+	held, err := r.l.reserve(r.ctx, f.PayloadLen)
 	if err != nil {
-		r.h.budget.Release(held)
 		return err
 	}
+	r.s.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
+	d, err := fr.body(f, nil)
+	if err != nil {
+		r.l.release(held)
+		return err
+	}
+	r.s.SetReadDeadline(time.Time{})
 	ctx, cancel := handlerContext(r.ctx, f.Arg)
 	r.mu.Lock()
 	_, twice := r.running[f.ID]
@@ -150,8 +153,8 @@ func (r *responder) request(fr *frameReader, f *wire.Frame) error {
 	if twice || full {
 		cancel()
 		d.release()
-		r.h.budget.Release(held)
-		return fmt.Errorf("request %d: repeated or beyond its credit", f.ID)
+		r.l.release(held)
+		return fmt.Errorf("request %d: %w", f.ID, errCredit)
 	}
 	r.wg.Add(1)
 	go r.handle(ctx, cancel, hd.call, f.Method, f.ID, d.message(), held)
@@ -183,9 +186,7 @@ func (r *responder) handle(ctx context.Context, cancel context.CancelFunc, call 
 	r.mu.Unlock()
 	resp.Release()
 	req.Release()
-	if held > 0 {
-		r.h.budget.Release(held)
-	}
+	r.l.release(held)
 }
 
 // answer makes the frame for what a handler returned.

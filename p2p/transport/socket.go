@@ -2,12 +2,15 @@ package transport
 
 import (
 	"bufio"
+	"bytes"
 	"net"
 	"sync"
 	"time"
 )
 
 const (
+	// readBufferHandshake is for those who have proved nothing yet.
+	readBufferHandshake = 4 << 10
 	// readBufferControl and readBufferBulk are what one read call may fetch, in bytes.
 	readBufferControl = 64 << 10
 	readBufferBulk    = 256 << 10
@@ -27,7 +30,8 @@ const (
 // TLS records written outside of a cork (handshake, alerts) go out at once.
 type socket struct {
 	net.Conn
-	r *bufio.Reader
+	r    *bufio.Reader
+	full int // bytes that r is to buffer once the handshake is over
 
 	// deferred makes uncork leave the writing to a goroutine.
 	deferred bool
@@ -41,9 +45,30 @@ type socket struct {
 }
 
 func newSocket(conn net.Conn, readBuffer int, deferred bool) *socket {
-	s := &socket{Conn: conn, r: bufio.NewReaderSize(conn, readBuffer), deferred: deferred}
+	s := &socket{Conn: conn, r: bufio.NewReaderSize(conn, readBufferHandshake), full: readBuffer, deferred: deferred}
 	s.room = sync.NewCond(&s.mu)
 	return s
+}
+
+// grow gives the socket its full buffer. Nobody else may be reading.
+func (s *socket) grow() {
+	rest, _ := s.r.Peek(s.r.Buffered())
+	s.r = bufio.NewReaderSize(&leftover{bytes.Clone(rest), s.Conn}, s.full)
+}
+
+// leftover reads what is left in memory before it reads from conn.
+type leftover struct {
+	b    []byte
+	conn net.Conn
+}
+
+func (l *leftover) Read(b []byte) (int, error) {
+	if len(l.b) == 0 {
+		return l.conn.Read(b)
+	}
+	n := copy(b, l.b)
+	l.b = l.b[n:]
+	return n, nil
 }
 
 func (s *socket) Read(b []byte) (int, error) { return s.r.Read(b) }

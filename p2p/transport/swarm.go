@@ -23,8 +23,9 @@ const (
 )
 
 // newSwarm puts the libp2p host together from its parts: TCP, our handshake, yamux, the gater and
-// our limits. What a closed cluster has no use for is not there at all: address detection, relays,
-// port mapping, ping, QUIC.
+// our limits. What a closed cluster has no use for is not there at all: address detection, port
+// mapping, ping, QUIC.
+// Relays and the punching of holes come with Listen.
 func newSwarm(h *Host) (*swarm.Swarm, *basichost.BasicHost, error) {
 	ps, err := pstoremem.NewPeerstore()
 	if err != nil {
@@ -62,12 +63,18 @@ func newSwarm(h *Host) (*swarm.Swarm, *basichost.BasicHost, error) {
 	mux.ConnectionWriteTimeout = writeTimeout
 	up, err := upgrader.New([]sec.SecureTransport{h.sec},
 		[]upgrader.StreamMuxer{{ID: yamux.ID, Muxer: &mux}}, nil, rm, g,
-		upgrader.WithAcceptTimeout(handshakeTimeout))
+		upgrader.WithAcceptTimeout(h.cfg.handshakeTimeout))
 	if err != nil {
 		return nil, nil, err
 	}
+	h.up = up
 	// Without reuseport: with it, a second process would share the port instead of being refused.
-	tpt, err := tcp.NewTCPTransport(up, rm, nil, tcp.DisableReuseport())
+	// An edge needs it: a NAT is punched from the port that is listened on.
+	opts := []tcp.Option{tcp.DisableReuseport()}
+	if h.cfg.RelayOnly {
+		opts = nil
+	}
+	tpt, err := tcp.NewTCPTransport(guardedUpgrader{up, h.guard}, rm, nil, opts...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -75,8 +82,9 @@ func newSwarm(h *Host) (*swarm.Swarm, *basichost.BasicHost, error) {
 		return nil, nil, err
 	}
 	bh, err := basichost.NewHost(sw, &basichost.HostOpts{
-		EventBus:  bus,
-		UserAgent: "shoal/" + h.cfg.Release,
+		EventBus:     bus,
+		UserAgent:    "shoal/" + h.cfg.Release,
+		AddrsFactory: h.announced,
 	})
 	if err != nil {
 		sw.Close()
@@ -97,8 +105,8 @@ func closeSwarm(sw *swarm.Swarm) {
 // a cluster behind one NAT needs.
 func newResourceManager() (network.ResourceManager, error) {
 	limits := rcmgr.PartialLimitConfig{
-		// Before the handshake ends.
-		Transient: rcmgr.ResourceLimits{Conns: 128, ConnsInbound: 128, FD: 256, Memory: 64 << 20},
+		// Before the handshake ends; the guard bounds what comes in.
+		Transient: rcmgr.ResourceLimits{Conns: 2 * handshakesMax, ConnsInbound: handshakesMax, FD: 2 * handshakesMax, Memory: 64 << 20},
 		PeerDefault: rcmgr.ResourceLimits{
 			Conns: 32, ConnsInbound: 32, FD: 64, Streams: 4096, StreamsInbound: 4096,
 		},
@@ -109,7 +117,9 @@ func newResourceManager() (network.ResourceManager, error) {
 		rcmgr.WithLimitPerSubnet(
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 32, ConnCount: 1024}},
 			[]rcmgr.ConnLimitPerSubnet{{PrefixLength: 56, ConnCount: 1024}}),
-		rcmgr.WithConnRateLimiters(&rate.Limiter{GlobalLimit: rate.Limit{RPS: 200, Burst: 400}}),
+		// It counts connections, the members' too, and would let one address use up everybody's
+		// share: the guard counts failures instead.
+		rcmgr.WithConnRateLimiters(&rate.Limiter{}),
 		rcmgr.WithMetricsDisabled(),
 	)
 }

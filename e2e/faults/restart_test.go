@@ -1,0 +1,140 @@
+package faults
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"shoal/e2e/cluster"
+	"shoal/node/api"
+)
+
+// TestRollingRestart restarts every process in turn under clients that retry as the SDK
+// does by itself: no request fails, and what was acknowledged is there.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	c := cluster.Launch(t, cluster.Shape{Nodes: 3, Gateways: 2})
+	d := newDataset(t, c.S3(), "rolling", newSeed(t))
+	waitRedundant(t, c)
+	d.fill(30, c.Serving())
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var clients sync.WaitGroup
+	var writes, reads atomic.Int64
+	for i := range 4 {
+		s, bucket := c.S3(), aws.String(d.bucket)
+		clients.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				key, value := fmt.Sprintf("roll-%d-%d", i, n%10), content{client: 10 + i, seq: n, size: 40_000}
+				if _, err := s.PutObject(t.Context(), &s3.PutObjectInput{Bucket: bucket, Key: &key, Body: bytes.NewReader(value.bytes())}); err != nil {
+					t.Errorf("write %d of client %d: %v", n, i, err)
+					return
+				}
+				writes.Add(1)
+				out, err := s.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: &key})
+				if err != nil {
+					t.Errorf("read %d of client %d: %v", n, i, err)
+					return
+				}
+				text, err := readAll(out.Body)
+				if err != nil {
+					t.Errorf("read %d of client %d breaks off: %v", n, i, err)
+					return
+				}
+				if name, err := recognise(text); err != nil || name != value.String() {
+					t.Errorf("client %d reads %q, %v; want %s", i, name, err, value)
+					return
+				}
+				reads.Add(1)
+			}
+		})
+	}
+	for _, p := range c.All() {
+		p.Restart()
+		eventually(t, redundantWithin, func() error { return whole(c) })
+	}
+	cancel()
+	clients.Wait()
+	t.Logf("%d writes and %d reads while %d processes were restarted", writes.Load(), reads.Load(), len(c.All()))
+	for i := range 4 {
+		for n := range 10 {
+			delete(d.held, fmt.Sprintf("roll-%d-%d", i, n))
+			_, err := c.S3().DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: &d.bucket, Key: aws.String(fmt.Sprintf("roll-%d-%d", i, n))})
+			must(t, err)
+		}
+	}
+	d.verify(c.Serving())
+}
+
+// TestFailover kills the leader of the only bucket group again and again, and prints how
+// long no write got through. Nothing is asserted of the time.
+func TestFailover(t *testing.T) {
+	t.Parallel()
+	c := cluster.Launch(t, cluster.Shape{Nodes: 3, Gateways: 1, First: []string{"--partitions", "1"}})
+	waitRedundant(t, c)
+	gateway := c.Gateways()[0].S3()
+	bucket := aws.String("failover")
+	_, err := gateway.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: bucket})
+	must(t, err)
+
+	var gaps []time.Duration
+	kills := int(number(t, "KILLS", 5))
+	for n := range kills {
+		var leader *cluster.Process
+		eventually(t, settleWithin, func() (err error) {
+			leader, err = leaderOf(c)
+			return err
+		})
+		leader.Kill()
+		killed := time.Now()
+		for {
+			ctx, cancel := context.WithTimeout(t.Context(), answerWithin)
+			_, err := gateway.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: aws.String(fmt.Sprintf("k%d", n)), Body: bytes.NewReader([]byte("x"))})
+			cancel()
+			if err == nil {
+				break
+			}
+			if time.Since(killed) > settleWithin {
+				t.Fatalf("no write gets through %v after the leader was killed: %v", settleWithin, err)
+			}
+			think(t.Context(), 5*time.Millisecond)
+		}
+		gaps = append(gaps, time.Since(killed))
+		leader.Start()
+		leader.WaitReady()
+		eventually(t, redundantWithin, func() error { return whole(c) })
+	}
+	slices.Sort(gaps)
+	t.Logf("%d leaders killed; until a write got through: median %d ms, worst %d ms", kills,
+		gaps[len(gaps)/2].Milliseconds(), gaps[len(gaps)-1].Milliseconds())
+}
+
+// leaderOf gives the node that leads the group with the highest number, which is of
+// buckets: the system group comes first.
+func leaderOf(c *cluster.Cluster) (*cluster.Process, error) {
+	for _, p := range c.Nodes() {
+		var groups []api.Group
+		if err := p.Query(&groups, "groups"); err != nil {
+			return nil, err
+		}
+		if len(groups) == 0 {
+			continue
+		}
+		last := slices.MaxFunc(groups, func(a, b api.Group) int { return int(a.ID) - int(b.ID) })
+		for _, q := range c.Nodes() {
+			if id, err := c.PeerID(q); err == nil && id == last.Leader && last.Leader != "" {
+				return q, nil
+			}
+		}
+	}
+	return nil, fmt.Errorf("no leader of a bucket group is known")
+}

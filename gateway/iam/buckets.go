@@ -1,0 +1,157 @@
+package iam
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"shoal/acl"
+	"shoal/acl/policy"
+	"shoal/gateway/s3xml"
+	"shoal/node/api"
+)
+
+// RemovedDocument stands for a public access block that was removed, where nothing stands for the one that a
+// new bucket has: no XML document is like it.
+const RemovedDocument = "-"
+
+const (
+	rulesSoon  = 250 * time.Millisecond // after which one request asks anew
+	rulesLimit = time.Second            // after which all wait for that
+	rulesMax   = 10_000                 // buckets
+)
+
+// BucketRules is what a bucket says of who may do what.
+type BucketRules struct {
+	// Missing: there is no such bucket.
+	Missing bool
+	// Policy is nil for none.
+	Policy acl.Policy
+	// Public says that the policy allows something to everybody.
+	Public bool
+	Block  s3xml.PublicAccess
+}
+
+// Buckets knows the rules of buckets. They are in force on every gateway within a second, and at once on
+// that which changed them, if it calls Forget. Its methods may be called from any number of goroutines.
+type Buckets struct {
+	source api.Buckets
+
+	mu     sync.Mutex // guards byName and the entries' fields but turn
+	byName map[string]*bucketEntry
+}
+
+type bucketEntry struct {
+	rules *BucketRules  // nil before the first answer
+	at    time.Time     // when they were asked for
+	turn  chan struct{} // holds a token while somebody asks
+}
+
+// NewBuckets makes one.
+func NewBuckets(source api.Buckets) *Buckets {
+	return &Buckets{source: source, byName: make(map[string]*bucketEntry)}
+}
+
+// Forget makes the next request ask for a bucket's rules.
+func (b *Buckets) Forget(bucket string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.byName, bucket)
+}
+
+// Rules gives the rules of a bucket.
+func (b *Buckets) Rules(ctx context.Context, bucket string) (*BucketRules, error) {
+	began := time.Now()
+	e, rules, at := b.entry(bucket)
+	age := began.Sub(at)
+	if rules != nil && age < rulesSoon {
+		return rules, nil
+	}
+	if rules != nil && age < rulesLimit {
+		select {
+		case e.turn <- struct{}{}:
+		default:
+			return rules, nil // somebody asks already
+		}
+	} else {
+		select {
+		case e.turn <- struct{}{}:
+		case <-ctx.Done():
+			return nil, &api.Error{Kind: api.Canceled, Op: "iam.Rules", Err: ctx.Err()}
+		}
+	}
+	defer func() { <-e.turn }()
+	if rules, at := b.known(e); rules != nil && began.Sub(at) < rulesSoon {
+		return rules, nil // while this request waited for its turn
+	}
+	return b.ask(ctx, bucket, e)
+}
+
+func (b *Buckets) entry(bucket string) (*bucketEntry, *BucketRules, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e := b.byName[bucket]
+	if e == nil {
+		if len(b.byName) >= rulesMax {
+			clear(b.byName)
+		}
+		e = &bucketEntry{turn: make(chan struct{}, 1)}
+		b.byName[bucket] = e
+	}
+	return e, e.rules, e.at
+}
+
+func (b *Buckets) known(e *bucketEntry) (*BucketRules, time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return e.rules, e.at
+}
+
+// ask gets the rules. What is answered to an entry that was forgotten meanwhile serves this request alone,
+// which began before.
+func (b *Buckets) ask(ctx context.Context, bucket string, e *bucketEntry) (*BucketRules, error) {
+	at := time.Now()
+	c, err := b.source.Configuration(ctx, bucket, 0)
+	rules := &BucketRules{}
+	switch {
+	case err == nil:
+		rules = readRules(bucket, c)
+	case api.KindOf(err) == api.NoSuchBucket:
+		b.Forget(bucket) // who makes up names fills nothing
+		return &BucketRules{Missing: true}, nil
+	default:
+		return nil, err
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	e.rules, e.at = rules, at
+	return rules, nil
+}
+
+func readRules(bucket string, c *api.Configuration) *BucketRules {
+	rules := &BucketRules{Block: ReadPublicAccess(c.Documents[api.ConfigPublicAccess])}
+	text := c.Documents[api.ConfigPolicy]
+	if len(text) == 0 {
+		return rules
+	}
+	p, err := policy.ParseBucket(bucket, text)
+	if err != nil {
+		rules.Policy = unreadable("of bucket " + bucket)
+		return rules
+	}
+	rules.Policy, rules.Public = p, p.Public()
+	return rules
+}
+
+// ReadPublicAccess reads a bucket's public access block. A new bucket has all of it, and so has one whose
+// block cannot be read.
+func ReadPublicAccess(doc []byte) s3xml.PublicAccess {
+	if string(doc) == RemovedDocument {
+		return s3xml.PublicAccess{}
+	}
+	a, err := s3xml.ParsePublicAccess(doc)
+	if len(doc) == 0 || err != nil {
+		return s3xml.PublicAccess{BlockACLs: true, IgnoreACLs: true, BlockPolicy: true, Restrict: true}
+	}
+	return a
+}

@@ -1,0 +1,67 @@
+package iam
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"shoal/acl"
+	"shoal/acl/policy"
+	"shoal/gateway/s3err"
+	"shoal/node/api"
+)
+
+// Question is a request that nobody sends.
+type Question struct {
+	Principal string              `json:"principal"` // "root", "user:NAME" or "anonymous"
+	Action    string              `json:"action"`    // s3:GetObject
+	Resource  string              `json:"resource"`  // arn:aws:s3:::bucket/key; "*" where the action has none
+	Keys      map[string][]string `json:"keys,omitempty"`
+}
+
+// Outcome is what would be decided.
+type Outcome struct {
+	Allowed   bool   `json:"allowed"`
+	Explicit  bool   `json:"explicit,omitempty"` // a statement denies it
+	Reason    string `json:"reason"`
+	Policy    string `json:"policy,omitempty"`
+	Statement string `json:"statement,omitempty"`
+	Words     string `json:"words"`
+}
+
+const anonymous = "anonymous"
+
+// Simulate decides a request under the rules as they are now. InvalidArgument, NoSuchIdentity.
+func (s *Store) Simulate(ctx context.Context, buckets *Buckets, q *Question) (Outcome, error) {
+	if _, ok := policy.TargetOf(q.Action); !ok {
+		return Outcome{}, api.Invalid("iam.Simulate", "There is no action of this name.")
+	}
+	var caller Caller
+	if q.Principal != anonymous {
+		var err error
+		caller, err = s.principal(ctx, q.Principal)
+		if err != nil && s3err.From(err).Code == s3err.AccessDenied {
+			err = &api.Error{Kind: api.NoSuchIdentity, Op: "iam.Simulate", Detail: "There is no such user, or it is disabled."}
+		}
+		if err != nil {
+			return Outcome{}, err
+		}
+	}
+	r := acl.Request{Action: q.Action, Resource: q.Resource}
+	r.SetTime(time.Now())
+	r.SetPrincipal(&caller.Principal)
+	for name, values := range q.Keys {
+		r.Set(name, values...)
+	}
+	rules := acl.Rules{Identity: caller.Identity, Sessions: caller.Sessions}
+	if path, ok := strings.CutPrefix(q.Resource, acl.BucketARN("")); ok && q.Action != "s3:CreateBucket" {
+		bucket, _, _ := strings.Cut(path, "/")
+		b, err := buckets.Rules(ctx, bucket)
+		if err != nil {
+			return Outcome{}, err
+		}
+		rules.Bucket, rules.RestrictPublic = b.Policy, b.Public && b.Block.Restrict
+	}
+	d := acl.Evaluate(&r, &rules)
+	return Outcome{Allowed: d.Allowed, Explicit: d.Explicit, Reason: string(d.Reason), Policy: d.Policy, Statement: d.Statement, Words: d.String()}, nil
+}

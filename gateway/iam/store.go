@@ -1,0 +1,200 @@
+package iam
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"shoal/acl"
+	"shoal/gateway/s3err"
+	"shoal/node/api"
+)
+
+// Config is what a Store is made of. A zero duration means its default.
+type Config struct {
+	// Credentials and Identities are required.
+	Credentials api.Credentials
+	Identities  api.Identities
+	// Every is how often it is asked what has changed. Default 250 ms.
+	Every time.Duration
+	// Limit is for how long the copy is used after it was confirmed. Default 1 s.
+	Limit time.Duration
+	// Patience is for how long a request waits for a copy that is confirmed. Default 5 s.
+	Patience time.Duration
+	// Logger gets what goes wrong. Default: nothing is logged.
+	Logger *slog.Logger
+	// Now is the clock by which access keys end. Default time.Now.
+	Now func() time.Time
+}
+
+const (
+	everyDefault    = 250 * time.Millisecond
+	limitDefault    = time.Second
+	patienceDefault = 5 * time.Second
+	askTimeout      = 10 * time.Second // of a question, also of one for all
+)
+
+// Store knows who may ask, and by which policies. It implements api.Credentials. Its methods may be called
+// from any number of goroutines.
+type Store struct {
+	cfg      Config
+	copy     atomic.Pointer[confirmed]
+	sessions sessionCache
+	wake     chan struct{}
+
+	mu   sync.Mutex    // guards next
+	next chan struct{} // closed when the next answer has come
+}
+
+// confirmed is a copy with the time at which it was true.
+type confirmed struct {
+	*tables
+	at time.Time
+}
+
+// New makes a Store. It knows nothing before Run is called.
+func New(cfg Config) *Store {
+	for d, usual := range map[*time.Duration]time.Duration{&cfg.Every: everyDefault, &cfg.Limit: limitDefault, &cfg.Patience: patienceDefault} {
+		if *d == 0 {
+			*d = usual
+		}
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	s := &Store{cfg: cfg, wake: make(chan struct{}, 1), next: make(chan struct{})}
+	s.copy.Store(&confirmed{tables: newTables()})
+	return s
+}
+
+// Run keeps the copy up to date until ctx ends.
+func (s *Store) Run(ctx context.Context) error {
+	t := time.NewTicker(s.cfg.Every)
+	defer t.Stop()
+	failing := false
+	for ctx.Err() == nil {
+		err := s.refresh(ctx)
+		if failed := err != nil && ctx.Err() == nil; failed != failing {
+			failing = failed
+			if failed {
+				s.cfg.Logger.Warn("users and policies cannot be confirmed; requests of users wait", "err", err)
+			} else {
+				s.cfg.Logger.Info("users and policies are confirmed again")
+			}
+		}
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		case <-s.wake:
+		}
+	}
+	return nil
+}
+
+// refresh asks once.
+func (s *Store) refresh(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	have, at := s.copy.Load(), time.Now()
+	changes, err := s.cfg.Identities.Identities(ctx, have.epoch)
+	if err != nil {
+		return err
+	}
+	s.copy.Store(&confirmed{tables: have.apply(changes), at: at})
+	s.mu.Lock()
+	close(s.next)
+	s.next = make(chan struct{})
+	s.mu.Unlock()
+	return nil
+}
+
+// Age is how long ago the copy was confirmed.
+func (s *Store) Age() time.Duration {
+	if at := s.copy.Load().at; !at.IsZero() {
+		return time.Since(at)
+	}
+	return 0
+}
+
+// await gives a copy that was confirmed at a time or later, for which the request waits if it must.
+func (s *Store) await(ctx context.Context, after time.Time) (*tables, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
+	defer cancel()
+	for {
+		s.mu.Lock()
+		next := s.next
+		s.mu.Unlock()
+		if c := s.copy.Load(); !c.at.Before(after) {
+			return c.tables, nil
+		}
+		select {
+		case s.wake <- struct{}{}:
+		default:
+		}
+		select {
+		case <-next:
+		case <-ctx.Done():
+			return nil, &api.Error{Kind: api.Unavailable, Op: "iam.await", Detail: "It cannot be confirmed who may do what. Please try again.", Err: ctx.Err()}
+		}
+	}
+}
+
+// Credential implements api.Credentials: one that has ended is none.
+func (s *Store) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
+	c, err := s.cfg.Credentials.Credential(ctx, accessKeyID)
+	if err == nil && !c.Expires.IsZero() && !s.cfg.Now().Before(c.Expires) {
+		return api.Credential{}, &api.Error{Kind: api.NoSuchCredential, Op: "iam.Credential"}
+	}
+	return c, err
+}
+
+// Caller is who asks, with the policies that speak of it. The zero value is a stranger.
+type Caller struct {
+	acl.Principal
+	Identity []acl.Policy
+	Sessions []acl.Policy
+}
+
+// Root is the store's owner.
+func Root() Caller {
+	return Caller{Principal: acl.Principal{Kind: acl.Root, ID: api.RootPrincipal, Account: api.Account}}
+}
+
+// Caller finds out who an access key acts for. AccessDenied when nobody.
+func (s *Store) Caller(ctx context.Context, accessKeyID, principal, sessionPolicy string) (Caller, error) {
+	caller, err := s.principal(ctx, principal)
+	if err == nil && sessionPolicy != "" {
+		caller.Sessions = []acl.Policy{s.sessions.get(accessKeyID, sessionPolicy)}
+	}
+	return caller, err
+}
+
+func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
+	if id == api.RootPrincipal {
+		return Root(), nil
+	}
+	name, ok := cutUser(id)
+	if !ok {
+		return Caller{}, s3err.New(s3err.AccessDenied)
+	}
+	now := time.Now()
+	t, err := s.await(ctx, now.Add(-s.cfg.Limit))
+	if err != nil {
+		return Caller{}, err
+	}
+	if t.users[name] == nil { // it may be new
+		if t, err = s.await(ctx, now); err != nil {
+			return Caller{}, err
+		}
+	}
+	u := t.users[name]
+	if u == nil || u.Disabled {
+		return Caller{}, s3err.New(s3err.AccessDenied)
+	}
+	return Caller{Principal: acl.Principal{Kind: acl.User, ID: id, Name: name, Account: api.Account}, Identity: u.rules}, nil
+}

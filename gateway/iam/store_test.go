@@ -1,0 +1,224 @@
+package iam_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"shoal/acl"
+	"shoal/gateway/iam"
+	"shoal/gateway/s3err"
+	"shoal/node/api"
+	"shoal/node/apitest"
+)
+
+const everything = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`
+
+// run runs a store over people until the test ends.
+func run(t *testing.T, people *apitest.Identities) *iam.Store {
+	t.Helper()
+	s := iam.New(iam.Config{Credentials: people, Identities: people})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- s.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+func change(t *testing.T, people *apitest.Identities, kind, name, do, arg string) {
+	t.Helper()
+	c := api.IdentityChange{Kind: kind, Name: name, Do: do}
+	switch do {
+	case api.DoAttach, api.DoDetach:
+		c.Policy = arg
+	case api.DoJoin, api.DoLeave:
+		c.Group = arg
+	default:
+		c.Document = arg
+	}
+	if err := people.ChangeIdentity(t.Context(), c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// allowed says whether a user may do something by its own policies.
+func allowed(t *testing.T, s *iam.Store, name, action string) bool {
+	t.Helper()
+	caller, err := s.Caller(t.Context(), "AK", "user:"+name, "")
+	if err != nil {
+		if s3err.From(err).Code != s3err.AccessDenied {
+			t.Fatal(err)
+		}
+		return false
+	}
+	d := acl.Evaluate(&acl.Request{Principal: caller.Principal, Action: action, Resource: acl.ObjectARN("b", "k")},
+		&acl.Rules{Identity: caller.Identity, Sessions: caller.Sessions})
+	return d.Allowed
+}
+
+// TestChangesInForce: a second after a change was acknowledged it decides, whatever it was.
+func TestChangesInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := new(apitest.Identities)
+		s := run(t, people)
+		const get = "s3:GetObject"
+		for i, step := range []struct {
+			kind, name, do, arg string
+			want                bool
+		}{
+			{api.KindUser, "alice", api.DoCreate, "", false},
+			{api.KindUser, "alice", api.DoAttach, "readonly", true},
+			{api.KindUser, "alice", api.DoDisable, "", false},
+			{api.KindUser, "alice", api.DoEnable, "", true},
+			{api.KindUser, "alice", api.DoDetach, "readonly", false},
+			{api.KindGroup, "staff", api.DoCreate, "", false},
+			{api.KindPolicy, "all", api.DoCreate, everything, false},
+			{api.KindGroup, "staff", api.DoAttach, "all", false},
+			{api.KindUser, "alice", api.DoJoin, "staff", true},
+			{api.KindPolicy, "all", api.DoSet, `{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`, false},
+			{api.KindPolicy, "all", api.DoSet, everything, true},
+			{api.KindUser, "alice", api.DoLeave, "staff", false},
+			{api.KindUser, "alice", api.DoJoin, "staff", true},
+			{api.KindPolicy, "all", api.DoDelete, "", false},
+			{api.KindUser, "alice", api.DoAttach, "admin", false}, // what its group named may have denied
+			{api.KindUser, "alice", api.DoLeave, "staff", true},
+			{api.KindUser, "alice", api.DoDelete, "", false},
+		} {
+			change(t, people, step.kind, step.name, step.do, step.arg)
+			<-time.After(time.Second)
+			if got := allowed(t, s, "alice", get); got != step.want {
+				t.Errorf("step %d, %s %s %s %s: allowed %v", i, step.do, step.kind, step.name, step.arg, got)
+			}
+		}
+	})
+}
+
+// TestUnconfirmed: who may do what counts for a second, and is then refused until it is confirmed.
+func TestUnconfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := new(apitest.Identities)
+		change(t, people, api.KindUser, "alice", api.DoCreate, "")
+		change(t, people, api.KindUser, "alice", api.DoAttach, "readonly")
+		s := run(t, people)
+		if !allowed(t, s, "alice", "s3:GetObject") {
+			t.Fatal("not allowed at first")
+		}
+		people.Fail(errors.New("cut off"))
+		<-time.After(1100 * time.Millisecond)
+		began := time.Now()
+		if _, err := s.Caller(t.Context(), "AK", "user:alice", ""); api.KindOf(err) != api.Unavailable || time.Since(began) != 5*time.Second {
+			t.Fatalf("%v after %v", err, time.Since(began))
+		}
+		if _, err := s.Caller(t.Context(), "AK", "root", ""); err != nil {
+			t.Fatalf("root: %v", err)
+		}
+		answered := make(chan error, 1)
+		go func() {
+			_, err := s.Caller(t.Context(), "AK", "user:alice", "")
+			answered <- err
+		}()
+		synctest.Wait()
+		people.Fail(nil)
+		if err := <-answered; err != nil {
+			t.Fatalf("one that waited: %v", err)
+		}
+		if s.Age() > time.Second {
+			t.Errorf("age %v", s.Age())
+		}
+	})
+}
+
+// TestNewUser: a user that was just made is known at once, also to a gateway that did not make it.
+func TestNewUser(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := new(apitest.Identities)
+		s := run(t, people)
+		synctest.Wait()
+		<-time.After(time.Millisecond)
+		change(t, people, api.KindUser, "new", api.DoCreate, "")
+		began := time.Now()
+		if c, err := s.Caller(t.Context(), "AK", "user:new", ""); err != nil || c.Kind != acl.User || c.ARN() != "arn:aws:iam::000000000000:user/new" {
+			t.Fatalf("%v, %v", c, err)
+		}
+		if time.Since(began) > 250*time.Millisecond {
+			t.Errorf("after %v", time.Since(began))
+		}
+		for _, odd := range []string{"user:", "user:none", "guest", ""} {
+			if _, err := s.Caller(t.Context(), "AK", odd, ""); err == nil || s3err.From(err).Code != s3err.AccessDenied {
+				t.Errorf("%q: %v", odd, err)
+			}
+		}
+	})
+}
+
+func TestExpiry(t *testing.T) {
+	people := new(apitest.Identities)
+	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	s := iam.New(iam.Config{Credentials: people, Identities: people, Now: func() time.Time { return now }})
+	people.PutKey(api.IssuedKey{Secret: "s", AccessKey: api.AccessKey{AccessKeyID: "AK", Principal: "root", Expires: now.Add(time.Second)}})
+	if c, err := s.Credential(t.Context(), "AK"); err != nil || c.Secret != "s" {
+		t.Fatal(c, err)
+	}
+	now = now.Add(time.Second)
+	if c, err := s.Credential(t.Context(), "AK"); api.KindOf(err) != api.NoSuchCredential || c.Secret != "" {
+		t.Fatal(c, err)
+	}
+}
+
+// TestChildren: an access key with a session policy may do no more than its owner, and no more than the
+// policy says, whatever both are.
+func TestChildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := new(apitest.Identities)
+		s := run(t, people)
+		documents := []string{
+			everything,
+			`{"Statement":{"Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}}`,
+			`{"Statement":{"Effect":"Allow","NotAction":"s3:PutObject","Resource":"arn:aws:s3:::b/k*"}}`,
+			`{"Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}`,
+			`{"Statement":[{"Effect":"Allow","Action":"*","Resource":"*"},{"Effect":"Deny","Action":"s3:DeleteObject","Resource":"*"}]}`,
+			`{"Statement":{"Effect":"Allow","Action":"s3:ListBucket","Resource":"*"}}`,
+			`no policy at all`,
+		}
+		for i, doc := range documents[:len(documents)-1] {
+			name := fmt.Sprint("u", i)
+			change(t, people, api.KindPolicy, name, api.DoCreate, doc)
+			change(t, people, api.KindUser, name, api.DoCreate, "")
+			change(t, people, api.KindUser, name, api.DoAttach, name)
+		}
+		<-time.After(time.Second)
+		decide := func(principal, session, action, resource string) bool {
+			c, err := s.Caller(t.Context(), "AK", principal, session)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d := acl.Evaluate(&acl.Request{Principal: c.Principal, Action: action, Resource: resource}, &acl.Rules{Identity: c.Identity, Sessions: c.Sessions})
+			return d.Allowed
+		}
+		rows := 0
+		for _, principal := range []string{"root", "user:u0", "user:u1", "user:u2", "user:u3", "user:u4", "user:u5"} {
+			for _, session := range documents {
+				for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging", "admin:WriteUsers"} {
+					for _, resource := range []string{"arn:aws:s3:::b", "arn:aws:s3:::b/k", "arn:aws:s3:::b/x", "arn:aws:s3:::c/k", "*"} {
+						parent, alone, child := decide(principal, "", action, resource), decide("root", session, action, resource), decide(principal, session, action, resource)
+						if child != (parent && alone) {
+							t.Errorf("%s with %s: %s on %s: child %v, owner %v, policy %v", principal, session, action, resource, child, parent, alone)
+						}
+						rows++
+					}
+				}
+			}
+		}
+		if rows != 7*7*6*5 {
+			t.Fatalf("%d rows", rows)
+		}
+	})
+}

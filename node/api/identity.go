@@ -1,0 +1,158 @@
+package api
+
+import (
+	"context"
+	"time"
+)
+
+// Account is the number of the one account that a store is, in policies and ARNs.
+const Account = "000000000000"
+
+// Principal IDs: RootPrincipal is the store's owner, and owns all buckets; that of a user is
+// UserPrincipal and its name.
+const (
+	RootPrincipal = "root"
+	UserPrincipal = "user:"
+)
+
+// Identities gives gateways users, groups and policies.
+type Identities interface {
+	// Identities gives what has changed after an epoch, and all when that is 0 or too long ago. What was
+	// acknowledged before the call is in the answer.
+	Identities(ctx context.Context, after uint64) (*IdentityChanges, error)
+}
+
+// IdentityChanges are identities as they are at an epoch.
+type IdentityChanges struct {
+	Epoch    uint64
+	Whole    bool // these are all there are
+	Users    []User
+	Groups   []UserGroup
+	Policies []NamedPolicy
+	// Gone are the names of those that were deleted.
+	GoneUsers, GoneGroups, GonePolicies []string
+}
+
+// User is who may have access keys.
+type User struct {
+	Name     string    `json:"name"`
+	Disabled bool      `json:"disabled,omitempty"`
+	Groups   []string  `json:"groups"`
+	Policies []string  `json:"policies"` // attached to the user itself
+	Created  time.Time `json:"created"`
+	Epoch    uint64    `json:"epoch"`
+}
+
+// UserGroup gives its members policies.
+type UserGroup struct {
+	Name     string    `json:"name"`
+	Policies []string  `json:"policies"`
+	Members  []string  `json:"members,omitempty"` // in lists for operators alone
+	Created  time.Time `json:"created"`
+	Epoch    uint64    `json:"epoch"`
+}
+
+// NamedPolicy is a policy document that can be attached.
+type NamedPolicy struct {
+	Name     string    `json:"name"`
+	Document string    `json:"document"`
+	Canned   bool      `json:"canned,omitempty"` // every store has it
+	Created  time.Time `json:"created,omitzero"`
+	Epoch    uint64    `json:"epoch,omitempty"`
+}
+
+// AccessKey is an access key without its secret.
+type AccessKey struct {
+	AccessKeyID   string    `json:"access_key_id"`
+	Principal     string    `json:"principal"`
+	Disabled      bool      `json:"disabled,omitempty"`
+	Created       time.Time `json:"created"`
+	Expires       time.Time `json:"expires,omitzero"`
+	SessionPolicy string    `json:"session_policy,omitempty"` // that narrows what the principal may do
+	Description   string    `json:"description,omitempty"`
+}
+
+// IdentityAdmin is what operators do with users, groups, policies and access keys. What was changed is in force
+// on every gateway within a second.
+type IdentityAdmin interface {
+	// IdentityList lists users, groups and policies, those that every store has included, by name.
+	IdentityList(ctx context.Context) (IdentityList, error)
+	// ChangeIdentity changes one. NoSuchIdentity, IdentityExists, IdentityInUse, InvalidArgument.
+	ChangeIdentity(ctx context.Context, c IdentityChange) error
+	// AccessKeys lists all access keys by their IDs.
+	AccessKeys(ctx context.Context) ([]AccessKey, error)
+	// CreateKey makes an access key. NoSuchIdentity, NoSuchCredential.
+	CreateKey(ctx context.Context, req NewKey) (IssuedKey, error)
+	// ChangeKey disables, enables or revokes an access key. NoSuchCredential, InvalidArgument for root's last one.
+	ChangeKey(ctx context.Context, c KeyChange) error
+}
+
+// IdentityList is all of them.
+type IdentityList struct {
+	Users    []User        `json:"users"`
+	Groups   []UserGroup   `json:"groups"`
+	Policies []NamedPolicy `json:"policies"`
+}
+
+// Kinds of identities.
+const (
+	KindUser   = "user"
+	KindGroup  = "group"
+	KindPolicy = "policy"
+)
+
+// What can be done with identities and access keys.
+const (
+	DoCreate  = "create"
+	DoDelete  = "delete"
+	DoSet     = "set"    // a policy's document
+	DoAttach  = "attach" // a policy to a user or group
+	DoDetach  = "detach"
+	DoJoin    = "join" // a user to a group
+	DoLeave   = "leave"
+	DoEnable  = "enable"
+	DoDisable = "disable"
+	DoRevoke  = "revoke" // an access key, for good
+)
+
+// IdentityChange says what becomes of an identity.
+type IdentityChange struct {
+	Kind     string `json:"kind"`
+	Name     string `json:"name"`
+	Do       string `json:"do"`
+	Policy   string `json:"policy,omitempty"`   // to attach or detach
+	Group    string `json:"group,omitempty"`    // to join or leave
+	Document string `json:"document,omitempty"` // of a policy
+}
+
+// NewKey says which access key is to be made.
+type NewKey struct {
+	// Principal is whom it acts for, unless Replaces is set.
+	Principal string `json:"principal,omitempty"`
+	// SessionPolicy narrows what it may do; "" does not.
+	SessionPolicy string        `json:"session_policy,omitempty"`
+	Description   string        `json:"description,omitempty"`
+	Life          time.Duration `json:"life,omitempty"` // after which it ends, in nanoseconds; 0 is never
+	// Replaces is the access key whose place the new one takes, with the same principal, policy and
+	// description; the old one ends after Overlap.
+	Replaces string        `json:"replaces,omitempty"`
+	Overlap  time.Duration `json:"overlap,omitempty"`
+}
+
+// IssuedKey is an access key with its secret, which is told this once.
+type IssuedKey struct {
+	AccessKey
+	Secret string `json:"secret_access_key"`
+}
+
+// String hides the secret.
+func (k IssuedKey) String() string { return "access key " + k.AccessKeyID }
+
+// GoString hides the secret.
+func (k IssuedKey) GoString() string { return k.String() }
+
+// KeyChange says what becomes of an access key.
+type KeyChange struct {
+	AccessKeyID string `json:"access_key_id"`
+	Do          string `json:"do"`
+}

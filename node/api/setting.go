@@ -1,0 +1,119 @@
+package api
+
+import (
+	"math"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Setting is something that an operator may change while the store runs.
+type Setting struct {
+	Name    string `json:"name"`
+	Value   string `json:"value"`   // "" means the default
+	Default string `json:"default"` // in words, where it is computed
+	Meaning string `json:"meaning"`
+}
+
+// Names of the settings.
+const (
+	SettingSurvives     = "survives"
+	SettingErasure      = "erasure"
+	SettingVoters       = "voters"
+	SettingReplaceAfter = "replace-after"
+	SettingMoveRate     = "move-rate"
+
+	SettingStaleIdentity = "stale-identity"
+)
+
+// Bounds of settings.
+const (
+	ReplaceAfterMin = time.Minute
+	ReplaceAfterMax = 30 * 24 * time.Hour
+	MoveRateMin     = 64 << 10 // bytes per second
+	// StaleIdentity is the default of SettingStaleIdentity, in time.
+	StaleIdentity    = time.Hour
+	StaleIdentityMax = 30 * 24 * time.Hour
+	dataShardsMax    = 16
+	parityShardsMax  = 8
+)
+
+// rule is a setting with the check of its values.
+type rule struct {
+	Setting
+	takes string // what the values are
+	ok    func(value string) bool
+}
+
+var rules = []rule{
+	{Setting{SettingSurvives, "", "1 node", "what may be lost while every object can be read"}, `"1 site", "2 nodes", "nothing", or "" for the default`,
+		func(v string) bool { return v == "1 site" || v == "2 nodes" || v == "nothing" }},
+	{Setting{SettingErasure, "", "by the number of nodes and drives", "data and parity shards of new chunks, k+m"}, `k+m such as 4+2, 1 to 16 data and 0 to 8 parity shards`, validErasure},
+	{Setting{SettingVoters, "", "by the number of nodes", "most voters of a metadata group"}, `1, 2, 3 or 5`,
+		func(v string) bool { return v == "1" || v == "2" || v == "3" || v == "5" }},
+	{Setting{SettingReplaceAfter, "", "10m", "time after which a dead node is replaced by others"}, `a time of 1m to 720h`, validReplaceAfter},
+	{Setting{SettingMoveRate, "", "by what requests leave over", "bytes per second that a node moves, codes anew or heals at most"}, `a size such as 64MiB, from 64KiB`,
+		func(v string) bool { _, err := ParseMoveRate(v); return err == nil }},
+	{Setting{SettingStaleIdentity, "", "1h", "time for which a site that is cut off trusts the access keys that it knows, for buckets bound to it"}, `a time of 0s (never) to 720h`,
+		func(v string) bool {
+			d, err := time.ParseDuration(v)
+			return err == nil && d >= 0 && d <= StaleIdentityMax
+		}},
+}
+
+// KnownSettings lists every setting of this release, without values.
+func KnownSettings() []Setting {
+	out := make([]Setting, len(rules))
+	for i := range rules {
+		out[i] = rules[i].Setting
+	}
+	return out
+}
+
+// CheckSetting refuses unknown names and values that mean nothing: InvalidArgument. The empty value
+// is the default of every setting.
+func CheckSetting(name, value string) error {
+	for i := range rules {
+		switch r := &rules[i]; {
+		case r.Name != name:
+		case value == "" || r.ok(value):
+			return nil
+		default:
+			return Invalid("api.CheckSetting", "The setting "+name+" takes "+r.takes+".")
+		}
+	}
+	return Invalid("api.CheckSetting", "There is no such setting.")
+}
+
+func validErasure(v string) bool {
+	data, parity, ok := strings.Cut(v, "+")
+	k, err := strconv.ParseUint(data, 10, 8)
+	m, merr := strconv.ParseUint(parity, 10, 8)
+	return ok && err == nil && merr == nil && k >= 1 && k <= dataShardsMax && m <= parityShardsMax &&
+		v == strconv.FormatUint(k, 10)+"+"+strconv.FormatUint(m, 10)
+}
+
+func validReplaceAfter(v string) bool {
+	d, err := time.ParseDuration(v)
+	return err == nil && d >= ReplaceAfterMin && d <= ReplaceAfterMax
+}
+
+// ParseMoveRate reads a value of SettingMoveRate: bytes per second, a whole number with one of the
+// units B, KiB, MiB, GiB, or none.
+func ParseMoveRate(v string) (bytesPerSecond int64, err error) {
+	digits, unit := v, int64(1)
+	for _, u := range [...]struct {
+		suffix string
+		bytes  int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"B", 1}} {
+		if d, ok := strings.CutSuffix(v, u.suffix); ok {
+			digits, unit = d, u.bytes
+			break
+		}
+	}
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || n > math.MaxInt64/unit || n*unit < MoveRateMin {
+		return 0, Invalid("api.ParseMoveRate", "The rate must be a size such as 64MiB, from 64KiB.")
+	}
+	return n * unit, nil
+}

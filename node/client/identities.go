@@ -1,0 +1,273 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"shoal/acl/policy"
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+)
+
+// Identities implements api.Identities.
+func (c *Client) Identities(ctx context.Context, after uint64) (*api.IdentityChanges, error) {
+	out := &api.IdentityChanges{Epoch: after}
+	var from []byte
+	for {
+		a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: &meta.IdentitiesQuery{After: out.Epoch, From: from}}})
+		if err != nil {
+			return nil, err
+		}
+		p := a.GetIdentities()
+		if p.GetWhole() && from == nil {
+			*out = api.IdentityChanges{Whole: true}
+			after = p.GetEpoch() // what changes while the pages come is asked for next time
+		}
+		for _, i := range p.GetIdentities() {
+			addIdentity(out, i)
+		}
+		for _, g := range p.GetGone() {
+			addGone(out, g)
+		}
+		switch from = p.GetNext(); {
+		case !p.GetWhole():
+			out.Epoch = p.GetEpoch()
+		case !p.GetTruncated():
+			out.Epoch = after
+		}
+		if !p.GetTruncated() {
+			return out, nil
+		}
+	}
+}
+
+func addIdentity(out *api.IdentityChanges, i *meta.Identity) {
+	at := time.Unix(0, i.GetCreated()).UTC()
+	switch {
+	case i.GetUser() != nil:
+		u := i.GetUser()
+		out.Users = append(out.Users, api.User{Name: i.Name, Disabled: u.Disabled, Groups: listed(u.Groups), Policies: listed(u.Policies), Created: at, Epoch: i.Epoch})
+	case i.GetGroup() != nil:
+		out.Groups = append(out.Groups, api.UserGroup{Name: i.Name, Policies: listed(i.GetGroup().Policies), Created: at, Epoch: i.Epoch})
+	case i.GetPolicy() != nil:
+		out.Policies = append(out.Policies, api.NamedPolicy{Name: i.Name, Document: string(i.GetPolicy().Document), Created: at, Epoch: i.Epoch})
+	}
+}
+
+// listed makes a list that JSON shows as one.
+func listed(names []string) []string {
+	if names == nil {
+		return []string{}
+	}
+	return names
+}
+
+func addGone(out *api.IdentityChanges, g *meta.IdentityName) {
+	switch g.GetKind() {
+	case meta.IdentityKind_IDENTITY_USER:
+		out.GoneUsers = append(out.GoneUsers, g.Name)
+	case meta.IdentityKind_IDENTITY_GROUP:
+		out.GoneGroups = append(out.GoneGroups, g.Name)
+	case meta.IdentityKind_IDENTITY_POLICY:
+		out.GonePolicies = append(out.GonePolicies, g.Name)
+	}
+}
+
+// IdentityList implements api.IdentityAdmin.
+func (c *Client) IdentityList(ctx context.Context) (api.IdentityList, error) {
+	all, err := c.Identities(ctx, 0)
+	if err != nil {
+		return api.IdentityList{}, err
+	}
+	members := make(map[string][]string)
+	for _, u := range all.Users {
+		for _, g := range u.Groups {
+			members[g] = append(members[g], u.Name)
+		}
+	}
+	for i := range all.Groups {
+		all.Groups[i].Members = members[all.Groups[i].Name]
+	}
+	for _, name := range policy.CannedNames() {
+		text, _ := policy.Canned(name)
+		all.Policies = append(all.Policies, api.NamedPolicy{Name: name, Document: string(text), Canned: true})
+	}
+	slices.SortFunc(all.Policies, func(a, b api.NamedPolicy) int { return cmp.Compare(a.Name, b.Name) })
+	list := api.IdentityList{Users: all.Users, Groups: all.Groups, Policies: all.Policies}
+	if list.Users == nil {
+		list.Users = []api.User{}
+	}
+	if list.Groups == nil {
+		list.Groups = []api.UserGroup{}
+	}
+	return list, nil
+}
+
+// AccessKeys implements api.IdentityAdmin.
+func (c *Client) AccessKeys(ctx context.Context) ([]api.AccessKey, error) {
+	all := []api.AccessKey{}
+	for after := ""; ; {
+		a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Credentials{Credentials: &meta.CredentialsQuery{After: after, Max: 1000}}})
+		if err != nil {
+			return nil, err
+		}
+		page := a.GetCredentials().GetCredentials()
+		for _, k := range page {
+			all = append(all, k.Describe())
+			after = k.GetAccessKeyId()
+		}
+		if !a.GetCredentials().GetTruncated() || len(page) == 0 {
+			return all, nil
+		}
+	}
+}
+
+// attempts is how often a change is tried again that met another.
+const attempts = 5
+
+// ChangeIdentity implements api.IdentityAdmin.
+func (c *Client) ChangeIdentity(ctx context.Context, ch api.IdentityChange) error {
+	kind, ok := map[string]meta.IdentityKind{
+		api.KindUser: meta.IdentityKind_IDENTITY_USER, api.KindGroup: meta.IdentityKind_IDENTITY_GROUP, api.KindPolicy: meta.IdentityKind_IDENTITY_POLICY,
+	}[ch.Kind]
+	if !ok {
+		return api.Invalid("client.ChangeIdentity", "kind must be user, group or policy.")
+	}
+	if ch.Do == api.DoDelete {
+		_, err := c.ProposeSystem(ctx, "client.ChangeIdentity", &meta.Command{Op: &meta.Command_DeleteIdentity{
+			DeleteIdentity: &meta.DeleteIdentity{Kind: kind, Name: ch.Name},
+		}})
+		return err
+	}
+	if ch.Kind == api.KindPolicy {
+		if _, err := policy.ParseIdentity(ch.Name, []byte(ch.Document)); err != nil {
+			return api.Invalid("client.ChangeIdentity", err.Error())
+		}
+	}
+	if ch.Do == api.DoCreate {
+		return c.putIdentity(ctx, &meta.PutIdentity{Identity: newIdentity(&ch), CreateOnly: true})
+	}
+	var err error
+	for range attempts {
+		if err = c.alterIdentity(ctx, kind, &ch); err == nil || api.KindOf(err) != api.ConditionalConflict {
+			break
+		}
+	}
+	return err
+}
+
+func newIdentity(ch *api.IdentityChange) *meta.Identity {
+	i := &meta.Identity{Name: ch.Name}
+	switch ch.Kind {
+	case api.KindUser:
+		i.Kind = &meta.Identity_User{User: &meta.UserIdentity{}}
+	case api.KindGroup:
+		i.Kind = &meta.Identity_Group{Group: &meta.GroupIdentity{}}
+	default:
+		i.Kind = &meta.Identity_Policy{Policy: &meta.PolicyIdentity{Document: []byte(ch.Document)}}
+	}
+	return i
+}
+
+func (c *Client) putIdentity(ctx context.Context, put *meta.PutIdentity) error {
+	_, err := c.ProposeSystem(ctx, "client.ChangeIdentity", &meta.Command{Op: &meta.Command_PutIdentity{PutIdentity: put}})
+	return err
+}
+
+// alterIdentity reads an identity, changes it and puts it back, unless it was changed meanwhile.
+func (c *Client) alterIdentity(ctx context.Context, kind meta.IdentityKind, ch *api.IdentityChange) error {
+	a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Identity{Identity: &meta.IdentityQuery{Kind: kind, Name: ch.Name}}})
+	if err != nil {
+		return err
+	}
+	i := a.GetIdentity()
+	if err := alter(i, ch); err != nil {
+		return err
+	}
+	return c.putIdentity(ctx, &meta.PutIdentity{Identity: i, IfEpoch: i.GetEpoch()})
+}
+
+func alter(i *meta.Identity, ch *api.IdentityChange) error {
+	u, g, p := i.GetUser(), i.GetGroup(), i.GetPolicy()
+	switch {
+	case ch.Do == api.DoAttach && u != nil:
+		u.Policies = with(u.Policies, ch.Policy)
+	case ch.Do == api.DoAttach && g != nil:
+		g.Policies = with(g.Policies, ch.Policy)
+	case ch.Do == api.DoDetach && u != nil:
+		u.Policies = without(u.Policies, ch.Policy)
+	case ch.Do == api.DoDetach && g != nil:
+		g.Policies = without(g.Policies, ch.Policy)
+	case ch.Do == api.DoJoin && u != nil:
+		u.Groups = with(u.Groups, ch.Group)
+	case ch.Do == api.DoLeave && u != nil:
+		u.Groups = without(u.Groups, ch.Group)
+	case (ch.Do == api.DoEnable || ch.Do == api.DoDisable) && u != nil:
+		u.Disabled = ch.Do == api.DoDisable
+	case ch.Do == api.DoSet && p != nil:
+		p.Document = []byte(ch.Document)
+	default:
+		return api.Invalid("client.ChangeIdentity", "That cannot be done with a "+ch.Kind+".")
+	}
+	return nil
+}
+
+// with adds a name to a list in ascending order.
+func with(names []string, name string) []string {
+	at, found := slices.BinarySearch(names, name)
+	if found {
+		return names
+	}
+	return slices.Insert(names, at, name)
+}
+
+func without(names []string, name string) []string {
+	return slices.DeleteFunc(names, func(n string) bool { return n == name })
+}
+
+// CreateKey implements api.IdentityAdmin. A node does it: it has the key that secrets are sealed under.
+func (c *Client) CreateKey(ctx context.Context, req api.NewKey) (api.IssuedKey, error) {
+	return act[api.IssuedKey](ctx, c, "create-key", req)
+}
+
+// ChangeKey implements api.IdentityAdmin.
+func (c *Client) ChangeKey(ctx context.Context, ch api.KeyChange) error {
+	a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Credential{Credential: &meta.CredentialQuery{AccessKeyId: ch.AccessKeyID}}})
+	if err != nil {
+		return err
+	}
+	k := a.GetCredential()
+	if k.GetPrincipal() == api.RootPrincipal && ch.Do != api.DoEnable {
+		if err := c.keepRoot(ctx, ch.AccessKeyID); err != nil {
+			return err
+		}
+	}
+	cmd := &meta.Command{Op: &meta.Command_PutCredential{PutCredential: &meta.PutCredential{Credential: k, IfEpoch: k.GetEpoch()}}}
+	switch ch.Do {
+	case api.DoEnable, api.DoDisable:
+		k.Disabled = ch.Do == api.DoDisable
+	case api.DoRevoke:
+		cmd.Op = &meta.Command_DeleteCredential{DeleteCredential: &meta.DeleteCredential{AccessKeyId: ch.AccessKeyID}}
+	default:
+		return api.Invalid("client.ChangeKey", "An access key can be enabled, disabled or revoked.")
+	}
+	_, err = c.propose(ctx, consensus.SystemGroup, "client.ChangeKey", cmd)
+	return err
+}
+
+// keepRoot refuses to take root's last access key that is good for all time.
+func (c *Client) keepRoot(ctx context.Context, accessKeyID string) error {
+	keys, err := c.AccessKeys(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range keys {
+		if k := &keys[i]; k.AccessKeyID != accessKeyID && k.Principal == api.RootPrincipal && !k.Disabled && k.Expires.IsZero() && k.SessionPolicy == "" {
+			return nil
+		}
+	}
+	return api.Invalid("client.ChangeKey", "It is root's last access key: make another one before.")
+}

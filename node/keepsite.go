@@ -1,0 +1,141 @@
+package node
+
+import (
+	"context"
+	"time"
+
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/node/sitecache"
+	"shoal/node/trouble"
+)
+
+// siteCacheFile is where a node keeps what its site needs when it is cut off.
+const siteCacheFile = "site.cache"
+
+const (
+	keepSiteEvery = 30 * time.Second       // between questions for what has changed
+	keepSiteLook  = time.Second            // between looks whether the layout has
+	keepSitePage  = 1000                   // access keys or buckets that come at a time
+	layoutLook    = 200 * time.Millisecond // between looks whether a layout is known
+)
+
+// keepSite keeps what this node's site needs when it is cut off, as soon as buckets are bound to the
+// site, until ctx ends.
+func (n *Node) keepSite(ctx context.Context) error {
+	t := time.NewTicker(keepSiteLook)
+	defer t.Stop()
+	var kept *peer.Layout
+	var at time.Time
+	log := trouble.New(n.cfg.Logger, nil)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		l := n.client.KnownLayout()
+		if l == nil || l.In(n.ownSite()) == nil || l == kept && time.Since(at) < keepSiteEvery {
+			continue
+		}
+		kept, at = l, time.Now()
+		err := n.keepSiteOnce(ctx, l)
+		if ctx.Err() == nil {
+			log.Note(err, "what this site needs when it is cut off cannot be brought up to date", "")
+		}
+	}
+}
+
+// ownSite is the site of this node, as the member table has it.
+func (n *Node) ownSite() string {
+	if row, ok := n.net.Table.Get(n.ID()); ok {
+		return row.Site
+	}
+	return n.issuer.own.Site
+}
+
+// awaitLayout waits until the store is set up, or the client has found a layout.
+func (n *Node) awaitLayout(ctx context.Context, up <-chan struct{}) {
+	t := time.NewTicker(layoutLook)
+	defer t.Stop()
+	for n.client.KnownLayout() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-up:
+			return
+		case <-t.C:
+		}
+	}
+}
+
+func awaitClosed(ctx context.Context, done <-chan struct{}) {
+	select {
+	case <-ctx.Done():
+	case <-done:
+	}
+}
+
+// keepSiteOnce asks the system group for all that is kept.
+func (n *Node) keepSiteOnce(ctx context.Context, l *peer.Layout) error {
+	c := &sitecache.Contents{AsOf: n.cfg.Now(), Stale: api.StaleIdentity, Layout: l.Whole()}
+	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Dynamic{Dynamic: &meta.DynamicQuery{}}})
+	if err != nil {
+		return err
+	}
+	if text := a.GetDynamic().GetValues()[api.SettingStaleIdentity]; text != "" {
+		if c.Stale, err = time.ParseDuration(text); err != nil {
+			return err
+		}
+	}
+	if a, err = n.query(ctx, &meta.Query{Q: &meta.Query_Keyring{Keyring: &meta.KeyringQuery{}}}); err != nil {
+		return err
+	}
+	c.KEKs, c.Current = a.GetKeyring().GetKeks(), a.GetKeyring().GetCurrent()
+	if c.Stale > 0 {
+		if c.Credentials, err = n.allCredentials(ctx); err != nil {
+			return err
+		}
+	}
+	if c.Buckets, err = n.ownBuckets(ctx, l); err != nil {
+		return err
+	}
+	return n.site.Put(c)
+}
+
+func (n *Node) allCredentials(ctx context.Context) (all []*meta.Credential, err error) {
+	for after := ""; ; {
+		a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Credentials{Credentials: &meta.CredentialsQuery{After: after, Max: keepSitePage}}})
+		if err != nil {
+			return nil, err
+		}
+		page := a.GetCredentials().GetCredentials()
+		if all = append(all, page...); !a.GetCredentials().GetTruncated() || len(page) == 0 || len(all) >= sitecache.CredentialsMax {
+			return all[:min(len(all), sitecache.CredentialsMax)], nil
+		}
+		after = page[len(page)-1].GetAccessKeyId()
+	}
+}
+
+// ownBuckets lists the buckets that are bound to this node's site.
+func (n *Node) ownBuckets(ctx context.Context, l *peer.Layout) (own []*meta.Bucket, err error) {
+	site := n.ownSite()
+	for after := ""; ; {
+		a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Buckets{Buckets: &meta.BucketsQuery{After: after, Max: keepSitePage, Bound: true}}})
+		if err != nil {
+			return nil, err
+		}
+		page := a.GetBuckets().GetBuckets()
+		for _, b := range page {
+			if l.Bound[consensus.GroupID(b.GetGroup())] == site && len(own) < sitecache.BucketsMax {
+				own = append(own, b)
+			}
+			after = b.GetName()
+		}
+		if !a.GetBuckets().GetTruncated() || len(page) == 0 {
+			return own, nil
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package repair
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"shoal/chunker"
+	"shoal/chunker/erasure"
+	"shoal/node/api"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
+)
+
+// mendBatch is how many stripes are looked at again together before they are mended: many are mended in the time in which what the
+// check found of them grows old.
+const mendBatch = 32
+
+// mend makes again what stripes lack that a check has found to lack shards. Where all shards agree, what the check has learnt says where
+// they are and whose, and as many are read and verified as are needed, and no others: whether those are right, reads and scrubs find out.
+// All else is left to a heal that asks and reads everything.
+func (p *checkPass) mend(ctx context.Context, lacking []*candidate) {
+	var parts sync.WaitGroup
+	for i := 0; i < len(lacking) && ctx.Err() == nil && !p.outdated(); i += mendBatch {
+		part := lacking[i:min(i+mendBatch, len(lacking))]
+		if i > 0 {
+			p.look(ctx, part)
+		}
+		p.mendPart(ctx, part, &parts)
+	}
+	parts.Wait()
+}
+
+// mendPart begins to mend some stripes. It returns when the last of them has begun.
+func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync.WaitGroup) {
+	h := p.c.heal
+	dead := deadOwners(ctx, h.groups, ownersOf(part))
+	stripes := make([]*stripe, len(part))
+	var wg sync.WaitGroup
+	for i, c := range part {
+		if !p.wantsHeal(c) {
+			continue // another was asked to heal it, and has
+		}
+		end, err := h.turn(ctx, mendBusy)
+		if err != nil || p.outdated() {
+			if end != nil {
+				end()
+			}
+			break
+		}
+		wg.Go(func() {
+			defer end()
+			_, err := h.once(ctx, c.Chunk, false, func() (res healed, err error) {
+				if stripes[i] = p.known(c, dead); stripes[i] != nil {
+					if res, err = h.mend(ctx, stripes[i], p.cost); err == nil || ctx.Err() != nil {
+						return res, err
+					}
+					h.log.Debug("stripe is not as it was found", "chunk_id", c.Chunk, "err", err)
+				}
+				return h.heal(ctx, c.Chunk, c.width())
+			})
+			p.errs.add(err)
+		})
+	}
+	parts.Go(func() {
+		wg.Wait()
+		h.takeBack(ctx, stripes)
+	})
+}
+
+// ownersOf lists the owners of stripes.
+func ownersOf(list []*candidate) (out []shardstore.Owner) {
+	seen := make(map[shardstore.Owner]bool)
+	for _, c := range list {
+		for _, o := range c.Owners {
+			if !seen[o] {
+				seen[o] = true
+				out = append(out, o)
+			}
+		}
+	}
+	return out
+}
+
+// known describes a stripe by the shard here and by what the check has learnt of the others; nil when that is not enough: when their
+// owners are not the same, or the stripe would depend on shards that were not read.
+func (p *checkPass) known(c *candidate, dead map[shardstore.Owner]bool) *stripe {
+	in, err := p.c.drives[c.drive].Stat(c.ID)
+	st, width := c.state, c.width()
+	if err != nil || in.Corrupt || st.torn || st.sum != peer.OwnersOf(in.Owners) || len(in.Hashes) != width || chunker.ChunkIDOf(in.Hashes) != c.Chunk {
+		return nil
+	}
+	s := &stripe{
+		chunk: c.Chunk, profile: erasure.Profile{K: in.K, M: in.M}, sealed: int(in.ChunkLen), hashes: in.Hashes,
+		owners: slices.DeleteFunc(in.Owners, func(o shardstore.Owner) bool { return dead[o] }),
+	}
+	if s.profile.Validate() != nil || len(s.owners) == 0 {
+		return nil
+	}
+	s.length = s.profile.ShardSize(s.sealed)
+	after := slices.Clone(st.at)
+	for i, home := range st.homes {
+		sl := slot{home: home, state: [...]int{away: homeAway, no: homeMissing, yes: homeRight}[st.home[i]], copies: st.at[i]}
+		if s.slots = append(s.slots, sl); sl.lost() {
+			after[i] = []peer.Target{home}
+		}
+	}
+	if peer.Tolerates(after, int(s.profile.K)) < 1 {
+		return nil
+	}
+	return s
+}
+
+// lost says that there is no copy of a shard, and that its home can have it.
+func (sl *slot) lost() bool { return len(sl.copies) == 0 && sl.state == homeMissing }
+
+// cost ranks places by how dear it is to read there: this node, its site, elsewhere.
+func (p *checkPass) cost(t peer.Target) int {
+	if p.c.drives[t.Drive] != nil {
+		return 0
+	}
+	for d := range p.c.drives {
+		if p.tally.domains[d][2] == p.tally.domains[t.Drive][2] {
+			return 1
+		}
+	}
+	return 2
+}
+
+// mend rebuilds the lost shards of a stripe that is known from as many others as that takes, and brings them home.
+func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int) (res healed, err error) {
+	var lost []int
+	for i := range s.slots {
+		if s.slots[i].lost() {
+			lost = append(lost, i)
+		} else if s.slots[i].state == homeAway {
+			res.away++
+		}
+	}
+	if err := h.budget.wait(ctx, int64(s.length*len(lost))); err != nil {
+		return res, err
+	}
+	from := s.cheapest(cost)
+	stride := (s.length + pageBytes - 1) &^ (pageBytes - 1)
+	buf, err := h.pool.Get(ctx, (len(from)+len(lost))*stride)
+	if err != nil {
+		return res, fmt.Errorf("memory to mend chunk %v: %w", s.chunk, err)
+	}
+	defer buf.Release()
+	s.shards = make([][]byte, len(s.slots))
+	for n, i := range append(from, lost...) {
+		s.shards[i] = buf.B[n*stride:][:s.length:s.length]
+	}
+	if err := h.readFrom(ctx, s, from); err != nil {
+		return res, err
+	}
+	if err := s.remake(lost); err != nil {
+		return res, err
+	}
+	res.shards, err = h.putLost(ctx, s, lost)
+	return res, err
+}
+
+// pageBytes is to what the memory of shards is aligned: so they are written where they lie.
+const pageBytes = 4096
+
+// cheapest gives the indexes of the shards to read, as many as are needed if there are, each of the copy that is named first. Which of
+// those that cost the same are taken varies with the chunk.
+func (s *stripe) cheapest(cost func(peer.Target) int) []int {
+	var from []int
+	for n := range s.slots {
+		i := (n + int(s.chunk[len(s.chunk)-1])) % len(s.slots)
+		sl := &s.slots[i]
+		if len(sl.copies) == 0 {
+			continue
+		}
+		sl.copies = slices.SortedStableFunc(slices.Values(sl.copies), func(a, b peer.Target) int { return cost(a) - cost(b) })
+		from = append(from, i)
+	}
+	slices.SortStableFunc(from, func(a, b int) int { return cmp.Compare(cost(s.slots[a].copies[0]), cost(s.slots[b].copies[0])) })
+	return from[:min(len(from), int(s.profile.K))]
+}
+
+// readFrom reads shards and verifies them where they are.
+func (h *Healer) readFrom(ctx context.Context, s *stripe, from []int) error {
+	errs := make([]error, len(from))
+	var wg sync.WaitGroup
+	for n, i := range from {
+		wg.Go(func() {
+			at := s.slots[i].copies[0]
+			node := h.node(at)
+			if node == nil {
+				errs[n] = errAway
+				return
+			}
+			h.met.read.Inc()
+			errs[n] = node.ReadShard(ctx, at.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, true)
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// remake computes the lost shards and makes sure that they are what they were.
+func (s *stripe) remake(lost []int) error {
+	coder, err := erasure.New(s.profile)
+	if err != nil {
+		return err
+	}
+	wanted := make([]bool, len(s.slots))
+	for _, i := range lost {
+		wanted[i], s.shards[i] = true, s.shards[i][:0]
+	}
+	if err := coder.Reconstruct(s.shards, wanted); err != nil {
+		return err
+	}
+	for _, i := range lost {
+		if !chunker.VerifyShard(s.shards[i], s.hashes[i]) {
+			return &api.Error{Kind: api.Corrupt, Op: "repair.mend", Err: fmt.Errorf("shard %d of chunk %v made of others has another hash", i, s.chunk)}
+		}
+	}
+	return nil
+}
+
+// putLost stores rebuilt shards at home.
+func (h *Healer) putLost(ctx context.Context, s *stripe, lost []int) (shards int, err error) {
+	errs := make([]error, len(lost))
+	var wg sync.WaitGroup
+	for n, i := range lost {
+		wg.Go(func() { errs[n] = h.put(ctx, s, i, s.slots[i].home) })
+	}
+	wg.Wait()
+	for n, i := range lost {
+		if errs[n] == nil {
+			shards++
+			s.placed = append(s.placed, question{s.slots[i].home, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}})
+		}
+	}
+	return shards, errors.Join(errs...)
+}
+
+// takeBack drops from shards that were put the owners that have died meanwhile: their drops may have come by before the shards were
+// there. Who dies later than this asks is dropped by those who drop the version. Where it cannot be asked now, the sweep does it.
+func (h *Healer) takeBack(ctx context.Context, stripes []*stripe) {
+	var owners []shardstore.Owner
+	for _, s := range stripes {
+		if s != nil && len(s.placed) > 0 {
+			owners = append(owners, s.owners...)
+		}
+	}
+	if len(owners) == 0 {
+		return
+	}
+	slices.SortFunc(owners, func(a, b shardstore.Owner) int { return bytes.Compare(a.Version[:], b.Version[:]) })
+	dead := deadOwners(ctx, h.groups, slices.Compact(owners))
+	if len(dead) == 0 {
+		return
+	}
+	for _, s := range stripes {
+		if s == nil {
+			continue
+		}
+		for _, o := range s.owners {
+			for _, q := range s.placed {
+				n := h.node(q.at)
+				if n == nil || !dead[o] {
+					continue
+				}
+				if err := n.DropOwner(ctx, q.at.Drive, []shardstore.ID{q.id}, o); err != nil {
+					h.log.Debug("drop an owner that died during a heal", "shard", q.id, "err", err)
+				}
+			}
+		}
+	}
+}

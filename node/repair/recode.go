@@ -1,0 +1,227 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"shoal/chunker"
+	"shoal/chunker/erasure"
+	"shoal/node/api"
+	"shoal/node/client"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/p2p/placement"
+)
+
+// Recoder puts a version's content into shards of the present profile. It tells whether it did; it
+// need not when the version is gone or is another one by now.
+type Recoder interface {
+	Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error)
+}
+
+const (
+	// recodeClean is how many passes must find nothing before a group is left alone, since clients may
+	// have written for a moment under the profile before.
+	recodeClean = 2
+	// recodeAgain is after how long such a group is looked at again.
+	recodeAgain = 24 * time.Hour
+)
+
+// manifestsPage is how many manifests are asked for at a time.
+const manifestsPage = 1000
+
+// recoder gives the versions of the groups led here the redundancy of the present profile.
+type recoder struct {
+	c       Groups
+	r       Recoder
+	layouts *layouts
+	leads   func() []consensus.GroupID
+	rate    int64
+	busy    func() bool
+	budget  *budget
+	now     func() time.Time
+	log     *slog.Logger
+	worker  *Worker
+	met     *metrics
+
+	clean map[consensus.GroupID]cleanGroup
+}
+
+// cleanGroup is a group in which the last passes found nothing to recode.
+type cleanGroup struct {
+	profile erasure.Profile
+	epoch   uint64
+	passes  int
+	at      time.Time
+}
+
+// cycle looks through the groups led here.
+func (r *recoder) cycle(ctx context.Context) error {
+	if r.r == nil {
+		return nil
+	}
+	l, err := r.layouts.current(ctx)
+	if err != nil {
+		return err
+	}
+	limit := rate.NewLimiter(rate.Limit(r.rate), int(max(r.rate/8, 1)))
+	clean := make(map[consensus.GroupID]cleanGroup)
+	var errs []error
+	for _, g := range r.leads() {
+		if g == consensus.SystemGroup {
+			continue
+		}
+		l := l.For(g)
+		if l == nil {
+			continue
+		}
+		was := r.clean[g]
+		if was.profile != l.Profile || was.epoch != l.Epoch {
+			was = cleanGroup{profile: l.Profile, epoch: l.Epoch}
+		}
+		if was.passes >= recodeClean && r.now().Sub(was.at) < recodeAgain {
+			clean[g] = was
+			continue
+		}
+		found, err := r.group(ctx, g, l, limit)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("group %d: %w", g, err))
+			continue
+		}
+		was.passes, was.at = was.passes+1, r.now()
+		if found > 0 {
+			was.passes = 0
+		}
+		clean[g] = was
+	}
+	r.clean = clean
+	return errors.Join(errs...)
+}
+
+// group recodes what a group has. It tells how many versions it found that want it. One that cannot
+// be recoded is passed over, and counts as found.
+func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout, limit *rate.Limiter) (found int, err error) {
+	var failed error
+	weak := weakness(l)
+	for after := []byte(nil); ; {
+		a, err := r.c.Manifests(ctx, g, after, manifestsPage)
+		if err != nil {
+			return found, err
+		}
+		for _, v := range a.GetManifests() {
+			if r.layouts.outdated(l) || ctx.Err() != nil {
+				return found + 1, ctx.Err()
+			}
+			after = v.GetVersion()
+			r.worker.progress(1)
+			bytes := r.wants(ctx, g, weak, v.GetManifest())
+			if bytes == 0 {
+				continue
+			}
+			if found++; found == 1 {
+				r.worker.begin(0)
+			}
+			if err := r.one(ctx, g, v, bytes, limit); err != nil {
+				failed = err
+			}
+		}
+		if !a.GetTruncated() || len(a.GetManifests()) == 0 {
+			return found, failed
+		}
+	}
+}
+
+func (r *recoder) one(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest, bytes int64, limit *rate.Limiter) error {
+	if err := r.budget.wait(ctx, bytes); err != nil {
+		return err
+	}
+	cost := bytes
+	if r.busy != nil && r.busy() {
+		cost *= busyFactor
+	}
+	for left := cost; left > 0; {
+		n := min(left, int64(limit.Burst()))
+		if err := limit.WaitN(ctx, int(n)); err != nil {
+			return err
+		}
+		left -= n
+	}
+	done, err := r.r.Recode(ctx, g, v)
+	if err != nil {
+		if kind := api.KindOf(err); kind == api.NoSuchVersion || kind == api.ConditionalConflict {
+			return nil
+		}
+		return fmt.Errorf("recode version %x: %w", v.GetVersion(), err)
+	}
+	if done {
+		r.worker.moved(bytes)
+		r.met.recoded.Inc()
+	}
+	return nil
+}
+
+// wants gives the bytes of a version some of whose stripes are weak, those of its tree included; 0 when
+// it may stay as it is. What cannot be read is for others to find.
+func (r *recoder) wants(ctx context.Context, g consensus.GroupID, weak func(erasure.Profile) bool, manifest []byte) (bytes int64) {
+	m, err := chunker.ParseManifest(manifest)
+	if err != nil {
+		return 0
+	}
+	tree, wants := false, false
+	for i := range m.Segments {
+		s := &m.Segments[i]
+		tree = tree || s.Kind == chunker.SegmentNode
+		wants = wants || weak(erasure.Profile{K: s.K, M: s.M})
+	}
+	if tree && !wants {
+		err := r.c.Stripes(ctx, g, manifest, func(s client.Stripe) bool {
+			wants = weak(erasure.Profile{K: s.K, M: s.M})
+			return !wants
+		})
+		if err != nil && ctx.Err() == nil {
+			r.log.Debug("look through a manifest", "group", g, "err", err)
+		}
+	}
+	if !wants {
+		return 0
+	}
+	return max(m.Size, 1)
+}
+
+// weakness says which profiles keep less of what is stored safe than the layout's: they have less parity, there are too few drives
+// for them now, or they do not survive the loss of a node, two or a site where the layout's profile does.
+func weakness(l *peer.Layout) func(erasure.Profile) bool {
+	now := survives(l.Table, l.Profile.M)
+	known := make(map[erasure.Profile]bool)
+	return func(p erasure.Profile) bool {
+		weak, ok := known[p]
+		if !ok {
+			t := l.TableFor(p.Width())
+			weak = p.M < l.Profile.M || t == nil || t.Folded() || !survives(t, p.M).covers(now)
+			known[p] = weak
+		}
+		return weak
+	}
+}
+
+// survival is what stripes survive the loss of.
+type survival struct{ node, twoNodes, site bool }
+
+func survives(t *placement.Table, parity uint8) survival {
+	site, node, err := placement.Spread(t.Drives(), t.Width())
+	if err != nil {
+		return survival{}
+	}
+	m := int(parity)
+	return survival{node: node <= m, twoNodes: m >= 2 && 2*node <= m, site: site <= m}
+}
+
+func (s survival) covers(o survival) bool {
+	return (s.node || !o.node) && (s.twoNodes || !o.twoNodes) && (s.site || !o.site)
+}

@@ -1,0 +1,117 @@
+package repair
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"shoal/chunker"
+	"shoal/chunker/erasure"
+	"shoal/node/api"
+	"shoal/node/consensus"
+	"shoal/node/meta"
+)
+
+// recodings remembers what it was asked to recode, and makes it right.
+type recodings struct {
+	c    *cluster
+	to   erasure.Profile
+	err  error
+	seen []byte // first bytes of versions
+}
+
+func (r *recodings) Recode(_ context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error) {
+	if g != 1 {
+		return false, errors.New("another group")
+	}
+	r.seen = append(r.seen, v.GetVersion()[0])
+	if r.err != nil {
+		return false, r.err
+	}
+	v.Manifest = manifestOf(r.to)
+	return true, nil
+}
+
+// manifestOf makes the manifest of an object of one chunk.
+func manifestOf(p erasure.Profile) []byte {
+	m, err := chunker.NewManifest(chunker.Segment{
+		Kind: chunker.SegmentData, WrappedDEK: make([]byte, 60), Stream: 1, K: p.K, M: p.M, Size: 10,
+		Chunks: []chunker.ChunkRef{{ID: chunker.ChunkID{1}, Size: 10, Len: 10}},
+	})
+	if err != nil {
+		panic(err)
+	}
+	return m.Append(nil)
+}
+
+func TestRecode(t *testing.T) {
+	c := newCluster(t, 5, 1)
+	c.lay(erasure.Profile{K: 2, M: 1}, 0, c.Nodes()...)
+	now := time.Unix(1e9, 0)
+	rec := &recodings{c: c, to: erasure.Profile{K: 2, M: 1}}
+	w := &c.nodes["a"].repair.recode
+	w.r, w.now = rec, func() time.Time { return now }
+	for i, p := range []erasure.Profile{{K: 1}, {K: 2, M: 1}, {K: 1, M: 1}, {K: 2, M: 2}, {K: 1, M: 2}} {
+		c.pages = append(c.pages, &meta.VersionManifest{Version: append([]byte{byte(i + 1)}, make([]byte, 15)...), Manifest: manifestOf(p)})
+	}
+	pass := func(want string, kind api.Kind) {
+		t.Helper()
+		rec.seen = nil
+		if err := w.cycle(t.Context()); api.KindOf(err) != kind && (err != nil || kind != 0) {
+			t.Errorf("a pass: %v", err)
+		}
+		if string(rec.seen) != want {
+			t.Errorf("recoded were %v, want %v", rec.seen, []byte(want))
+		}
+	}
+	// 1 has less parity, and those of widths 1, 2 and 4 have no table; 5 has one, and more parity.
+	rec.err = &api.Error{Kind: api.Unavailable}
+	pass("\x01\x03\x04", api.Unavailable)
+	rec.err = &api.Error{Kind: api.NoSuchVersion}
+	pass("\x01\x03\x04", 0)
+	rec.err = nil
+	pass("\x01\x03\x04", 0)
+	pass("", 0)
+	pass("", 0)
+	c.pages[0].Manifest = manifestOf(erasure.Profile{K: 1})
+	pass("", 0) // the group has been clean for two passes
+	now = now.Add(recodeAgain)
+	pass("\x01", 0)
+	c.lay(two2, 0, c.Nodes()...)
+	rec.to = two2
+	pass("\x01\x02\x03\x04\x05", 0)
+}
+
+// TestRecodeOfTrees: what lies below the nodes of a manifest's tree is looked at too.
+func TestRecodeOfTrees(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, c.Nodes()...)
+	rec := &recodings{c: c, to: two2}
+	w := &c.nodes["a"].repair.recode
+	w.r = rec
+	tree := func(id byte, below erasure.Profile) []byte {
+		child, err := chunker.ParseManifest(manifestOf(below))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.trees == nil {
+			c.trees = make(map[chunker.ChunkID]*chunker.Manifest)
+		}
+		c.trees[chunker.ChunkID{9, id}] = child
+		m, err := chunker.NewManifest(chunker.Segment{
+			Kind: chunker.SegmentNode, WrappedDEK: make([]byte, 60), Stream: 1, K: 2, M: 2, Size: 10,
+			Chunks: []chunker.ChunkRef{{ID: chunker.ChunkID{9, id}, Size: 100, Len: 100}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m.Append(nil)
+	}
+	for i, below := range []erasure.Profile{two2, {K: 2, M: 1}, {K: 3, M: 2}} {
+		c.pages = append(c.pages, &meta.VersionManifest{Version: append([]byte{byte(i + 1)}, make([]byte, 15)...), Manifest: tree(byte(i), below)})
+	}
+	if err := w.cycle(t.Context()); err != nil || string(rec.seen) != "\x02\x03" {
+		t.Errorf("recoded were %v, %v; want the second and third", rec.seen, err)
+	}
+}
