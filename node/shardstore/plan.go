@@ -76,8 +76,11 @@ func (s *Store) planRecord(b *batch, o *op, found bool, e *entry) (bool, error) 
 	if b.touched[o.id] {
 		return false, nil // Its control operations of this batch would come after the record.
 	}
-	if len(b.bufs) > 0 && (b.bytes+o.recordBytes() > int64(s.cfg.BatchBytes) ||
-		int64(b.page)*pageSize+o.recordBytes() > s.cfg.SegmentBytes) {
+	if len(b.bufs) > 0 && b.bytes+o.recordBytes() > int64(s.cfg.BatchBytes) {
+		return false, nil
+	}
+	// A batch begins with what fits (prepareActive); a change of the index may come before this record.
+	if b.page > 1 && int64(b.page)*pageSize+o.recordBytes() > s.cfg.SegmentBytes {
 		return false, nil
 	}
 	head := *o.head
