@@ -506,6 +506,8 @@ func (n *node) recodeCycle(p *proc) {
 			m := decodeManifest(v.GetManifest())
 			if m != nil && (m.profile.M < l.Profile.M || l.TableFor(m.profile.Width()) == nil) {
 				n.recode(p, l, bucket{v.GetBucket(), g}, v, m)
+			} else if v.GetRecoding() {
+				_ = n.announce(p, g, v)
 			}
 		}
 	}
@@ -513,12 +515,7 @@ func (n *node) recodeCycle(p *proc) {
 
 func (n *node) recode(p *proc, l *peer.Layout, b bucket, v *meta.VersionManifest, m *manifest) {
 	stream := n.w.rng.Uint64() | 1
-	cmd := func(r *meta.Recode) error {
-		r.Version = v.GetVersion()
-		_, err := p.propose(b.group, &meta.Command{Op: &meta.Command_Recode{Recode: r}})
-		return err
-	}
-	if cmd(&meta.Recode{Begin: true, Streams: []uint64{stream}}) != nil {
+	if n.announce(p, b.group, v, stream) != nil {
 		return
 	}
 	o := b.owner(v.GetVersion(), stream)
@@ -534,21 +531,32 @@ func (n *node) recode(p *proc, l *peer.Layout, b bucket, v *meta.VersionManifest
 	}
 	if err == nil {
 		old := sha256.Sum256(v.GetManifest())
-		if err = cmd(&meta.Recode{OldDigest: old[:], Manifest: made.encode(), Streams: []uint64{stream}}); err == nil {
+		if err = p.proposeRecode(b.group, v, &meta.Recode{OldDigest: old[:], Manifest: made.encode(), Streams: []uint64{stream}}); err == nil {
 			n.w.counts["recoded"]++
 			return
 		}
 	}
-	n.unrecode(p, l, o, made, cmd)
+	n.unrecode(p, l, o, made, v)
 }
 
-// unrecode gives back what a recoding wrote that did not come to its end. A further announcement ends its own.
-func (n *node) unrecode(p *proc, l *peer.Layout, o shardstore.Owner, made *manifest, cmd func(*meta.Recode) error) {
+func (p *proc) proposeRecode(g consensus.GroupID, v *meta.VersionManifest, r *meta.Recode) error {
+	r.Version = v.GetVersion()
+	_, err := p.propose(g, &meta.Command{Op: &meta.Command_Recode{Recode: r}})
+	return err
+}
+
+// announce makes owners of streams live that a version is to have; none ends what was announced.
+func (n *node) announce(p *proc, g consensus.GroupID, v *meta.VersionManifest, streams ...uint64) error {
+	return p.proposeRecode(g, v, &meta.Recode{Begin: true, Streams: streams})
+}
+
+// unrecode gives back what a recoding wrote that did not come to its end.
+func (n *node) unrecode(p *proc, l *peer.Layout, o shardstore.Owner, made *manifest, v *meta.VersionManifest) {
 	states, err := n.ownerStates(p, consensus.GroupID(o.Group), []shardstore.Owner{o})
 	if err != nil {
 		return
 	}
-	if states[0] == meta.OwnerState_OWNER_LIVE && cmd(&meta.Recode{Begin: true, Streams: []uint64{n.w.rng.Uint64() | 1}}) != nil {
+	if states[0] == meta.OwnerState_OWNER_LIVE && n.announce(p, consensus.GroupID(o.Group), v) != nil {
 		return
 	}
 	p.abandon(l, made, o)

@@ -70,7 +70,7 @@ func (n *node) young(g consensus.GroupID) bool {
 	if err != nil || !st.IsLeader {
 		return true
 	}
-	if len(st.Voters) == 1 && len(st.Outgoing) == 0 {
+	if len(n.w.nodes) == 1 {
 		return false
 	}
 	have, ok := n.reigns[g]

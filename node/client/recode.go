@@ -195,8 +195,13 @@ func (r *recoding) chunk(ctx context.Context, from erasure.Profile, ref *chunker
 	return id, err
 }
 
-// abandon gives back what was written. A further announcement, of a stream that nothing is ever
-// written under, ends ours; should the new manifest be in place after all, nothing is dropped.
+// EndRecode gives up what was announced for a version and never finished, as by a node that crashed:
+// while it stands, shards written under it count as in use.
+func (c *Client) EndRecode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) error {
+	return gone((&recoding{c: c, g: g, v: v}).propose(ctx, &meta.Recode{Begin: true}))
+}
+
+// abandon gives back what was written. Should the new manifest be in place after all, nothing is dropped.
 func (r *recoding) abandon() {
 	r.c.later(func(ctx context.Context) error {
 		states, err := r.c.OwnerStates(ctx, r.g, []*meta.StreamOwner{{Version: r.v.GetVersion(), Stream: r.owner.Stream}})
@@ -204,7 +209,7 @@ func (r *recoding) abandon() {
 			return err
 		}
 		if states[0] == meta.OwnerState_OWNER_LIVE {
-			if err := gone(r.propose(ctx, &meta.Recode{Begin: true, Streams: []uint64{newStream()}})); err != nil {
+			if err := r.c.EndRecode(ctx, r.g, r.v); err != nil {
 				return err
 			}
 		}

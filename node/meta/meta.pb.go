@@ -5690,10 +5690,10 @@ func (x *Condemn) GetOwners() []*StreamOwner {
 type Recode struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`                      // 16 bytes
-	Begin         bool                   `protobuf:"varint,2,opt,name=begin,proto3" json:"begin,omitempty"`                         // announces streams; manifest and old_digest are not looked at
+	Begin         bool                   `protobuf:"varint,2,opt,name=begin,proto3" json:"begin,omitempty"`                         // announces streams, or ends what was announced; manifest and old_digest are not looked at
 	OldDigest     []byte                 `protobuf:"bytes,3,opt,name=old_digest,json=oldDigest,proto3" json:"old_digest,omitempty"` // SHA-256 of the manifest that is replaced
 	Manifest      []byte                 `protobuf:"bytes,4,opt,name=manifest,proto3" json:"manifest,omitempty"`
-	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"` // of the new manifest, never used before within the version; at least one
+	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"` // of the new manifest, never used before within the version; none to end what was announced
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -9474,6 +9474,7 @@ type VersionManifest struct {
 	Manifest      []byte                 `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	Bucket        uint64                 `protobuf:"varint,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
+	Recoding      bool                   `protobuf:"varint,5,opt,name=recoding,proto3" json:"recoding,omitempty"` // streams of a new manifest were announced, and it has not come
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -9534,6 +9535,13 @@ func (x *VersionManifest) GetKey() []byte {
 		return x.Key
 	}
 	return nil
+}
+
+func (x *VersionManifest) GetRecoding() bool {
+	if x != nil {
+		return x.Recoding
+	}
+	return false
 }
 
 type BucketsAnswer struct {
@@ -12492,12 +12500,13 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"j\n" +
 	"\x0fManifestsAnswer\x129\n" +
 	"\tmanifests\x18\x01 \x03(\v2\x1b.shoal.meta.VersionManifestR\tmanifests\x12\x1c\n" +
-	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"q\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8d\x01\n" +
 	"\x0fVersionManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x1a\n" +
 	"\bmanifest\x18\x02 \x01(\fR\bmanifest\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
-	"\x03key\x18\x04 \x01(\fR\x03key\"[\n" +
+	"\x03key\x18\x04 \x01(\fR\x03key\x12\x1a\n" +
+	"\brecoding\x18\x05 \x01(\bR\brecoding\"[\n" +
 	"\rBucketsAnswer\x12,\n" +
 	"\abuckets\x18\x01 \x03(\v2\x12.shoal.meta.BucketR\abuckets\x12\x1c\n" +
 	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8d\x01\n" +

@@ -15,7 +15,7 @@ func (t *tx) recode(c *Recode) (*Result, error) {
 	switch {
 	case !ok:
 		return invalid("The version ID is malformed."), nil
-	case len(c.Streams) == 0 || len(c.Streams) > recodeStreamsMax:
+	case len(c.Streams) == 0 && !c.Begin || len(c.Streams) > recodeStreamsMax:
 		return invalid("The streams are missing or too many."), nil
 	}
 	var o OwnerRecord
@@ -35,6 +35,7 @@ func (t *tx) recode(c *Recode) (*Result, error) {
 // of a long manifest.
 const recodeStreamsMax = 256
 
+// beginRecode makes owners of announced streams live, and those of streams announced before dead.
 func (t *tx) beginRecode(id versionID, o *OwnerRecord, c *Recode) (*Result, error) {
 	for _, s := range c.Streams {
 		if slices.Contains(o.Streams, s) {
@@ -117,7 +118,7 @@ func (v *view) queryManifests(q *ManifestsQuery) (*ManifestsAnswer, *Result, err
 			a.Truncated = true
 			return false, nil
 		}
-		a.Manifests = append(a.Manifests, &VersionManifest{Version: id[:], Manifest: m, Bucket: o.Bucket, Key: o.Key})
+		a.Manifests = append(a.Manifests, &VersionManifest{Version: id[:], Manifest: m, Bucket: o.Bucket, Key: o.Key, Recoding: len(o.Recoding) > 0})
 		return true, nil
 	})
 	return a, nil, err

@@ -39,6 +39,18 @@ func TestRecode(t *testing.T) {
 	r.refused(r.do(recodeDone(1, first, "new", 8)), api.ConditionalConflict)
 	r.refused(r.do(recodeDone(1, "stale", "new", 9)), api.ConditionalConflict)
 	r.refused(r.do(recodeBegin(1, 4)), api.InvalidArgument) // in use
+	announced := func(want bool) {
+		t.Helper()
+		if m := r.ask(&Query_Manifests{&ManifestsQuery{}}).GetManifests().Manifests[0]; m.Recoding != want {
+			t.Fatalf("a recoding is announced: %v, want %v", m.Recoding, want)
+		}
+	}
+	announced(true)
+	r.must(r.do(recodeBegin(1))) // nobody is to finish it
+	announced(false)
+	states(live, live, dead, dead)
+	r.refused(r.do(recodeDone(1, first, "new", 9)), api.ConditionalConflict)
+	r.must(r.do(recodeBegin(1, 9)))
 	r.must(r.do(recodeDone(1, first, "new", 9)))
 	states(dead, dead, dead, live)
 	g := r.ask(&Query_Garbage{&GarbageQuery{}}).GetGarbage()

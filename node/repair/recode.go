@@ -23,6 +23,8 @@ import (
 // need not when the version is gone or is another one by now.
 type Recoder interface {
 	Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error)
+	// EndRecode gives up a recoding that was announced and never finished.
+	EndRecode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) error
 }
 
 const (
@@ -122,6 +124,11 @@ func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout
 			r.worker.progress(1)
 			bytes := r.wants(ctx, g, weak, v.GetManifest())
 			if bytes == 0 {
+				// Who announced a new manifest for what may stay as it is has crashed, or is not up to date.
+				if v.GetRecoding() {
+					found++
+					failed = errors.Join(failed, r.r.EndRecode(ctx, g, v))
+				}
 				continue
 			}
 			if found++; found == 1 {

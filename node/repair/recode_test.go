@@ -19,6 +19,15 @@ type recodings struct {
 	to   erasure.Profile
 	err  error
 	seen []byte // first bytes of versions
+	over []byte // those whose recoding was given up
+}
+
+func (r *recodings) EndRecode(_ context.Context, _ consensus.GroupID, v *meta.VersionManifest) error {
+	r.over = append(r.over, v.GetVersion()[0])
+	if r.err == nil {
+		v.Recoding = false
+	}
+	return r.err
 }
 
 func (r *recodings) Recode(_ context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error) {
@@ -72,6 +81,14 @@ func TestRecode(t *testing.T) {
 	pass("\x01\x03\x04", 0)
 	rec.err = nil
 	pass("\x01\x03\x04", 0)
+	// What was announced, and needs not be any more, is given up.
+	c.pages[1].Recoding, rec.err = true, &api.Error{Kind: api.Unavailable}
+	pass("", api.Unavailable)
+	rec.err = nil
+	pass("", 0)
+	if string(rec.over) != "\x02\x02" {
+		t.Errorf("given up were %v, want version 2 twice", rec.over)
+	}
 	pass("", 0)
 	pass("", 0)
 	c.pages[0].Manifest = manifestOf(erasure.Profile{K: 1})

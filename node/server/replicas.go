@@ -23,13 +23,14 @@ type reign struct {
 }
 
 // young tells whether this node leads g for less than a pin lives: readers that pinned versions at
-// the leader before have not all told this one. The only voter of a group has no leader before it.
+// the leader before have not all told this one, and a node that was started anew has forgotten. Only
+// who is alone in the store needs not wait: what read from it ended with it.
 func (s *Server) young(g consensus.GroupID) bool {
 	st, err := s.Host.Status(g)
 	if err != nil || !st.IsLeader {
 		return true
 	}
-	if len(st.Voters) == 1 && len(st.Outgoing) == 0 {
+	if len(s.Config.Members().GetMembers()) == 1 {
 		return false
 	}
 	r := &s.reigns
