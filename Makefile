@@ -55,7 +55,7 @@ fuzz: ## every fuzz target for FUZZTIME (60s) each
 sim: ## simulations and random runs, SEEDS (200) of each
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 40m -run 'Simulation' ./node/consensus
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 60m -run 'Simulation|Mutants' ./e2e/sim
-	SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
+	GOGC=800 SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
 
 e2e: ## every suite against the real program, at full length
 	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/s3 ./e2e/history

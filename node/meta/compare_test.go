@@ -8,7 +8,6 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"shoal/node/api"
-	"shoal/node/consensus"
 )
 
 // compare checks everything that can be asked against the model.
@@ -32,10 +31,29 @@ func (w *walk) compare() {
 		w.compareLists(id, b)
 		w.compareUploads(id, b)
 		w.compareVersions(id, b)
+		w.compareConfig(id, b)
 	}
 	w.sameCounters(w.ask(&Query_Counters{&CountersQuery{}}).GetCounters().Group, total)
 	w.compareOwners()
 	w.compareGarbage()
+	w.compareFeed()
+}
+
+// compareFeed reads the events that were not compared before.
+func (w *walk) compareFeed() {
+	w.t.Helper()
+	for w.fed < len(w.events) {
+		a := w.ask(&Query_Feed{&FeedQuery{After: w.events[w.fed].seq - 1, Max: 50}}).GetFeed()
+		if len(a.Events) == 0 || a.Last != w.model.seq-1 {
+			w.t.Fatalf("the feed ends at %d with %d events, the model has %+v of %d", a.Last, len(a.Events), w.events[w.fed], w.model.seq)
+		}
+		for _, e := range a.Events {
+			if got := (modelEvent{e.Seq, e.Kind, e.Bucket, string(e.Key), string(e.Version), e.Size, string(e.Etag)}); w.fed >= len(w.events) || got != w.events[w.fed] {
+				w.t.Fatalf("event %+v, model %+v", got, w.events[w.fed:])
+			}
+			w.fed++
+		}
+	}
 }
 
 func (w *walk) sameCounters(got *Counters, want counters) {
@@ -49,13 +67,16 @@ func (w *walk) sameCounters(got *Counters, want counters) {
 func (w *walk) compareKeys(id uint64, b *modelBucket) {
 	for _, key := range walkKeys {
 		vs := b.keys[key]
-		a, err := w.m.Lookup(w.db, testGroup, &LookupQuery{Bucket: id, Key: []byte(key), Body: true})
+		a, err := w.m.Lookup(w.db, testGroup, &LookupQuery{Bucket: id, Key: []byte(key), Body: true, Versioning: true})
 		if len(vs) == 0 || vs[0].marker {
 			if api.KindOf(err) != api.NoSuchKey || (a != nil) != (len(vs) > 0) {
 				w.t.Fatalf("lookup %q: %v, %v", key, a, err)
 			}
 		} else {
 			w.sameVersion(a, err, vs[0])
+			if a.Versioning != b.versioning() {
+				w.t.Fatalf("lookup %v, model %+v", a, b)
+			}
 		}
 		for _, v := range vs {
 			q := &LookupQuery{Bucket: id, Key: []byte(key), Version: []byte(v.id), Body: true, Parts: true}
@@ -91,7 +112,12 @@ func (w *walk) sameVersion(a *LookupAnswer, err error, v *modelVersion) {
 	if v.inline {
 		body = a.Inline
 	}
-	if !sameBytes(h.Version, v.id) || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
+	numbers := ""
+	for _, p := range a.Parts {
+		numbers += fmt.Sprintf(" %d:%d", p.Number, p.Size)
+	}
+	if !sameBytes(h.Version, v.id) || h.Mtime != v.mtime || h.Seq != v.seq || !sameBytes(h.Metadata, v.meta) || h.HoldSet() != v.holdSet ||
+		sumName(h.ChecksumAlgorithm, h.ChecksumType, h.ChecksumValue) != v.sum || numbers != "" && numbers != v.numbers || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
 		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) ||
 		h.LegalHold() != v.lock.LegalHold || h.LockMode != uint32(v.lock.Mode) || h.RetainUntil != v.lock.Until {
 		w.t.Fatalf("lookup %v, model %+v", a, v)
@@ -147,22 +173,49 @@ func (w *walk) compareListOf(r pebble.Reader, b *modelBucket, q *ListQuery) {
 	w.t.Fatalf("list %v does not end", q)
 }
 
+func (b *modelBucket) versioning() Versioning {
+	return map[string]Versioning{"enabled": Versioning_VERSIONING_ENABLED, "suspended": Versioning_VERSIONING_SUSPENDED}[b.mode]
+}
+
+func (w *walk) compareConfig(id uint64, b *modelBucket) {
+	a := w.ask(&Query_BucketConfig{&BucketConfigQuery{Bucket: id}}).GetBucketConfig()
+	l := a.ObjectLock
+	if a.Versioning != b.versioning() || (l != nil) != b.locks || l.GetMode() != uint32(b.def.Mode) || l.GetDays() != b.def.Days || l.GetYears() != b.def.Years {
+		w.t.Fatalf("configuration %v, model %+v", a, b)
+	}
+}
+
+// someFold gives prefix and delimiter of a listing, mostly none.
+func (w *walk) someFold() (prefix, delimiter string) {
+	if w.chance(30) {
+		prefix = string(w.pick([]string{"a", "a/", "b", "\x00", "zz/", "q"}))
+	}
+	if w.chance(30) {
+		delimiter = string(w.pick([]string{"/", "b", "zz", "\x00"}))
+	}
+	return prefix, delimiter
+}
+
 func (w *walk) compareUploads(id uint64, b *modelBucket) {
-	want := b.uploadNames()
-	var got []string
-	q := &UploadsQuery{Bucket: id, Max: uint32(1 + w.rnd.IntN(3))}
-	for len(got) <= len(want) {
+	prefix, delimiter := w.someFold()
+	want, wantFolded := b.uploadNames(prefix, delimiter)
+	var got, folded []string
+	q := &UploadsQuery{Bucket: id, Prefix: []byte(prefix), Delimiter: []byte(delimiter), Max: uint32(1 + w.rnd.IntN(3))}
+	for len(got)+len(folded) <= len(want)+len(wantFolded) {
 		a := w.ask(&Query_Uploads{q}).GetUploads()
 		for _, u := range a.Uploads {
 			got = append(got, fmt.Sprintf("%q %x", u.Key, u.Upload))
+		}
+		for _, p := range a.Prefixes {
+			folded = append(folded, string(p))
 		}
 		if !a.Truncated {
 			break
 		}
 		q.AfterKey, q.AfterUpload = a.NextKey, a.NextUpload
 	}
-	if !slices.Equal(got, want) {
-		w.t.Fatalf("uploads %v, want %v", got, want)
+	if !slices.Equal(got, want) || !slices.Equal(folded, wantFolded) {
+		w.t.Fatalf("uploads below %q folded at %q: %v, %q, want %v, %q", prefix, delimiter, got, folded, want, wantFolded)
 	}
 	for _, u := range b.uploads {
 		ref := &UploadQuery{Bucket: id, Key: []byte(u.key), Upload: []byte(u.id)}
@@ -180,26 +233,46 @@ func (w *walk) compareUploads(id uint64, b *modelBucket) {
 }
 
 func (w *walk) compareVersions(id uint64, b *modelBucket) {
-	var want, got []string
-	for _, key := range slices.Sorted(maps.Keys(b.keys)) {
-		for i, v := range b.keys[key] {
-			want = append(want, fmt.Sprintf("%q %x %v %v", key, v.id, i == 0, v.marker))
+	prefix, delimiter := w.someFold()
+	want, wantFolded := b.versionNames(prefix, delimiter)
+	got, folded := w.listVersions(&VersionsQuery{Bucket: id, Prefix: []byte(prefix), Delimiter: []byte(delimiter), Max: uint32(1 + w.rnd.IntN(4))})
+	if !slices.Equal(got, want) || !slices.Equal(folded, wantFolded) {
+		w.t.Fatalf("versions below %q folded at %q: %v, %q, want %v, %q", prefix, delimiter, got, folded, want, wantFolded)
+	}
+	key := string(w.pick(walkKeys))
+	if vs := b.keys[key]; len(vs) > 0 {
+		null := slices.IndexFunc(vs, func(v *modelVersion) bool { return v.null }) // without one the key is listed from its beginning
+		before, _ := b.versionNames(key, "")
+		got, _ := w.listVersions(&VersionsQuery{Bucket: id, Prefix: []byte(key), AfterKey: []byte(key), AfterNull: true, Max: 1000})
+		if want := before[null+1:]; !slices.Equal(got, want) {
+			w.t.Fatalf("versions of %q behind the null version: %v, want %v", key, got, want)
 		}
 	}
-	q := &VersionsQuery{Bucket: id, Max: uint32(1 + w.rnd.IntN(4))}
-	for len(got) <= len(want) {
+}
+
+// listVersions reads a whole listing page by page.
+func (w *walk) listVersions(q *VersionsQuery) (names, folded []string) {
+	w.t.Helper()
+	for range 1000 {
 		a := w.ask(&Query_Versions{q}).GetVersions()
-		for _, v := range a.Versions {
-			got = append(got, fmt.Sprintf("%q %x %v %v", v.Key, v.Head.Version, v.Latest, v.Head.DeleteMarker()))
+		for _, e := range a.Versions {
+			h := e.Head
+			v := modelVersion{id: string(h.Version), seq: h.Seq, size: h.Size, etag: string(h.Etag), null: h.NullVersion(), marker: h.DeleteMarker()}
+			names = append(names, v.name(string(e.Key), e.Latest))
+		}
+		for _, p := range a.Prefixes {
+			folded = append(folded, string(p))
 		}
 		if !a.Truncated {
-			break
+			return names, folded
 		}
-		q.AfterKey, q.AfterSeq = a.NextKey, a.NextSeq
+		if len(a.Versions)+len(a.Prefixes) != int(q.Max) {
+			w.t.Fatalf("a page of %d versions and %d prefixes is not full", len(a.Versions), len(a.Prefixes))
+		}
+		q.AfterKey, q.AfterSeq, q.AfterNull = a.NextKey, a.NextSeq, false
 	}
-	if !slices.Equal(got, want) {
-		w.t.Fatalf("versions %v, want %v", got, want)
-	}
+	w.t.Fatalf("versions %v do not end", q)
+	return nil, nil
 }
 
 // compareOwners asks for every owner that ever was.
@@ -250,25 +323,5 @@ func (w *walk) compareGarbage() {
 			}
 		}
 		w.t.Fatalf("garbage %v, model %v", all, w.garbage)
-	}
-}
-
-// replay applies the log of the walk again, cut into batches of other sizes, and compares states.
-func (w *walk) replay() {
-	want := w.stateHash(testGroup)
-	r := newRig(w.t, w.m.cfg)
-	for _, size := range []int{1, 7, 64, len(w.log)} {
-		for rest := w.log; len(rest) > 0; {
-			n := min(size, len(rest))
-			r.applyEntries(testGroup, rest[:n])
-			rest = rest[n:]
-		}
-		if r.stateHash(testGroup) != want {
-			w.t.Fatalf("the same log gives another state when cut into batches of %d", size)
-		}
-		lo, hi := consensus.StateSpan(testGroup)
-		if err := r.db.DeleteRange(lo, hi, pebble.NoSync); err != nil {
-			w.t.Fatal(err)
-		}
 	}
 }

@@ -3,10 +3,7 @@ package meta
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
-	"sort"
-	"strings"
 
 	"shoal/acl/lock"
 	"shoal/node/api"
@@ -24,7 +21,20 @@ type model struct {
 	tracked  map[string]map[uint64]bool // version -> streams ever committed or condemned
 	garbage  map[string]int             // version/stream -> times it must have become garbage
 
+	seq    uint64       // of the next version, upload or event
+	events []modelEvent // since the beginning
+
 	clock, agreed int64 // of the next command
+}
+
+// modelEvent is what the change feed says of one version.
+type modelEvent struct {
+	seq     uint64
+	kind    Event_Kind
+	bucket  uint64
+	key, id string
+	size    uint64
+	etag    string
 }
 
 // livedVersion is what is remembered of a version in shards that is gone.
@@ -37,6 +47,7 @@ type livedVersion struct {
 }
 
 type modelBucket struct {
+	id      uint64
 	fenced  bool
 	epoch   uint64
 	mode    string // "", "enabled", "suspended"
@@ -55,17 +66,26 @@ type modelVersion struct {
 	etag    string
 	body    string // inline content or manifest
 	inline  bool
+	meta    string
+	sum     string
 	parts   int
+	numbers string // and sizes of the parts
 	mtime   int64
+	seq     uint64
 	streams []uint64
 	lock    lock.State
+	holdSet bool
 	tags    string
+
+	recoding []uint64 // streams announced for the same content
 }
 
 type modelUpload struct {
 	id, key string
 	lock    *Lock
 	tags    string
+	meta    string
+	begun   int64
 	parts   map[uint32]*modelPart
 }
 
@@ -78,7 +98,7 @@ type modelPart struct {
 
 func newModel() *model {
 	return &model{
-		buckets: map[uint64]*modelBucket{}, live: map[string]map[uint64]bool{}, closed: map[string]bool{},
+		seq: 1, buckets: map[uint64]*modelBucket{}, live: map[string]map[uint64]bool{}, closed: map[string]bool{},
 		ended: map[string]bool{}, lived: map[string]livedVersion{}, everUsed: map[string]bool{}, tracked: map[string]map[uint64]bool{}, garbage: map[string]int{},
 	}
 }
@@ -86,7 +106,7 @@ func newModel() *model {
 func (m *model) bucket(id uint64) *modelBucket {
 	b := m.buckets[id]
 	if b == nil {
-		b = &modelBucket{keys: map[string][]*modelVersion{}}
+		b = &modelBucket{id: id, keys: map[string][]*modelVersion{}}
 		m.buckets[id] = b
 	}
 	return b
@@ -126,9 +146,12 @@ func (m *model) lose(b *modelBucket, key string, v *modelVersion) {
 	m.lived[v.id] = livedVersion{b, key, v.size, v.etag, v.parts}
 }
 
-// install puts a version on top of a key.
+// install puts a version on top of a key. One that is renamed keeps its time.
 func (m *model) install(b *modelBucket, key string, v *modelVersion) {
-	v.null = b.mode != "enabled"
+	v.null, v.seq = b.mode != "enabled", m.seq
+	if v.mtime == 0 {
+		v.mtime = m.clock
+	}
 	kept := b.keys[key][:0:0]
 	for _, old := range b.keys[key] {
 		if v.null && old.null {
@@ -138,6 +161,12 @@ func (m *model) install(b *modelBucket, key string, v *modelVersion) {
 		}
 	}
 	b.keys[key] = append([]*modelVersion{v}, kept...)
+}
+
+// tell adds an event to the feed.
+func (m *model) tell(kind Event_Kind, b *modelBucket, key string, v *modelVersion) {
+	m.events = append(m.events, modelEvent{m.seq, kind, b.id, key, v.id, v.size, v.etag})
+	m.seq++
 }
 
 // fits tells whether the bucket stays within its quota, or does not grow, with a version of that size on top of a key.
@@ -182,7 +211,7 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 		if m.live[id] != nil || m.anywhere(id) {
 			return api.InvalidArgument
 		}
-		for _, s := range c.Streams {
+		for _, s := range streamsOf(c) {
 			if m.closed[ownerName(id, s)] {
 				return api.UploadExpired
 			}
@@ -200,13 +229,34 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 	if !m.fits(b, key, c.Size) {
 		return api.QuotaExceeded
 	}
-	v := &modelVersion{id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), lock: m.locked(b, c.Lock)}
+	v := &modelVersion{
+		id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), meta: string(c.Metadata),
+		sum: sumName(c.ChecksumAlgorithm, c.ChecksumType, c.ChecksumValue),
+	}
+	m.lockNew(b, v, c.Lock)
 	if len(c.Manifest) > 0 {
-		v.inline, v.body, v.streams = false, string(c.Manifest), c.Streams
-		m.commit(id, c.Streams...)
+		v.inline, v.body, v.streams = false, string(c.Manifest), streamsOf(c)
+		m.commit(id, v.streams...)
 	}
 	m.install(b, key, v)
+	kind := Event_CREATED
+	if c.Source != nil {
+		kind = Event_COPIED
+	}
+	m.tell(kind, b, key, v)
 	return ok
+}
+
+// streamsOf are the streams of a put: one that names none uses stream 0.
+func streamsOf(c *PutVersion) []uint64 {
+	if len(c.Streams) == 0 {
+		return []uint64{0}
+	}
+	return c.Streams
+}
+
+func sumName(algorithm, kind uint32, value []byte) string {
+	return fmt.Sprintf("%d %d %s", algorithm, kind, value)
 }
 
 func (m *model) hasVersion(src *Source) bool {
@@ -244,221 +294,19 @@ func (m *model) track(id string, stream uint64) {
 	m.tracked[id][stream] = true
 }
 
-func (m *model) upload(b *modelBucket, id string) *modelUpload {
-	for _, u := range b.uploads {
-		if u.id == id {
-			return u
-		}
-	}
-	return nil
-}
-
-// anywhere says whether an upload of that ID is open in any bucket.
-func (m *model) anywhere(id string) bool {
-	for _, b := range m.buckets {
-		if m.upload(b, id) != nil {
-			return true
-		}
-	}
-	return false
-}
-
-// find gives an open upload of a key.
-func (m *model) find(b *modelBucket, key, id []byte) *modelUpload {
-	if u := m.upload(b, string(id)); u != nil && u.key == string(key) {
-		return u
-	}
-	return nil
-}
-
-func (m *model) putPart(b *modelBucket, c *PutPart) api.Kind {
-	if b.fenced {
-		return api.NoSuchBucket
-	}
-	u := m.find(b, c.Key, c.Upload)
-	if u == nil {
-		return api.NoSuchUpload
-	}
-	old := u.parts[c.Number]
-	if old != nil && old.stream == c.Stream && old.size == c.Size && old.etag == string(c.Etag) {
-		return ok
-	}
-	if m.live[u.id][c.Stream] {
-		return api.InvalidArgument
-	}
-	name := ownerName(u.id, c.Stream)
-	if m.closed[name] || m.everUsed[name] {
-		return api.UploadExpired
-	}
-	if old != nil {
-		m.garbage[ownerName(u.id, old.stream)]++
-		delete(m.live[u.id], old.stream)
-	}
-	u.parts[c.Number] = &modelPart{stream: c.Stream, size: c.Size, etag: string(c.Etag), body: string(c.Manifest)}
-	m.commit(u.id, c.Stream)
-	return ok
-}
-
-func (m *model) endUpload(b *modelBucket, u *modelUpload) {
-	b.uploads = slices.DeleteFunc(b.uploads, func(o *modelUpload) bool { return o == u })
-}
-
-func (m *model) abort(b *modelBucket, c *AbortUpload) api.Kind {
-	if b.fenced {
-		return api.NoSuchBucket
-	}
-	u := m.find(b, c.Key, c.Upload)
-	if u == nil {
-		return api.NoSuchUpload
-	}
-	for _, p := range u.parts {
-		m.garbage[ownerName(u.id, p.stream)]++
-	}
-	delete(m.live, u.id)
-	m.ended[u.id] = true
-	m.endUpload(b, u)
-	return ok
-}
-
-func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
-	for i := 1; i < len(c.Parts); i++ { // the command alone says so
-		if c.Parts[i].Number <= c.Parts[i-1].Number {
-			return api.InvalidPartOrder
-		}
-	}
-	if b.fenced {
-		return api.NoSuchBucket
-	}
-	u := m.find(b, c.Key, c.Upload)
-	if u == nil {
-		for _, v := range b.keys[string(c.Key)] {
-			if v.id == string(c.Upload) && v.parts == len(c.Parts) && v.etag == string(c.Etag) {
-				return ok
-			}
-		}
-		if m.lived[string(c.Upload)] == (livedVersion{b, string(c.Key), c.Size, string(c.Etag), len(c.Parts)}) {
-			return ok
-		}
-		return api.NoSuchUpload
-	}
-	var total uint64
-	var streams []uint64
-	for i, want := range c.Parts {
-		p := u.parts[want.Number]
-		switch {
-		case p == nil || p.etag != string(want.Etag):
-			return api.InvalidPart
-		case p.stream != want.Stream:
-			return api.ConditionalConflict
-		case p.size < api.MinPartSize && i < len(c.Parts)-1:
-			return api.EntityTooSmall
-		}
-		total += p.size
-		streams = append(streams, p.stream)
-	}
-	if total != c.Size {
-		return api.InvalidArgument
-	}
-	for _, s := range c.Streams {
-		if m.live[u.id][s] {
-			return api.InvalidArgument
-		}
-		if name := ownerName(u.id, s); m.closed[name] || m.everUsed[name] {
-			return api.UploadExpired
-		}
-	}
-	if k := m.condition(b, string(c.Key), c.IfNoneMatch, string(c.IfMatch)); k != ok {
-		return k
-	}
-	if b.has(string(c.Key), u.id) {
-		return api.InvalidArgument
-	}
-	if !m.fits(b, string(c.Key), c.Size) {
-		return api.QuotaExceeded
-	}
-	listed := map[uint64]bool{}
-	for _, s := range streams {
-		listed[s] = true
-	}
-	for _, p := range u.parts {
-		if !listed[p.stream] {
-			m.garbage[ownerName(u.id, p.stream)]++
-			delete(m.live[u.id], p.stream)
-		}
-	}
-	m.commit(u.id, c.Streams...)
-	v := &modelVersion{
-		id: u.id, size: c.Size, etag: string(c.Etag), body: string(c.Manifest), parts: len(c.Parts),
-		streams: append(streams, c.Streams...), tags: u.tags, lock: m.locked(b, u.lock),
-	}
-	m.endUpload(b, u)
-	m.install(b, u.key, v)
-	return ok
-}
-
-// delete carries out one item of a deletion. marker is the ID of the delete marker that the
-// state machine made.
-func (m *model) delete(b *modelBucket, item *DeleteItem, marker []byte) (kind api.Kind, gone string) {
-	key := string(item.Key)
-	vs := b.keys[key]
-	if len(item.Version) > 0 || item.NullVersion {
-		i := slices.IndexFunc(vs, func(v *modelVersion) bool {
-			return item.NullVersion && v.null || !item.NullVersion && v.id == string(item.Version)
-		})
-		if i < 0 {
-			if len(item.IfMatch) > 0 {
-				return api.NoSuchVersion, ""
-			}
-			return ok, string(item.Version)
-		}
-		v := vs[i]
-		if !v.marker && !m.unguarded(item, v) {
-			return api.PreconditionFailed, ""
-		}
-		if v.lock.Remove(m.agreed, item.Bypass) != lock.Allowed {
-			return api.AccessDenied, ""
-		}
-		m.lose(b, key, v)
-		if b.keys[key] = slices.Delete(slices.Clone(vs), i, i+1); len(b.keys[key]) == 0 {
-			delete(b.keys, key)
-		}
-		return ok, v.id
-	}
-	if k := m.condition(b, key, false, string(item.IfMatch)); k != ok {
-		return k, ""
-	}
-	if len(vs) > 0 && !vs[0].marker && !m.unguarded(item, vs[0]) {
-		return api.PreconditionFailed, ""
-	}
-	if b.mode != "" {
-		m.install(b, key, &modelVersion{id: string(marker), marker: true})
-		return ok, string(marker)
-	}
-	if len(vs) == 0 {
-		return ok, ""
-	}
-	m.lose(b, key, vs[0])
-	delete(b.keys, key)
-	return ok, vs[0].id
-}
-
-func (m *model) unguarded(item *DeleteItem, v *modelVersion) bool {
-	return (item.IfSize == nil || *item.IfSize == v.size) &&
-		(item.IfModified == nil || *item.IfModified == v.mtime/1e9) &&
-		(len(item.IfMatch) == 0 || string(item.IfMatch) == "*" || string(item.IfMatch) == v.etag)
-}
-
-func (m *model) fence(b *modelBucket, epoch uint64) api.Kind {
+func (m *model) fence(b *modelBucket, c *FenceBucket) api.Kind {
+	epoch := c.Epoch
 	switch {
 	case epoch < b.epoch, epoch == b.epoch && !b.fenced:
 		return api.OperationAborted
 	case b.fenced:
-		b.epoch = epoch
-		return ok
 	case len(b.keys) > 0 || len(b.uploads) > 0:
 		return api.BucketNotEmpty
 	}
 	b.fenced, b.epoch = true, epoch
+	if c.Forget {
+		b.mode, b.locks, b.def, b.quota = "", false, lock.Default{}, api.Quota{}
+	}
 	return ok
 }
 
@@ -482,52 +330,6 @@ func (m *model) counters(b *modelBucket) (c counters) {
 	}
 	c.uploads = uint64(len(b.uploads))
 	return c
-}
-
-// list is List by looking at every key.
-func (m *model) list(b *modelBucket, q *ListQuery) (entries, prefixes []string, truncated bool) {
-	seen := map[string]bool{}
-	for _, key := range slices.Sorted(maps.Keys(b.keys)) {
-		if b.keys[key][0].marker {
-			continue
-		}
-		item, isPrefix := foldName(key, string(q.Prefix), string(q.Delimiter))
-		if item == "" || item <= string(q.After) || seen[item] {
-			continue
-		}
-		if len(entries)+len(prefixes) == int(q.Max) {
-			return entries, prefixes, true
-		}
-		seen[item] = true
-		if isPrefix {
-			prefixes = append(prefixes, item)
-		} else {
-			entries = append(entries, item)
-		}
-	}
-	return entries, prefixes, false
-}
-
-// foldName gives what a key is listed as: "" for nothing.
-func foldName(key, prefix, delimiter string) (item string, isPrefix bool) {
-	if !strings.HasPrefix(key, prefix) {
-		return "", false
-	}
-	if i := strings.Index(key[len(prefix):], delimiter); delimiter != "" && i >= 0 {
-		return key[:len(prefix)+i+len(delimiter)], true
-	}
-	return key, false
-}
-
-// uploadNames lists open uploads in the order in which they are answered.
-func (b *modelBucket) uploadNames() []string {
-	us := slices.Clone(b.uploads)
-	sort.SliceStable(us, func(i, j int) bool { return us[i].key < us[j].key })
-	var names []string
-	for _, u := range us {
-		names = append(names, fmt.Sprintf("%q %x", u.key, u.id))
-	}
-	return names
 }
 
 func sameBytes(a []byte, b string) bool { return bytes.Equal(a, []byte(b)) }

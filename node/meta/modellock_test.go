@@ -1,24 +1,32 @@
 package meta
 
 import (
-	"math"
 	"slices"
+	"time"
 
 	"shoal/acl/lock"
 	"shoal/node/api"
 )
 
-// locked is what locks a version that is made now.
-func (m *model) locked(b *modelBucket, l *Lock) (s lock.State) {
+// lockNew locks a version that is made now.
+func (m *model) lockNew(b *modelBucket, v *modelVersion, l *Lock) {
 	if !b.locks {
-		return s
+		return
 	}
-	s.LegalHold = l.GetLegalHold()
-	s.Retention = b.def.From(max(m.clock, m.agreed))
+	v.lock.LegalHold, v.holdSet = l.GetLegalHold(), l.GetLegalHold()
+	if b.def.Mode != lock.None {
+		days := int64(b.def.Days) + 365*int64(b.def.Years)
+		v.lock.Retention = lock.Retention{Mode: b.def.Mode, Until: max(m.clock, m.agreed) + days*int64(24*time.Hour)}
+	}
 	if l.GetMode() != 0 {
-		s.Retention = lock.Retention{Mode: lock.Mode(l.Mode), Until: l.Until}
+		v.lock.Retention = lock.Retention{Mode: lock.Mode(l.Mode), Until: l.Until}
 	}
-	return s
+}
+
+// keeps says whether a lock stands against the removal of a version.
+func (m *model) keeps(v *modelVersion, bypass bool) bool {
+	held := v.lock.Mode != lock.None && m.agreed < v.lock.Until
+	return v.lock.LegalHold || held && (v.lock.Mode == lock.Compliance || !bypass)
 }
 
 func (m *model) setLock(b *modelBucket, c *SetObjectLock) api.Kind {
@@ -47,7 +55,7 @@ func (m *model) alter(b *modelBucket, c *AlterVersion) api.Kind {
 		i = slices.IndexFunc(vs, func(v *modelVersion) bool {
 			return c.NullVersion && v.null || !c.NullVersion && v.id == string(c.Version)
 		})
-		if i < 0 || c.Seq == math.MaxUint64 {
+		if i < 0 || c.Seq != 0 && c.Seq != vs[i].seq {
 			return api.NoSuchVersion
 		}
 	case len(vs) == 0:
@@ -60,12 +68,11 @@ func (m *model) alter(b *modelBucket, c *AlterVersion) api.Kind {
 	switch change := c.Change.(type) {
 	case *AlterVersion_Tags:
 		v.tags = string(change.Tags)
-		return ok
 	case *AlterVersion_LegalHold:
 		if !b.locks {
 			return api.NoObjectLock
 		}
-		v.lock.LegalHold = change.LegalHold
+		v.lock.LegalHold, v.holdSet = change.LegalHold, true
 	case *AlterVersion_Retention:
 		if !b.locks {
 			return api.NoObjectLock
@@ -78,11 +85,12 @@ func (m *model) alter(b *modelBucket, c *AlterVersion) api.Kind {
 		}
 		v.lock.Retention = to
 	}
+	m.tell(Event_ALTERED, b, string(c.Key), v)
 	return ok
 }
 
-// rename moves the newest version of a key. marker is the delete marker that takes its place.
-func (m *model) rename(b *modelBucket, c *RenameObject, marker []byte) api.Kind {
+// rename moves the newest version of a key.
+func (m *model) rename(b *modelBucket, c *RenameObject) api.Kind {
 	from, to := string(c.From), string(c.To)
 	if from == to {
 		return api.InvalidArgument
@@ -102,7 +110,7 @@ func (m *model) rename(b *modelBucket, c *RenameObject, marker []byte) api.Kind 
 	switch {
 	case !sideHolds(c.Source, v):
 		return api.PreconditionFailed
-	case v.lock.Remove(m.agreed, false) != lock.Allowed:
+	case m.keeps(v, false):
 		return api.AccessDenied
 	case !sideHolds(c.Target, over):
 		return api.PreconditionFailed
@@ -113,13 +121,29 @@ func (m *model) rename(b *modelBucket, c *RenameObject, marker []byte) api.Kind 
 		delete(b.keys, from)
 	}
 	m.install(b, to, v)
+	m.tell(Event_RENAMED, b, to, v)
 	if b.mode != "" {
-		m.install(b, from, &modelVersion{id: string(marker), marker: true})
+		m.bury(b, from)
+	} else {
+		m.tell(Event_REMOVED, b, from, v)
 	}
 	return ok
 }
 
+// sideHolds decides one side of a rename, as RFC 9110, section 13.2.2, orders conditions: an ETag goes before a time.
 func sideHolds(c *RenameCondition, v *modelVersion) bool {
+	if c == nil {
+		return true
+	}
 	is := func(etag []byte) bool { return v != nil && (string(etag) == "*" || string(etag) == v.etag) }
-	return (len(c.GetIfMatch()) == 0 || is(c.IfMatch)) && (len(c.GetIfNoneMatch()) == 0 || !is(c.IfNoneMatch))
+	good := true
+	if len(c.IfMatch) > 0 {
+		good = is(c.IfMatch)
+	} else if c.IfUnmodifiedSince != nil && v != nil {
+		good = v.mtime/1e9 <= *c.IfUnmodifiedSince
+	}
+	if len(c.IfNoneMatch) > 0 {
+		return good && !is(c.IfNoneMatch)
+	}
+	return good && (c.IfModifiedSince == nil || v == nil || v.mtime/1e9 > *c.IfModifiedSince)
 }

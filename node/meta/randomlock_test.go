@@ -2,7 +2,6 @@ package meta
 
 import (
 	"fmt"
-	"math"
 	"testing"
 	"time"
 
@@ -58,9 +57,7 @@ func (w *walk) alter() {
 	id := w.bucketID()
 	item := w.deleteItem(id)
 	c := &AlterVersion{Bucket: id, Key: item.Key, Version: item.Version, NullVersion: item.NullVersion, Bypass: item.Bypass}
-	if w.chance(5) && (len(c.Version) > 0 || c.NullVersion) {
-		c.Seq = math.MaxUint64
-	}
+	c.Seq = item.Seq
 	switch w.rnd.IntN(3) {
 	case 0:
 		c.Change = &AlterVersion_Tags{w.someTags()}
@@ -84,10 +81,10 @@ func (w *walk) rename() {
 			if none {
 				(*side).IfNoneMatch = []byte("*")
 			}
+			w.times(b, c, *side)
 		}
 	}
-	marker := markerAfter(w.nextSeq() + 1) // the version that is renamed takes a number first
-	want := w.model.rename(b, c, marker[:])
+	want := w.model.rename(b, c)
 	res := w.run(&Command_RenameObject{c}, want)
 	if want != ok {
 		return
@@ -97,12 +94,22 @@ func (w *walk) rename() {
 	}
 }
 
-func (w *walk) nextSeq() uint64 {
-	var h header
-	if err := (&view{r: w.db, g: testGroup}).header(&h); err != nil {
-		w.t.Fatal(err)
+// times adds conditions on times around that of a version of one of the keys.
+func (w *walk) times(b *modelBucket, c *RenameObject, side *RenameCondition) {
+	vs := b.keys[string(c.From)]
+	if side == c.Target {
+		vs = b.keys[string(c.To)]
 	}
-	return h.nextSeq
+	if len(vs) == 0 {
+		return
+	}
+	at := vs[0].mtime/1e9 + int64(w.rnd.IntN(3)) - 1
+	if w.chance(40) {
+		side.IfModifiedSince = &at
+	}
+	if w.chance(40) {
+		side.IfUnmodifiedSince = &at
+	}
 }
 
 func markerAfter(seq uint64) versionID {

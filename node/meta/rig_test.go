@@ -25,26 +25,46 @@ type rig struct {
 	db    *pebble.DB
 	now   int64
 	index uint64
-	log   []consensus.Entry // everything applied, when keepLog
-	keep  bool
+	disk  *vfs.MemFS
+
+	keep    bool
+	log     []consensus.Entry // everything applied, when keep
+	results []*Result         // of log
 }
 
 func newRig(t testing.TB, cfg Config) *rig {
 	t.Helper()
-	small := consensus.PebbleConfig{FS: vfs.NewMem(), CacheBytes: 1 << 20, MemTableBytes: 1 << 20}
-	if _, bench := t.(*testing.B); bench {
-		small = consensus.PebbleConfig{FS: small.FS}
+	r := &rig{t: t, m: New(cfg), now: testEpoch}
+	r.open(vfs.NewCrashableMem())
+	t.Cleanup(r.close)
+	return r
+}
+
+func (r *rig) open(disk *vfs.MemFS) {
+	r.t.Helper()
+	c := consensus.PebbleConfig{FS: disk}
+	if _, bench := r.t.(*testing.B); !bench {
+		c.CacheBytes, c.MemTableBytes = 1<<20, 1<<20
 	}
-	db, err := pebble.Open("", consensus.PebbleOptions(small))
+	db, err := pebble.Open("", consensus.PebbleOptions(c))
 	if err != nil {
-		t.Fatal(err)
+		r.t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		if err := db.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return &rig{t: t, m: New(cfg), db: db, now: testEpoch}
+	r.disk, r.db = disk, db
+}
+
+func (r *rig) close() {
+	r.t.Helper()
+	if err := r.db.Close(); err != nil {
+		r.t.Error(err)
+	}
+}
+
+// reopen opens the database again, as a disk has it.
+func (r *rig) reopen(disk *vfs.MemFS) {
+	r.t.Helper()
+	r.close()
+	r.open(disk)
 }
 
 // apply commits encoded commands in one batch.
@@ -55,10 +75,11 @@ func (r *rig) apply(g consensus.GroupID, cmds ...[]byte) []*Result {
 		r.index++
 		es[i] = consensus.Entry{Group: g, Index: r.index, Term: 1, Data: c}
 	}
+	results := r.applyEntries(g, es)
 	if r.keep {
-		r.log = append(r.log, es...)
+		r.log, r.results = append(r.log, es...), append(r.results, results...)
 	}
-	return r.applyEntries(g, es)
+	return results
 }
 
 func (r *rig) applyEntries(g consensus.GroupID, es []consensus.Entry) []*Result {
@@ -68,7 +89,13 @@ func (r *rig) applyEntries(g consensus.GroupID, es []consensus.Entry) []*Result 
 	if err != nil {
 		r.t.Fatalf("apply: %v", err)
 	}
-	if err := b.Commit(pebble.NoSync); err != nil {
+	if err == nil && r.keep {
+		err = b.Set(appliedKey, binary.BigEndian.AppendUint64(nil, es[len(es)-1].Index), nil)
+	}
+	if err == nil {
+		err = b.Commit(pebble.NoSync)
+	}
+	if err != nil {
 		r.t.Fatal(err)
 	}
 	results := make([]*Result, len(out))
