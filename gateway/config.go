@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +14,9 @@ import (
 	"shoal/gateway/edge"
 	"shoal/node/api"
 )
+
+// CertificatePair names the files of a certificate chain and of its key.
+type CertificatePair = edge.Pair
 
 // Config is what a gateway is made of. A field's zero value means its default.
 type Config struct {
@@ -49,9 +53,11 @@ type Config struct {
 	Registerer prometheus.Registerer
 	Gatherer   prometheus.Gatherer
 
-	// TLSCert and TLSKey are PEM files. With them the S3 API speaks TLS, and so does
-	// management on an address that is not loopback.
-	TLSCert, TLSKey string
+	// Certificates are PEM files. With them the S3 API speaks TLS, and so does management on an address that
+	// is not loopback. They are chosen by the name that a client asks for; the first is for the others.
+	Certificates []CertificatePair
+	// AdminCertificates are those of management, which then speaks TLS on every address.
+	AdminCertificates []CertificatePair
 	// InsecureHTTP allows plain HTTP on addresses that others can reach.
 	InsecureHTTP bool
 	// Limits bound what clients may take.
@@ -90,7 +96,9 @@ func (c *Config) Validate() error {
 	need(c.Identities != nil, "no source of users is given")
 	need(c.S3Addr == "" || c.Buckets != nil && c.Objects != nil && c.Uploads != nil && c.Versions != nil, "the S3 API needs a store")
 	need(c.AdminAddr == "" || c.Health != nil && c.Admin != nil, "management needs health and admin")
-	need((c.TLSCert == "") == (c.TLSKey == ""), "TLS needs both --tls-cert and --tls-key")
+	for _, p := range slices.Concat(c.Certificates, c.AdminCertificates) {
+		need(p.CertFile != "" && p.KeyFile != "", "TLS needs both --tls-cert and --tls-key")
+	}
 	need(c.DrainTimeout >= 0, "drain timeout must not be negative")
 	for _, d := range c.Domains {
 		need(validDomain(d), fmt.Sprintf("domain %q is not a host name without port", d))

@@ -95,8 +95,10 @@ func TestNewRefuses(t *testing.T) {
 		{"no port", func(c *gateway.Config) { c.S3Addr = "localhost" }, []string{"--s3", "port"}},
 		{"plain HTTP for all", func(c *gateway.Config) { c.S3Addr = ":0" }, []string{"--tls-cert", "--insecure-http"}},
 		{"plain management for all", func(c *gateway.Config) { c.AdminAddr = "0.0.0.0:0" }, []string{"--admin", "--insecure-http"}},
-		{"certificate without key", func(c *gateway.Config) { c.TLSCert = "x" }, []string{"--tls-key"}},
-		{"certificate that is not there", func(c *gateway.Config) { c.TLSCert, c.TLSKey = "/nowhere/c", "/nowhere/k" }, []string{"/nowhere/k"}},
+		{"certificate without key", func(c *gateway.Config) { c.Certificates = []gateway.CertificatePair{{CertFile: "x"}} }, []string{"--tls-key"}},
+		{"certificate that is not there", func(c *gateway.Config) {
+			c.Certificates = []gateway.CertificatePair{{CertFile: "/nowhere/c", KeyFile: "/nowhere/k"}}
+		}, []string{"/nowhere/k"}},
 		{"no store, no credentials", func(c *gateway.Config) { *c = gateway.Config{S3Addr: "x", DrainTimeout: -1} }, []string{"store", "credentials", "drain"}},
 		{"nothing to serve", func(c *gateway.Config) { c.S3Addr, c.AdminAddr = "", "" }, []string{"address"}},
 		{"domain with port", func(c *gateway.Config) { c.Domains = []string{"a:80"} }, []string{`"a:80"`}},

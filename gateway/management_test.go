@@ -60,7 +60,9 @@ func TestManagement(t *testing.T) {
 // address stays plain, for whoever asks for health.
 func TestTLS(t *testing.T) {
 	certFile, keyFile, pool := selfSigned(t)
-	g := start(t, func(c *gateway.Config) { c.TLSCert, c.TLSKey = certFile, keyFile })
+	g := start(t, func(c *gateway.Config) {
+		c.Certificates = []gateway.CertificatePair{{CertFile: certFile, KeyFile: keyFile}}
+	})
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
 	defer client.CloseIdleConnections()
 	r := call{target: "/"}.request(t, g.s3)
@@ -80,6 +82,32 @@ func TestTLS(t *testing.T) {
 	if a := g.do(call{target: "/health/live", id: "-", admin: true}); a.status != 200 {
 		t.Errorf("management got %d %s", a.status, a.body)
 	}
+	if s3, admin := g.Secure(); !s3 || admin {
+		t.Errorf("TLS is spoken by S3: %v, by management: %v", s3, admin)
+	}
+}
+
+// With certificates of its own, management speaks TLS on loopback too.
+func TestAdminCertificates(t *testing.T) {
+	certFile, keyFile, pool := selfSigned(t)
+	g := start(t, func(c *gateway.Config) {
+		c.AdminCertificates = []gateway.CertificatePair{{CertFile: certFile, KeyFile: keyFile}}
+	})
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("https://" + g.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := io.ReadAll(resp.Body)
+	resp.Body.Close()
+	if err != nil || !strings.Contains(string(text), `shoal_edge_certificate_days{listener="admin"} 0.04`) {
+		t.Errorf("%s %s %v", resp.Status, text, err)
+	}
+	if a := g.do(call{target: "/health/live", id: "-", admin: true}); a.status != 400 {
+		t.Errorf("plain HTTP got %d %s", a.status, a.body)
+	}
+	g.want(call{target: "/"}, 200, "")
 }
 
 // selfSigned makes a certificate for 127.0.0.1.

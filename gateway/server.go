@@ -26,6 +26,7 @@ type Server struct {
 	access   *audit.Log   // nil when not kept
 	iam      *iam.Store
 	rules    *iam.Buckets
+	certs    []*edge.Certificates // watched while it runs
 	draining atomic.Bool
 }
 
@@ -38,18 +39,43 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults()}
 	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
-	var secure *tls.Config
-	if cfg.TLSCert != "" {
-		var err error
-		if secure, err = edge.LoadTLS(cfg.TLSCert, cfg.TLSKey); err != nil {
-			return nil, err
-		}
+	s3, err := s.loadCertificates("s3", cfg.Certificates)
+	if err != nil {
+		return nil, err
 	}
-	if err := errors.Join(s.openS3(secure), s.openAdmin(secure)); err != nil {
+	own, err := s.loadCertificates("admin", cfg.AdminCertificates)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cfg.Registerer.Register(edge.CertificateMetrics(s.certs...)); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(s.openS3(s3), s.openAdmin(s3, own)); err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// loadCertificates gives the TLS of a listener, nil where there are no certificates.
+func (s *Server) loadCertificates(listener string, pairs []edge.Pair) (*tls.Config, error) {
+	if len(pairs) == 0 {
+		return nil, nil
+	}
+	c, err := edge.LoadCertificates(edge.CertificatesConfig{Listener: listener, Pairs: pairs, Logger: s.cfg.Logger, Now: s.cfg.Now})
+	if err != nil {
+		return nil, err
+	}
+	s.certs = append(s.certs, c)
+	return c.TLS(), nil
+}
+
+// ReloadCertificates reads all certificates again. Those that cannot be served leave the ones before them
+// in force.
+func (s *Server) ReloadCertificates() {
+	for _, c := range s.certs {
+		c.Reload()
+	}
 }
 
 // openS3 binds the S3 API and opens its access log.
@@ -87,18 +113,21 @@ func (s *Server) openS3(secure *tls.Config) error {
 	return err
 }
 
-// openAdmin binds the management port. It speaks TLS exactly where others can reach it
-// and a certificate is given.
-func (s *Server) openAdmin(secure *tls.Config) error {
-	cfg := s.cfg
+// openAdmin binds the management port. It speaks TLS with certificates of its own, and with those of the S3
+// API where others can reach it.
+func (s *Server) openAdmin(s3, own *tls.Config) error {
+	cfg, secure := s.cfg, own
 	if cfg.AdminAddr == "" {
 		return nil
+	}
+	if secure == nil {
+		secure = s3
 	}
 	listener, err := edge.Listen(edge.Endpoint{Address: cfg.AdminAddr, Flag: adminFlag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
 	if err != nil {
 		return err
 	}
-	if edge.IsLoopback(listener.Addr()) {
+	if own == nil && edge.IsLoopback(listener.Addr()) {
 		secure = nil
 	}
 	h := admin.New(admin.Config{
@@ -126,6 +155,11 @@ func (s *Server) Addrs() (s3, admin net.Addr) {
 	return s3, admin
 }
 
+// Secure says which of the two speak TLS.
+func (s *Server) Secure() (s3, admin bool) {
+	return s.s3 != nil && s.s3.Secure(), s.admin != nil && s.admin.Secure()
+}
+
 // Run serves until ctx ends. Then it refuses new connections, lets requests in flight
 // go on for DrainTimeout, writes the last access records, and returns nil; health is
 // answered throughout. Any other end is an error. It is called once.
@@ -139,6 +173,9 @@ func (s *Server) Run(ctx context.Context) error {
 	writers.Go(func() error { return s.iam.Run(logs) })
 	if s.access != nil {
 		writers.Go(func() error { return s.access.Run(logs) })
+	}
+	for _, c := range s.certs {
+		writers.Go(func() error { return c.Watch(logs) })
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, e := range []*edge.Server{s.s3, s.admin} {

@@ -31,7 +31,7 @@ func runGateway(ctx context.Context, p *process) error {
 	if err := p.greetGateway(g); err != nil {
 		return errors.Join(err, closeByRunning(ctx, below.Run))
 	}
-	return p.supervise(ctx, g.Run, below.Run)
+	return p.supervise(ctx, reloading(g), below.Run)
 }
 
 // greetGateway tells the operator where the gateway listens.
@@ -42,8 +42,8 @@ func (p *process) greetGateway(g *gateway.Server) error {
 	if err != nil {
 		return err
 	}
-	secure := s.tlsCert != ""
+	secure, adminSecure := g.Secure()
 	_, err = fmt.Fprintf(p.env.out, "shoal %s, gateway\n\n  %-12s %s (region %s)\n  %-12s %s\n  %-12s %s\n\n", releaseName(),
-		"S3", endpoint(s3, secure), s.region, "management", endpoint(admin, secure && !loopback(admin)), "data", data)
+		"S3", endpoint(s3, secure), s.region, "management", endpoint(admin, adminSecure), "data", data)
 	return err
 }

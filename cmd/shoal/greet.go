@@ -15,6 +15,7 @@ import (
 func (p *process) greet(n *node.Node, g *gateway.Server) error {
 	s := p.settings
 	s3, admin := g.Addrs()
+	s3Secure, adminSecure := g.Secure()
 	credentials, err := filepath.Abs(n.CredentialsPath())
 	if err != nil {
 		return err
@@ -27,9 +28,9 @@ func (p *process) greet(n *node.Node, g *gateway.Server) error {
 	fmt.Fprintf(&b, "shoal %s, peer %s\n\n", releaseName(), n.ID())
 	line := func(name, value string) { fmt.Fprintf(&b, "  %-12s %s\n", name, value) }
 	if s3 != nil {
-		line("S3", endpoint(s3, s.tlsCert != "")+" (region "+s.region+")")
+		line("S3", endpoint(s3, s3Secure)+" (region "+s.region+")")
 	}
-	line("management", endpoint(admin, s.tlsCert != "" && !loopback(admin))+" (/health/ready, /metrics)")
+	line("management", endpoint(admin, adminSecure)+" (/health/ready, /metrics)")
 	line("data", data)
 	line("credentials", credentials)
 	if id, secret, first := n.NewRoot(); first {
@@ -38,7 +39,7 @@ func (p *process) greet(n *node.Node, g *gateway.Server) error {
 		line("secret key", secret)
 	}
 	if s3 != nil {
-		fmt.Fprintf(&b, "\n%s", toCopy(endpoint(s3, s.tlsCert != ""), s.region, credentials))
+		fmt.Fprintf(&b, "\n%s", toCopy(endpoint(s3, s3Secure), s.region, credentials))
 	}
 	_, err = fmt.Fprintln(p.env.out, b.String())
 	return err
@@ -81,9 +82,4 @@ func endpoint(addr net.Addr, tls bool) string {
 		host = "127.0.0.1"
 	}
 	return scheme + "://" + net.JoinHostPort(host, port)
-}
-
-func loopback(addr net.Addr) bool {
-	tcp, ok := addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
 }

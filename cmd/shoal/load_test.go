@@ -70,7 +70,7 @@ func TestEveryProblemIsReported(t *testing.T) {
 		"variable SHOAL_DOMIAN is not known; did you mean SHOAL_DOMAIN?",
 		"variable SHOAL_data is not known; did you mean SHOAL_DATA?",
 		`log-level: "loud" is none of debug, info, warn, error`,
-		"tls-cert and tls-key: give both or neither",
+		"tls-cert and tls-key: give as many of both",
 		"partitions: 0 is not within 1 to 256",
 		`admin: "9001" is not host:port`,
 	} {

@@ -93,10 +93,19 @@ func (p *process) gatewayConfig(st store, s3Addr string) gateway.Config {
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Health: st, Admin: st,
 		Logger: p.log, AccessLogDir: logDir(s.data), Registerer: p.metrics, Gatherer: p.metrics,
-		TLSCert: s.tlsCert, TLSKey: s.tlsKey, InsecureHTTP: s.insecureHTTP,
+		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
 		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
 		OpenFiles: openFiles(),
 	}
+}
+
+// pairs puts certificates beside their keys.
+func pairs(certs, keys []string) []gateway.CertificatePair {
+	out := make([]gateway.CertificatePair, len(certs))
+	for i := range certs {
+		out[i] = gateway.CertificatePair{CertFile: certs[i], KeyFile: keys[i]}
+	}
+	return out
 }
 
 // stopShare is the part of the grace time that is left to what runs below the gateway

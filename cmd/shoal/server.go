@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"os/signal"
 	"path/filepath"
+	"sync"
+	"syscall"
 	"time"
 
 	"shoal/gateway"
@@ -41,7 +45,32 @@ func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	if err := p.greet(n, g); err != nil {
 		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}
-	return p.supervise(ctx, g.Run, n.Run)
+	return p.supervise(ctx, reloading(g), n.Run)
+}
+
+// reloading runs a gateway that reads its certificates again when the process gets SIGHUP.
+func reloading(g *gateway.Server) func(context.Context) error {
+	return func(ctx context.Context) error {
+		hangups := make(chan os.Signal, 1)
+		signal.Notify(hangups, syscall.SIGHUP)
+		ended, stop := context.WithCancel(context.WithoutCancel(ctx))
+		var watch sync.WaitGroup
+		watch.Go(func() {
+			for {
+				select {
+				case <-hangups:
+					g.ReloadCertificates()
+				case <-ended.Done():
+					return
+				}
+			}
+		})
+		err := g.Run(ctx)
+		signal.Stop(hangups)
+		stop()
+		watch.Wait()
+		return err
+	}
 }
 
 // closeByRunning gives back what an Open took: a part that runs under an ended context

@@ -45,8 +45,10 @@ type settings struct {
 	announce      []string
 	partitions    int
 	insecureHTTP  bool
-	tlsCert       string
-	tlsKey        string
+	tlsCert       []string
+	tlsKey        []string
+	adminTLSCert  []string
+	adminTLSKey   []string
 	degraded      bool
 	acceptLogLoss bool
 	orphanGrace   time.Duration
@@ -123,10 +125,16 @@ var keys = []key{
 		f.BoolVar(&s.insecureHTTP, n, false, "serve S3 without TLS on an address that is not loopback")
 	}},
 	{"tls-cert", serving, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.tlsCert, n, "", "`file` with the certificate chain of the S3 API, PEM")
+		f.Var((*list)(&s.tlsCert), n, "`file` with a certificate chain of the S3 API, PEM; repeat for more names; the first is for all others")
 	}},
 	{"tls-key", serving, func(f *pflag.FlagSet, s *settings, n string) {
-		f.StringVar(&s.tlsKey, n, "", "`file` with the key of --tls-cert, PEM, mode 0600")
+		f.Var((*list)(&s.tlsKey), n, "`file` with the key of the --tls-cert of the same place, PEM, mode 0600")
+	}},
+	{"admin-tls-cert", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.adminTLSCert), n, "`file` with a certificate chain of management, PEM; repeat for more names; empty is that of --tls-cert, and plain HTTP on loopback")
+	}},
+	{"admin-tls-key", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.adminTLSKey), n, "`file` with the key of the --admin-tls-cert of the same place, PEM, mode 0600")
 	}},
 	{"degraded", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.BoolVar(&s.degraded, n, false, "start although drives are missing")
@@ -193,7 +201,7 @@ func (s *settings) validate(p part) error {
 	}
 	if p&serving != 0 {
 		address("s3", s.s3, false)
-		check((s.tlsCert == "") == (s.tlsKey == ""), "tls-cert and tls-key: give both or neither")
+		check(len(s.tlsCert) == len(s.tlsKey), "tls-cert and tls-key: give as many of both")
 	}
 	if p&storing != 0 {
 		address("p2p-bulk", s.p2pBulk, true)
@@ -205,6 +213,7 @@ func (s *settings) validate(p part) error {
 	}
 	if p&running != 0 {
 		s.validateJoin(check)
+		check(len(s.adminTLSCert) == len(s.adminTLSKey), "admin-tls-cert and admin-tls-key: give as many of both")
 		address("p2p", s.p2p, true)
 		check(s.grace >= time.Second, "grace: %v is less than 1s", s.grace)
 		check(s.buffer >= 16<<20, "buffer: %v is less than 16MiB", s.buffer)

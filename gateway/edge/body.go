@@ -92,7 +92,7 @@ func (r *Reader) Unread() bool { return !r.ended }
 // to its end. A short rest is left to net/http, which reads it and keeps the
 // connection; behind a longer one the connection ends.
 func (r *Reader) Abandon(w http.ResponseWriter, req *http.Request) {
-	if r.ended {
+	if r.ended || req.ProtoMajor >= 2 { // where a stream ends by itself
 		return
 	}
 	if r.failed || r.waitsForLeave(req) || !r.restIsShort(req) {
@@ -119,7 +119,7 @@ func (r *Reader) restIsShort(req *http.Request) bool {
 // a client that is still sending would be cut off by the closing connection before it
 // reads the answer, so some of the rest is read, for a moment.
 func (r *Reader) Drain(req *http.Request) {
-	if r.ended {
+	if r.ended || req.ProtoMajor >= 2 {
 		return
 	}
 	r.limitRest(req)

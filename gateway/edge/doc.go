@@ -11,5 +11,8 @@
 //     connection that has been idle longest gives way to a new one.
 //   - Requests in flight are counted; the one too many is told to come back later.
 //
+// Certificates are read from files, chosen by the name that a client asks for, and replaced while the server
+// runs: a pair that cannot be served leaves the one before it in force.
+//
 // Plain HTTP is for loopback addresses, unless the operator insists.
 package edge

@@ -3,23 +3,14 @@ package edge_test
 import (
 	"bufio"
 	"context"
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"log/slog"
-	"math/big"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"shoal/gateway/edge"
 )
@@ -147,83 +138,6 @@ func TestRequestLimit(t *testing.T) {
 	close(release)
 	if got := closed(t, firstReader); !strings.Contains(got, "200 OK") {
 		t.Errorf("first request got %q", got)
-	}
-}
-
-// certificate writes a certificate and key for 127.0.0.1.
-func certificate(t *testing.T, mode os.FileMode) (certFile, keyFile string, pool *x509.CertPool) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	certFile, keyFile = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	certPEM := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-	if err := os.WriteFile(certFile, certPEM, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER}), mode); err != nil {
-		t.Fatal(err)
-	}
-	pool = x509.NewCertPool()
-	pool.AppendCertsFromPEM(certPEM)
-	return certFile, keyFile, pool
-}
-
-func TestTLS(t *testing.T) {
-	certFile, keyFile, pool := certificate(t, 0o600)
-	secure, err := edge.LoadTLS(certFile, keyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, addr := serve(t, edge.Limits{}, secure, hello)
-	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
-	resp, err := client.Get("https://" + addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := io.ReadAll(resp.Body)
-	if err != nil || string(text) != "hello" || resp.ProtoMajor != 1 || resp.TLS.Version != tls.VersionTLS13 {
-		t.Errorf("%q over %s, TLS %x: %v", text, resp.Proto, resp.TLS.Version, err)
-	}
-	resp.Body.Close()
-	if open := s.Connections().Open; open != 1 {
-		t.Errorf("%d connections", open)
-	}
-	client.CloseIdleConnections()
-	if conn, err := tls.Dial("tcp", addr, &tls.Config{RootCAs: pool, MaxVersion: tls.VersionTLS11}); err == nil {
-		conn.Close()
-		t.Error("TLS 1.1 was accepted")
-	}
-}
-
-func TestLoadTLSRefuses(t *testing.T) {
-	certFile, keyFile, _ := certificate(t, 0o644)
-	other, otherKey, _ := certificate(t, 0o600)
-	tests := []struct{ name, cert, key, want string }{
-		{"loose key", certFile, keyFile, "chmod 600"},
-		{"no key", certFile, "", "--tls-key"},
-		{"no certificate", "", otherKey, "--tls-cert"},
-		{"key of another certificate", certFile, otherKey, certFile},
-		{"missing key", other, filepath.Join(t.TempDir(), "none"), "none"},
-		{"key for a certificate", otherKey, otherKey, "certificate"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			if _, err := edge.LoadTLS(tt.cert, tt.key); err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got %v", err)
-			}
-		})
 	}
 }
 

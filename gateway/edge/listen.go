@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"syscall"
 )
 
@@ -43,28 +42,4 @@ func Listen(e Endpoint) (net.Listener, error) {
 func IsLoopback(a net.Addr) bool {
 	t, ok := a.(*net.TCPAddr)
 	return ok && t.IP.IsLoopback()
-}
-
-// LoadTLS reads a certificate chain and its key, both PEM. The key file must be
-// readable by its owner alone.
-func LoadTLS(certFile, keyFile string) (*tls.Config, error) {
-	if certFile == "" || keyFile == "" {
-		return nil, errors.New("TLS needs both --tls-cert and --tls-key")
-	}
-	info, err := os.Stat(keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("TLS key: %w", err)
-	}
-	if mode := info.Mode().Perm(); mode&0o077 != 0 {
-		return nil, fmt.Errorf("TLS key %s has mode %04o and others can read it: run chmod 600 %s", keyFile, mode, keyFile)
-	}
-	cert, err := tls.LoadX509KeyPair(certFile, keyFile)
-	if err != nil {
-		return nil, fmt.Errorf("TLS certificate %s with key %s: %w", certFile, keyFile, err)
-	}
-	return &tls.Config{
-		Certificates: []tls.Certificate{cert},
-		MinVersion:   tls.VersionTLS12,
-		NextProtos:   []string{"http/1.1"},
-	}, nil
 }

@@ -10,14 +10,23 @@ import (
 	"time"
 )
 
-// Server is an http.Server within limits. It speaks HTTP/1.1 alone, as S3 does.
+// Server is an http.Server within limits. It speaks HTTP/1.1, and HTTP/2 to who asks for it over TLS.
 type Server struct {
 	http     *http.Server
 	listener net.Listener
 	table    *connTable
 	limits   Limits
+	secure   bool
 	inFlight atomic.Int64
 }
+
+// Bounds of an HTTP/2 connection. What is received ahead of its readers is bounded by the connection, not by
+// its streams.
+const (
+	streamsMax            = 128
+	streamBufferBytes     = 1 << 20
+	connectionBufferBytes = 2 << 20
+)
 
 // Config is what a server is made of.
 type Config struct {
@@ -35,16 +44,18 @@ type connKey struct{}
 // NewServer makes a server for a bound listener, which it owns from here on.
 func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
-	s := &Server{table: newConnTable(limits), limits: limits}
+	s := &Server{table: newConnTable(limits), limits: limits, secure: cfg.TLS != nil}
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table}
 	if cfg.TLS != nil {
 		s.listener = tls.NewListener(s.listener, cfg.TLS)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	s.http = &http.Server{
 		Handler:           s.limit(cfg.Handler, cfg.Busy),
 		Protocols:         protocols,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsMax, MaxReceiveBufferPerConnection: connectionBufferBytes, MaxReceiveBufferPerStream: streamBufferBytes},
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
 		// Writer renews this deadline while an answer moves.
@@ -80,6 +91,9 @@ func (s *Server) Limits() Limits { return s.limits }
 
 // Addr is where the server listens.
 func (s *Server) Addr() net.Addr { return s.listener.Addr() }
+
+// Secure says whether it speaks TLS.
+func (s *Server) Secure() bool { return s.secure }
 
 // InFlight is the number of requests being served.
 func (s *Server) InFlight() int64 { return s.inFlight.Load() }
