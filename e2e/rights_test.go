@@ -53,6 +53,42 @@ func TestRights(t *testing.T) {
 	r.secretsKept(&alice, &narrow)
 }
 
+// TestOperators: users run the store as far as their rights go, and no further.
+func TestOperators(t *testing.T) {
+	t.Parallel()
+	n := cluster.Start(t, cluster.Options{})
+	r := &rights{t: t, node: n}
+	r.admin("policy", "create", "look", r.file(`{"Statement":{"Effect":"Allow","Action":["admin:List*","admin:Get*","admin:CreateOwnAccessKey"],"Resource":"*"}}`))
+	files := make(map[string]string)
+	for user, policy := range map[string]string{"looks": "look", "runs": "admin"} {
+		r.admin("user", "create", user)
+		r.admin("user", "attach", user, policy)
+		var k api.IssuedKey
+		n.AdminJSON(&k, "key", "create", user)
+		files[user] = r.file("[default]\naws_access_key_id = " + k.AccessKeyID + "\naws_secret_access_key = " + k.Secret + "\n")
+	}
+	for _, tt := range []struct {
+		user, want string
+		args       []string
+	}{
+		{"looks", "", []string{"members"}},
+		{"looks", "", []string{"key"}},
+		{"looks", "", []string{"key", "create", "looks"}},
+		{"looks", "admin:CreateAccessKey", []string{"key", "create", "runs"}},
+		{"looks", "AccessDenied", []string{"key", "create", "root"}},
+		{"looks", "admin:CreateUser", []string{"user", "create", "eve"}},
+		{"looks", "admin:AttachUserPolicy", []string{"user", "attach", "looks", "admin"}},
+		{"runs", "", []string{"user", "create", "eve"}},
+		{"runs", "", []string{"settings", "set", "voters", "3"}},
+		{"runs", "AccessDenied", []string{"key", "create", "root"}},
+	} {
+		out, err := n.Admin(append([]string{"--credentials", files[tt.user]}, tt.args...)...)
+		if (err == nil) != (tt.want == "") || !strings.Contains(out, tt.want) {
+			t.Errorf("%s: %v: %v %s", tt.user, tt.args, err, out)
+		}
+	}
+}
+
 // rights is the store under test.
 type rights struct {
 	t    *testing.T

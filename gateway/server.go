@@ -16,6 +16,7 @@ import (
 	"shoal/gateway/edge"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3op"
+	"shoal/gateway/sigv4"
 )
 
 // Server is a gateway with its listeners bound.
@@ -131,7 +132,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		secure = nil
 	}
 	h := admin.New(admin.Config{
-		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin,
+		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.caller,
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
 			return s.iam.Simulate(ctx, s.rules, q)
 		},
@@ -142,6 +143,11 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		Limits: cfg.Limits, Logger: cfg.Logger,
 	})
 	return nil
+}
+
+// caller gives whom a signature is of.
+func (s *Server) caller(ctx context.Context, auth *sigv4.Auth) (iam.Caller, error) {
+	return s.iam.Caller(ctx, auth.AccessKeyID, auth.Principal, auth.SessionPolicy)
 }
 
 // Addrs gives the bound addresses, nil for what is not served.

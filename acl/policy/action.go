@@ -38,13 +38,17 @@ var s3Actions = map[Target]string{
 		ReplicateTags RestoreObject`,
 }
 
-// adminActions are the rights of operators; stsActions those to ask for a session.
+// Actions of operators, and those to ask for a session. Each route of the management port takes some of
+// the former; there is none without a route.
 const (
-	adminActions = `ReadCredentials WriteCredentials ReadUsers WriteUsers ReadGroups WriteGroups ReadPolicies WritePolicies
-		SimulatePolicy ReadBucketPermissions WriteBucketPermissions ReadQuota WriteQuota ReadGC RunGC ReadReadOnly SetReadOnly
-		ReadMembers WriteMembers ReadGroupsOfMetadata ReadWorkers RunWorkers ReadDurability ReadConfiguration WriteConfiguration
-		ReadIPRules WriteIPRules ReadAudit ReadMetrics ReadProfiles ReadHealth Backup`
-	stsActions = `AssumeRole GetCallerIdentity GetSessionToken`
+	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CreateAccessKey CreateGroup CreateOwnAccessKey
+		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
+		GetDurability GetHealth GetPlacement GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeMember
+		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetSetting SimulatePolicy UpdateAccessKey
+		UpdateOwnAccessKey`
+	adminBucketActions = `GetQuota SetQuota`
+	stsActions         = `AssumeRole GetCallerIdentity GetSessionToken`
 )
 
 // known is one action.
@@ -68,6 +72,7 @@ func makeCatalogue() ([]known, map[string]int) {
 		add("s3", s3Actions[target], target)
 	}
 	add("admin", adminActions, OnService)
+	add("admin", adminBucketActions, OnBucket)
 	add("sts", stsActions, OnService)
 	numbers := make(map[string]int, len(all))
 	for i, a := range all {

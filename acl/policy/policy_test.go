@@ -180,8 +180,8 @@ func TestStatements(t *testing.T) {
 		{"another action", `{"Effect":"Allow","Action":"s3:PutObject","Resource":"arn:aws:s3:::b/*"}`, "", acl.None},
 		{"action with a star", `{"Effect":"Allow","Action":"s3:Get*","Resource":"arn:aws:s3:::b/*"}`, "", acl.Allow},
 		{"action with a question mark", `{"Effect":"Allow","Action":"s3:?etObject","Resource":"arn:aws:s3:::b/*"}`, "", acl.Allow},
-		{"all actions", `{"Effect":"Allow","Action":"*","Resource":"*"}`, "action=admin:SetReadOnly resource=*", acl.Allow},
-		{"actions of S3 are none of admin", `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`, "action=admin:SetReadOnly resource=*", acl.None},
+		{"all actions", `{"Effect":"Allow","Action":"*","Resource":"*"}`, "action=admin:SetSetting resource=*", acl.Allow},
+		{"actions of S3 are none of admin", `{"Effect":"Allow","Action":"s3:*","Resource":"*"}`, "action=admin:SetSetting resource=*", acl.None},
 		{"unknown action of a request", `{"Effect":"Allow","Action":"*","Resource":"*"}`, "action=s3:Nothing", acl.None},
 		{"NotAction", `{"Effect":"Allow","NotAction":"s3:Put*","Resource":"*"}`, "", acl.Allow},
 		{"NotAction that names it", `{"Effect":"Allow","NotAction":["s3:Put*","s3:GetObject"],"Resource":"*"}`, "", acl.None},
@@ -271,10 +271,10 @@ func TestVariablesOfTheOldVersion(t *testing.T) {
 
 func TestCanned(t *testing.T) {
 	for name, rights := range map[string]map[string]bool{
-		ReadOnly:  {"s3:GetObject": true, "s3:ListBucket": true, "s3:PutObject": false, "s3:DeleteObject": false, "s3:GetBucketPolicy": false, "admin:ReadUsers": false},
-		WriteOnly: {"s3:PutObject": true, "s3:GetObject": false, "s3:DeleteObject": false, "s3:ListBucket": false, "admin:ReadUsers": false},
-		ReadWrite: {"s3:PutObject": true, "s3:GetObject": true, "s3:DeleteObject": true, "admin:ReadUsers": false},
-		Admin:     {"s3:PutObject": true, "admin:SetReadOnly": true, "sts:AssumeRole": true},
+		ReadOnly:  {"s3:GetObject": true, "s3:ListBucket": true, "s3:PutObject": false, "s3:DeleteObject": false, "s3:GetBucketPolicy": false, "admin:ListUsers": false},
+		WriteOnly: {"s3:PutObject": true, "s3:GetObject": false, "s3:DeleteObject": false, "s3:ListBucket": false, "admin:ListUsers": false},
+		ReadWrite: {"s3:PutObject": true, "s3:GetObject": true, "s3:DeleteObject": true, "admin:ListUsers": false},
+		Admin:     {"s3:PutObject": true, "admin:SetSetting": true, "sts:AssumeRole": true},
 	} {
 		text, ok := Canned(name)
 		p, err := ParseIdentity(name, text)

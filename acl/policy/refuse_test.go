@@ -101,7 +101,7 @@ func TestBucketPolicyRefused(t *testing.T) {
 		{"another bucket beside", `"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":["arn:aws:s3:::b/*","arn:aws:s3:::bb/*"]`, "invalid resource"},
 		{"object action on the bucket", `"Effect":"Allow","Principal":"*","Action":"s3:GetObject","Resource":"arn:aws:s3:::b"`, "does not apply"},
 		{"bucket action on objects", `"Effect":"Allow","Principal":"*","Action":["s3:GetObject","s3:ListBucket"],"Resource":"arn:aws:s3:::b/*"`, "does not apply"},
-		{"action of an operator", `"Effect":"Allow","Principal":"*","Action":"admin:ReadUsers","Resource":"arn:aws:s3:::b/*"`, "invalid action"},
+		{"action of an operator", `"Effect":"Allow","Principal":"*","Action":"admin:ListUsers","Resource":"arn:aws:s3:::b/*"`, "invalid action"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := ParseBucket("b", []byte(`{"Version":"2012-10-17","Statement":[{`+tt.statement+`}]}`))

@@ -22,7 +22,7 @@ func newAdminCommand(env environment) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "admin",
 		Short: "Look at and run a store",
-		Long:  "Look at and run a store. These commands ask the node at --admin, signed with the root credential.",
+		Long:  "Look at and run a store. These commands ask the node at --admin, signed with the root credential or, by --credentials, an access key of a user who has the rights.",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

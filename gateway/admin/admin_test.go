@@ -20,11 +20,18 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"shoal/acl"
+	"shoal/acl/policy"
 	"shoal/gateway/admin"
+	"shoal/gateway/iam"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 )
 
 const testSecret = "0123456789abcdefghijABCDEFGHIJ0123456789"
+
+// narrowPolicy lets narrow-key do no more than see what the store holds.
+const narrowPolicy = `{"Statement":{"Effect":"Allow","Action":"admin:GetSpace","Resource":"*"}}`
 
 // node is the store behind the management port.
 type node struct {
@@ -40,7 +47,7 @@ type node struct {
 
 func (n *node) Credential(_ context.Context, id string) (api.Credential, error) {
 	if id == "narrow-key" { // root's, with less than root's rights
-		return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: "root", SessionPolicy: "{}"}, nil
+		return api.Credential{AccessKeyID: id, Secret: testSecret, Principal: "root", SessionPolicy: narrowPolicy}, nil
 	}
 	if id != "root-key" && id != "guest-key" {
 		return api.Credential{}, &api.Error{Kind: api.NoSuchCredential}
@@ -55,6 +62,7 @@ func (n *node) Workers(context.Context) ([]api.Worker, error) {
 }
 func (n *node) Groups(context.Context) ([]api.Group, error) { return []api.Group{{ID: 3}}, n.fail }
 func (n *node) Scrub(context.Context) (api.ScrubReport, error) {
+	n.did("scrub")
 	return api.ScrubReport{Healed: 9}, n.fail
 }
 func (n *node) Members(context.Context) ([]api.Member, error) {
@@ -149,11 +157,27 @@ func (q request) do(t *testing.T, h http.Handler) *httptest.ResponseRecorder {
 	return w
 }
 
+// caller makes root of the key root-key, and of NAME-key a user without rights.
+func caller(_ context.Context, auth *sigv4.Auth) (iam.Caller, error) {
+	if auth.Principal != "root" {
+		return iam.Caller{Principal: acl.Principal{Kind: acl.User, ID: "user:" + auth.Principal, Name: auth.Principal, Account: api.Account}}, nil
+	}
+	c := iam.Root()
+	if auth.SessionPolicy != "" {
+		p, err := policy.ParseIdentity("session", []byte(auth.SessionPolicy))
+		if err != nil {
+			return c, err
+		}
+		c.Sessions = []acl.Policy{p}
+	}
+	return c, nil
+}
+
 func handler(n *node, log io.Writer, draining bool) http.Handler {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "shoal_test_total"}))
 	return admin.New(admin.Config{
-		Credentials: n, Region: "us-east-1", Health: n, Admin: n, Gatherer: reg, Release: "v0.1",
+		Credentials: n, Caller: caller, Region: "us-east-1", Health: n, Admin: n, Gatherer: reg, Release: "v0.1",
 		Draining: func() bool { return draining }, Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }
@@ -221,7 +245,7 @@ func TestAnswers(t *testing.T) {
 		t.Errorf("invited %+v", n.invited)
 	}
 	want := []string{
-		`allow q node "b" 2h0m0s`, `revoke q`, `remove drive /mnt/b`, `set {"peer_id":"q","weight":50}`, `set {"peer_id":"q","site":"b","state":"draining"}`,
+		"scrub", `allow q node "b" 2h0m0s`, `revoke q`, `remove drive /mnt/b`, `set {"peer_id":"q","weight":50}`, `set {"peer_id":"q","site":"b","state":"draining"}`,
 		`setting survives="1 site"`, `setting voters=""`, "quota b {Bytes:7 Objects:2}", "quota b {Bytes:0 Objects:0}",
 	}
 	if !slices.Equal(n.done, want) {

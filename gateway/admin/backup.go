@@ -2,56 +2,59 @@ package admin
 
 import (
 	"context"
+	"io"
 	"net"
 	"net/http"
+	"reflect"
 	"time"
 
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
 
-// backup answers POST /admin/v1/backup with a node's secrets: only to the root principal, only from a
-// node's own process, and never over a network in the clear.
-func (h *Handler) backup(w http.ResponseWriter, r *http.Request) {
-	secret := r.TLS != nil || fromLoopback(r.RemoteAddr)
-	answer(h, get(func(ctx context.Context) (api.Backup, error) {
-		if !secret {
-			return api.Backup{}, s3err.Newf(s3err.AccessDenied, "A backup holds secrets: ask from the node's own machine, or over TLS.")
-		}
-		b, ok := h.cfg.Admin.(api.Backups)
-		if !ok {
-			return api.Backup{}, s3err.Newf(s3err.NotImplemented, "A gateway has nothing to back up: ask a node.")
-		}
-		return b.Backup(ctx)
-	}))(w, r)
+// backupRoutes hold what nobody but root may have: the root key, and all metadata.
+func backupRoutes() []route {
+	return []route{
+		question(http.MethodPost, "/admin/v1/backup", "A node's keys, over loopback or TLS alone", (*Handler).backup, "admin:Backup").byRoot(),
+		{
+			method: http.MethodGet, path: "/admin/v1/backup/metadata", summary: "All metadata of the store, sealed as it is kept",
+			actions: []string{"admin:Backup"}, root: true, gives: reflect.TypeFor[[]byte](), stream: (*Handler).backupMetadata,
+		},
+	}
 }
 
-// backupMetadata answers GET /admin/v1/backup/metadata with a stream. What breaks it off breaks the connection, so that half of it is never
-// taken for the whole.
-func (h *Handler) backupMetadata(w http.ResponseWriter, r *http.Request) {
-	refuse := func(err error) {
-		answer(h, func(context.Context, []byte) (struct{}, error) { return struct{}{}, err })(w, r)
+// backup answers with a node's secrets: only from a node's own process, and never over a network in the clear.
+func (h *Handler) backup(ctx context.Context, c *call) (api.Backup, error) {
+	if c.http.TLS == nil && !fromLoopback(c.http.RemoteAddr) {
+		return api.Backup{}, s3err.Newf(s3err.AccessDenied, "A backup holds secrets: ask from the node's own machine, or over TLS.")
 	}
-	_, principal, err := h.authenticate(w, r)
-	if err != nil {
-		refuse(err)
-		return
+	b, ok := h.cfg.Admin.(api.Backups)
+	if !ok {
+		return api.Backup{}, s3err.Newf(s3err.NotImplemented, "A gateway has nothing to back up: ask a node.")
 	}
+	return b.Backup(ctx)
+}
+
+func (h *Handler) backupMetadata(ctx context.Context, _ *call, w io.Writer) error {
 	b, ok := h.cfg.Admin.(api.MetadataBackups)
 	if !ok {
-		refuse(s3err.Newf(s3err.NotImplemented, "A gateway has no metadata to back up: ask a node."))
-		return
+		return s3err.Newf(s3err.NotImplemented, "A gateway has no metadata to back up: ask a node.")
 	}
+	return b.BackupMetadata(ctx, w)
+}
+
+// serveStream answers with a stream. What breaks it off breaks the connection, so that half of it is never
+// taken for the whole.
+func (h *Handler) serveStream(w http.ResponseWriter, c *call) {
 	body := &streamed{w: w}
-	err = b.BackupMetadata(r.Context(), body)
-	log := h.cfg.Logger.With("method", r.Method, "path", r.URL.Path, "principal", principal, "remote_addr", r.RemoteAddr, "bytes", body.n)
+	err := c.stream(h, c.http.Context(), c, body)
 	switch {
 	case err == nil:
-		log.Info("admin request")
+		c.log().Info("admin request", "bytes", body.n)
 	case body.n == 0:
-		refuse(err)
+		h.refuse(w, c, err)
 	default:
-		log.Error("a backup of the metadata broke off", "err", err)
+		c.log().Error("a backup of the metadata broke off", "bytes", body.n, "err", err)
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -78,7 +78,7 @@ func TestBackupMetadataOfGateway(t *testing.T) {
 
 func archive(a *archivist, log io.Writer) http.Handler {
 	return admin.New(admin.Config{
-		Credentials: a, Region: "us-east-1", Health: a, Admin: a, Gatherer: prometheus.NewRegistry(),
+		Credentials: a, Caller: caller, Region: "us-east-1", Health: a, Admin: a, Gatherer: prometheus.NewRegistry(),
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }

@@ -69,7 +69,7 @@ func TestBackup(t *testing.T) {
 
 func handlerOf(k *keeper, log io.Writer) http.Handler {
 	return admin.New(admin.Config{
-		Credentials: k, Region: "us-east-1", Health: k, Admin: k, Gatherer: prometheus.NewRegistry(),
+		Credentials: k, Caller: caller, Region: "us-east-1", Health: k, Admin: k, Gatherer: prometheus.NewRegistry(),
 		Logger: slog.New(slog.NewTextHandler(log, nil)),
 	})
 }

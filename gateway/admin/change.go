@@ -1,10 +1,7 @@
 package admin
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"io"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -22,19 +19,6 @@ const (
 	settingMax     = 256  // bytes of a value
 	driveNameMax   = 4096 // bytes of a path
 )
-
-// decodeBody reads the one JSON document of a request, whose fields are named in case of an error.
-func decodeBody(body []byte, into any, fields string) error {
-	d := json.NewDecoder(bytes.NewReader(body))
-	d.DisallowUnknownFields()
-	if err := d.Decode(into); err != nil {
-		return s3err.Newf(s3err.InvalidArgument, "The body is not JSON of %s.", fields).Wrap(err)
-	}
-	if _, err := d.Token(); err != io.EOF {
-		return s3err.Newf(s3err.InvalidArgument, "The body goes on behind its JSON.")
-	}
-	return nil
-}
 
 func checkRole(role string) error {
 	if role != "node" && role != "gateway" {
@@ -89,7 +73,7 @@ func firstError(errs ...error) error {
 // inviteRequest is the body of POST /admin/v1/invites.
 type inviteRequest struct {
 	Role string `json:"role"`
-	Site string `json:"site"`
+	Site string `json:"site,omitempty"`
 	TTL  string `json:"ttl"` // as time.ParseDuration takes it
 }
 
@@ -97,11 +81,7 @@ type inviteAnswer struct {
 	Token string `json:"token"`
 }
 
-func (h *Handler) invite(ctx context.Context, body []byte) (inviteAnswer, error) {
-	var req inviteRequest
-	if err := decodeBody(body, &req, "an invite: role, site, ttl"); err != nil {
-		return inviteAnswer{}, err
-	}
+func (h *Handler) invite(ctx context.Context, _ *call, req *inviteRequest) (inviteAnswer, error) {
 	ttl, err := parseTTL(req.TTL)
 	if err := firstError(checkRole(req.Role), checkSite(req.Site), err); err != nil {
 		return inviteAnswer{}, err
@@ -116,11 +96,7 @@ type allowRequest struct {
 	inviteRequest
 }
 
-func (h *Handler) allow(ctx context.Context, body []byte) (api.Allowed, error) {
-	var req allowRequest
-	if err := decodeBody(body, &req, "who is allowed: peer_id, role, site, ttl"); err != nil {
-		return api.Allowed{}, err
-	}
+func (h *Handler) allow(ctx context.Context, _ *call, req *allowRequest) (api.Allowed, error) {
 	ttl, err := parseTTL(req.TTL)
 	if err := firstError(checkPeerID(req.PeerID), checkRole(req.Role), checkSite(req.Site), err); err != nil {
 		return api.Allowed{}, err
@@ -133,11 +109,7 @@ type revokeRequest struct {
 	PeerID string `json:"peer_id"`
 }
 
-func (h *Handler) revoke(ctx context.Context, body []byte) (api.Revoked, error) {
-	var req revokeRequest
-	if err := decodeBody(body, &req, "whom to revoke: peer_id"); err != nil {
-		return api.Revoked{}, err
-	}
+func (h *Handler) revoke(ctx context.Context, _ *call, req *revokeRequest) (api.Revoked, error) {
 	if err := checkPeerID(req.PeerID); err != nil {
 		return api.Revoked{}, err
 	}
@@ -147,10 +119,20 @@ func (h *Handler) revoke(ctx context.Context, body []byte) (api.Revoked, error) 
 // done is the answer to a change that has nothing to tell.
 type done struct{}
 
-// setMember is POST /admin/v1/members/set; the body is an api.MemberChange.
-func (h *Handler) setMember(ctx context.Context, body []byte) (done, error) {
-	var req api.MemberChange
-	if err := decodeBody(body, &req, "a change of a member: peer_id, site, weight, state"); err != nil {
+// mayChange asks for the rights that a change of a member takes; one that changes nothing takes them all.
+func (c *call) mayChange(req *api.MemberChange) error {
+	var set, drain error
+	if req.Site != nil || req.Weight != nil || req.State == "" {
+		set = c.may("admin:SetMember")
+	}
+	if req.State != "" || req.Site == nil && req.Weight == nil {
+		drain = c.may("admin:Drain")
+	}
+	return firstError(set, drain)
+}
+
+func (h *Handler) setMember(ctx context.Context, c *call, req *api.MemberChange) (done, error) {
+	if err := c.mayChange(req); err != nil {
 		return done{}, err
 	}
 	if err := checkPeerID(req.PeerID); err != nil {
@@ -173,7 +155,7 @@ func (h *Handler) setMember(ctx context.Context, body []byte) (done, error) {
 	if req.State != "" && req.State != api.MemberActive && req.State != api.MemberDraining {
 		return done{}, s3err.Newf(s3err.InvalidArgument, "state must be %s or %s.", api.MemberActive, api.MemberDraining)
 	}
-	return done{}, h.cfg.Admin.SetMember(ctx, req)
+	return done{}, h.cfg.Admin.SetMember(ctx, *req)
 }
 
 // driveRequest is the body of POST /admin/v1/drives/remove.
@@ -181,11 +163,7 @@ type driveRequest struct {
 	Drive string `json:"drive"`
 }
 
-func (h *Handler) removeDrive(ctx context.Context, body []byte) (done, error) {
-	var req driveRequest
-	if err := decodeBody(body, &req, "which drive to remove: drive"); err != nil {
-		return done{}, err
-	}
+func (h *Handler) removeDrive(ctx context.Context, _ *call, req *driveRequest) (done, error) {
 	if len(req.Drive) < api.DriveNameMin || len(req.Drive) > driveNameMax {
 		return done{}, s3err.Newf(s3err.InvalidArgument, "drive must be a drive's ID, %d or more digits of its beginning, or its path.", api.DriveNameMin)
 	}
@@ -198,11 +176,7 @@ type settingRequest struct {
 	Value string `json:"value"`
 }
 
-func (h *Handler) setSetting(ctx context.Context, body []byte) (done, error) {
-	var req settingRequest
-	if err := decodeBody(body, &req, "a setting: name, value"); err != nil {
-		return done{}, err
-	}
+func (h *Handler) setSetting(ctx context.Context, _ *call, req *settingRequest) (done, error) {
 	if len(req.Value) > settingMax {
 		return done{}, s3err.Newf(s3err.InvalidArgument, "The value must not be longer than %d bytes.", settingMax)
 	}

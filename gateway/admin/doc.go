@@ -3,6 +3,12 @@
 //
 // Health and metrics are open to whoever reaches the port, which is a loopback address
 // unless the operator chose another; they hold no names of buckets, keys or
-// principals. Everything under /admin/ needs a SigV4 signature of the root principal,
-// for service "s3" or "shoal", and answers JSON. Errors are {"code": …, "message": …}.
+// principals, and so is the OpenAPI document. Everything else under /admin/ needs a SigV4
+// signature for service "s3" or "shoal", and answers JSON. Errors are {"code": …, "message": …}.
+//
+// Each route takes rights, which are actions admin:… of policies; a new route brings its
+// action to acl/policy. What changes a user's rights takes a right of its own, and whoever
+// has it may get itself all others, as in AWS. Two things no right gives: access keys of
+// root and backups of keys are for root alone, and an access key that a policy narrows
+// makes none for its owner.
 package admin

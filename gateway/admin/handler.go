@@ -18,7 +18,6 @@ import (
 )
 
 const (
-	rootPrincipal = "root"
 	// bodyBytesMax bounds a request's JSON.
 	bodyBytesMax = 64 << 10
 	// readyTimeout bounds the question whether the store is ready.
@@ -30,9 +29,11 @@ const (
 // Config is what the management port needs.
 type Config struct {
 	Credentials api.Credentials
-	Region      string
-	Health      api.Health
-	Admin       api.Admin
+	// Caller gives whom an access key acts for, with all policies that speak of it.
+	Caller func(context.Context, *sigv4.Auth) (iam.Caller, error)
+	Region string
+	Health api.Health
+	Admin  api.Admin
 	// Simulate says what would be decided of a request.
 	Simulate func(context.Context, *iam.Question) (iam.Outcome, error)
 	// Draining says that the process is about to end: ready is then answered with 503.
@@ -66,29 +67,10 @@ func New(cfg Config) *Handler {
 	h.mux.HandleFunc("GET /health/ready", h.ready)
 	h.mux.HandleFunc("GET /health/cluster", h.cluster.serve)
 	h.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
-	h.mux.HandleFunc("GET /admin/v1/space", answer(h, get(cfg.Admin.Space)))
-	h.mux.HandleFunc("GET /admin/v1/workers", answer(h, get(cfg.Admin.Workers)))
-	h.mux.HandleFunc("GET /admin/v1/groups", answer(h, get(cfg.Admin.Groups)))
-	h.mux.HandleFunc("GET /admin/v1/members", answer(h, get(cfg.Admin.Members)))
-	h.mux.HandleFunc("GET /admin/v1/release", answer(h, h.release))
-	h.mux.HandleFunc("GET /admin/v1/placement", answer(h, get(cfg.Admin.Placement)))
-	h.mux.HandleFunc("GET /admin/v1/durability", answer(h, get(h.durability)))
-	h.mux.HandleFunc("POST /admin/v1/durability", answer(h, h.durabilityWithout))
-	h.mux.HandleFunc("GET /admin/v1/settings", answer(h, get(cfg.Admin.Settings)))
-	h.mux.HandleFunc("GET /admin/v1/health", answer(h, get(cfg.Admin.Cluster)))
-	h.mux.HandleFunc("POST /admin/v1/scrub", answer(h, get(cfg.Admin.Scrub)))
-	h.mux.HandleFunc("POST /admin/v1/invites", answer(h, h.invite))
-	h.mux.HandleFunc("POST /admin/v1/members/allow", answer(h, h.allow))
-	h.mux.HandleFunc("POST /admin/v1/members/revoke", answer(h, h.revoke))
-	h.mux.HandleFunc("POST /admin/v1/members/set", answer(h, h.setMember))
-	h.mux.HandleFunc("POST /admin/v1/drives/remove", answer(h, h.removeDrive))
-	h.mux.HandleFunc("POST /admin/v1/settings", answer(h, h.setSetting))
-	h.mux.HandleFunc("GET /admin/v1/buckets/{bucket}/quota", h.usage)
-	h.mux.HandleFunc("PUT /admin/v1/buckets/{bucket}/quota", h.setQuota)
-	h.mux.HandleFunc("DELETE /admin/v1/buckets/{bucket}/quota", h.removeQuota)
-	h.identities()
-	h.mux.HandleFunc("POST /admin/v1/backup", h.backup)
-	h.mux.HandleFunc("GET /admin/v1/backup/metadata", h.backupMetadata)
+	h.mux.HandleFunc("GET "+documentPath, openAPI)
+	for _, rt := range routes() {
+		h.mux.HandleFunc(rt.method+" "+rt.path, h.handle(&rt))
+	}
 	return h
 }
 

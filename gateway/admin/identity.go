@@ -2,54 +2,129 @@ package admin
 
 import (
 	"context"
+	"maps"
+	"net/http"
+	"slices"
 
+	"shoal/acl"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
 
-// identities are the routes of users, groups, policies and access keys.
-func (h *Handler) identities() {
-	h.mux.HandleFunc("GET /admin/v1/identities", answer(h, get(h.cfg.Admin.IdentityList)))
-	h.mux.HandleFunc("POST /admin/v1/identities/change", answer(h, h.changeIdentity))
-	h.mux.HandleFunc("GET /admin/v1/keys", answer(h, get(h.cfg.Admin.AccessKeys)))
-	h.mux.HandleFunc("POST /admin/v1/keys", answer(h, h.createKey))
-	h.mux.HandleFunc("POST /admin/v1/keys/change", answer(h, h.changeKey))
-	h.mux.HandleFunc("POST /admin/v1/simulate", answer(h, h.simulate))
+// identityRoutes are those of users, groups, policies and access keys.
+func identityRoutes() []route {
+	return []route{
+		report("/admin/v1/identities", "Users, groups and policies", api.Admin.IdentityList, "admin:ListUsers", "admin:ListGroups", "admin:ListPolicies"),
+		order(http.MethodPost, "/admin/v1/identities/change", "Change a user, a group or a policy", (*Handler).changeIdentity,
+			slices.Sorted(maps.Values(identityActions))...).choosing(),
+		report("/admin/v1/keys", "Access keys, without their secrets", api.Admin.AccessKeys, "admin:ListAccessKeys"),
+		order(http.MethodPost, "/admin/v1/keys", "Make an access key, or one in the place of another; the secret is told this once", (*Handler).createKey,
+			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(),
+		order(http.MethodPost, "/admin/v1/keys/change", "Enable, disable or revoke an access key", (*Handler).changeKey,
+			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(),
+		order(http.MethodPost, "/admin/v1/simulate", "What would be decided of a request", (*Handler).simulate, "admin:SimulatePolicy"),
+	}
 }
 
-func (h *Handler) changeIdentity(ctx context.Context, body []byte) (done, error) {
-	var c api.IdentityChange
-	if err := decodeBody(body, &c, "a change: kind, name, do, and policy, group or document"); err != nil {
+// identityActions are the rights that changes of identities take, by what is done to what.
+var identityActions = map[[2]string]string{
+	{api.KindUser, api.DoCreate}:   "admin:CreateUser",
+	{api.KindUser, api.DoDelete}:   "admin:DeleteUser",
+	{api.KindUser, api.DoEnable}:   "admin:EnableUser",
+	{api.KindUser, api.DoDisable}:  "admin:DisableUser",
+	{api.KindUser, api.DoAttach}:   "admin:AttachUserPolicy",
+	{api.KindUser, api.DoDetach}:   "admin:DetachUserPolicy",
+	{api.KindUser, api.DoJoin}:     "admin:AddUserToGroup",
+	{api.KindUser, api.DoLeave}:    "admin:RemoveUserFromGroup",
+	{api.KindGroup, api.DoCreate}:  "admin:CreateGroup",
+	{api.KindGroup, api.DoDelete}:  "admin:DeleteGroup",
+	{api.KindGroup, api.DoAttach}:  "admin:AttachGroupPolicy",
+	{api.KindGroup, api.DoDetach}:  "admin:DetachGroupPolicy",
+	{api.KindPolicy, api.DoCreate}: "admin:CreatePolicy",
+	{api.KindPolicy, api.DoSet}:    "admin:SetPolicy",
+	{api.KindPolicy, api.DoDelete}: "admin:DeletePolicy",
+}
+
+func (h *Handler) changeIdentity(ctx context.Context, c *call, ch *api.IdentityChange) (done, error) {
+	action, ok := identityActions[[2]string{ch.Kind, ch.Do}]
+	if !ok {
+		return done{}, s3err.Newf(s3err.InvalidArgument, "There is no such change: kind is user, group or policy, and do is what can be done with it.")
+	}
+	if err := c.may(action); err != nil {
 		return done{}, err
 	}
-	return done{}, h.cfg.Admin.ChangeIdentity(ctx, c)
+	return done{}, h.cfg.Admin.ChangeIdentity(ctx, *ch)
 }
 
-func (h *Handler) createKey(ctx context.Context, body []byte) (api.IssuedKey, error) {
-	var req api.NewKey
-	if err := decodeBody(body, &req, "an access key: principal, session_policy, description and life, or replaces and overlap"); err != nil {
+func (h *Handler) createKey(ctx context.Context, c *call, req *api.NewKey) (api.IssuedKey, error) {
+	principal, verb := req.Principal, "Create"
+	if req.Replaces != "" {
+		verb = "Rotate"
+		var err error
+		if principal, err = c.owner(ctx, req.Replaces); err != nil {
+			return api.IssuedKey{}, err
+		}
+	}
+	if err := c.mayKey(verb, principal); err != nil {
 		return api.IssuedKey{}, err
 	}
-	return h.cfg.Admin.CreateKey(ctx, req)
+	// Whoever is narrowed would be rid of that by a key of its own.
+	if principal == c.caller.ID && len(c.caller.Sessions) > 0 {
+		return api.IssuedKey{}, s3err.Newf(s3err.AccessDenied, "An access key that is narrowed by a policy makes none for its owner.")
+	}
+	issued, err := h.cfg.Admin.CreateKey(ctx, *req)
+	return issued, noSuchKey(err)
 }
 
-func (h *Handler) changeKey(ctx context.Context, body []byte) (done, error) {
-	var c api.KeyChange
-	if err := decodeBody(body, &c, "a change: access_key_id, do"); err != nil {
+func (h *Handler) changeKey(ctx context.Context, c *call, ch *api.KeyChange) (done, error) {
+	verb, ok := map[string]string{api.DoEnable: "Update", api.DoDisable: "Update", api.DoRevoke: "Revoke"}[ch.Do]
+	if !ok {
+		return done{}, s3err.Newf(s3err.InvalidArgument, "do must be enable, disable or revoke.")
+	}
+	principal, err := c.owner(ctx, ch.AccessKeyID)
+	if err != nil {
 		return done{}, err
 	}
-	err := h.cfg.Admin.ChangeKey(ctx, c)
-	if err != nil && api.KindOf(err) == api.NoSuchCredential {
-		err = s3err.Newf(s3err.NoSuchEntity, "There is no such access key.").Wrap(err)
+	if err := c.mayKey(verb, principal); err != nil {
+		return done{}, err
 	}
-	return done{}, err
+	return done{}, noSuchKey(h.cfg.Admin.ChangeKey(ctx, *ch))
 }
 
-func (h *Handler) simulate(ctx context.Context, body []byte) (iam.Outcome, error) {
-	var q iam.Question
-	if err := decodeBody(body, &q, "a question: principal, action, resource, keys"); err != nil {
-		return iam.Outcome{}, err
+// owner is the principal that an access key acts for, "" when there is no such key.
+func (c *call) owner(ctx context.Context, accessKeyID string) (string, error) {
+	keys, err := c.h.cfg.Admin.AccessKeys(ctx)
+	if err != nil {
+		return "", err
 	}
-	return h.cfg.Simulate(ctx, &q)
+	for i := range keys {
+		if keys[i].AccessKeyID == accessKeyID {
+			return keys[i].Principal, nil
+		}
+	}
+	return "", nil
+}
+
+func noSuchKey(err error) error {
+	if err != nil && api.KindOf(err) == api.NoSuchCredential {
+		return s3err.Newf(s3err.NoSuchEntity, "There is no such access key.").Wrap(err)
+	}
+	return err
+}
+
+// mayKey asks for the right to do something with an access key of a principal. Root's are root's alone, or
+// whoever may make keys could make one that may do everything.
+func (c *call) mayKey(verb, principal string) error {
+	if principal == api.RootPrincipal && c.caller.Kind != acl.Root {
+		return s3err.Newf(s3err.AccessDenied, "Access keys of root are for root alone.")
+	}
+	if principal == c.caller.ID {
+		return c.may("admin:" + verb + "OwnAccessKey")
+	}
+	return c.may("admin:" + verb + "AccessKey")
+}
+
+func (h *Handler) simulate(ctx context.Context, _ *call, q *iam.Question) (iam.Outcome, error) {
+	return h.cfg.Simulate(ctx, q)
 }

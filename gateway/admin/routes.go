@@ -1,9 +1,9 @@
 package admin
 
 import (
-	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -11,87 +11,61 @@ import (
 	"shoal/node/api"
 )
 
-// call answers one admin request whose caller was proven and whose body is whole.
-type call[T any] func(ctx context.Context, body []byte) (T, error)
+// routes are all that is answered under /admin/v1/.
+func routes() []route {
+	return slices.Concat(clusterRoutes(), identityRoutes(), backupRoutes())
+}
 
-// get makes a call of a question without arguments.
-func get[T any](ask func(context.Context) (T, error)) call[T] {
-	return func(ctx context.Context, body []byte) (T, error) {
-		if len(bytes.TrimSpace(body)) > 0 {
-			var none T
-			return none, s3err.Newf(s3err.InvalidArgument, "This request takes no body.")
-		}
-		return ask(ctx)
+// clusterRoutes are those of the store as a whole, and of its members, drives and buckets.
+func clusterRoutes() []route {
+	return []route{
+		report("/admin/v1/space", "What the store and its drives hold", api.Admin.Space, "admin:GetSpace"),
+		report("/admin/v1/workers", "What works in the background", api.Admin.Workers, "admin:ListWorkers"),
+		report("/admin/v1/groups", "Groups of metadata", api.Admin.Groups, "admin:ListMetadataGroups"),
+		report("/admin/v1/members", "Nodes and gateways", api.Admin.Members, "admin:ListMembers"),
+		report("/admin/v1/placement", "The placement epoch in force", api.Admin.Placement, "admin:GetPlacement"),
+		report("/admin/v1/settings", "Settings that may change while the store runs", api.Admin.Settings, "admin:ListSettings"),
+		report("/admin/v1/health", "Whether the store is whole, and what is not", api.Admin.Cluster, "admin:GetHealth"),
+		question(http.MethodGet, "/admin/v1/release", "The release of this process", (*Handler).release, "admin:GetRelease"),
+		question(http.MethodGet, "/admin/v1/durability", "How many more failures objects survive", (*Handler).durability, "admin:GetDurability"),
+		order(http.MethodPost, "/admin/v1/durability", "The same if a site were lost", (*Handler).durabilityWithout, "admin:GetDurability"),
+		question(http.MethodPost, "/admin/v1/scrub", "Check every shard now, and heal what is damaged", (*Handler).scrub, "admin:Scrub"),
+		order(http.MethodPost, "/admin/v1/settings", "Change a setting; an empty value goes back to the default", (*Handler).setSetting, "admin:SetSetting"),
+		order(http.MethodPost, "/admin/v1/invites", "Make a token by which a member may join once", (*Handler).invite, "admin:InviteMember"),
+		order(http.MethodPost, "/admin/v1/members/allow", "Let a peer join by its ID", (*Handler).allow, "admin:AllowMember"),
+		order(http.MethodPost, "/admin/v1/members/revoke", "Expel a member for good", (*Handler).revoke, "admin:RevokeMember"),
+		order(http.MethodPost, "/admin/v1/members/set", "Change a member's site or weight, or drain it", (*Handler).setMember, "admin:SetMember", "admin:Drain").choosing(),
+		order(http.MethodPost, "/admin/v1/drives/remove", "Remove a drive that is gone", (*Handler).removeDrive, "admin:RemoveDrive"),
+		question(http.MethodGet, "/admin/v1/buckets/{bucket}/quota", "What a bucket holds, and what it may hold", (*Handler).usage, "admin:GetQuota"),
+		order(http.MethodPut, "/admin/v1/buckets/{bucket}/quota", "Bound what a bucket may hold", (*Handler).setQuota, "admin:SetQuota"),
+		question(http.MethodDelete, "/admin/v1/buckets/{bucket}/quota", "Take the bounds from a bucket", (*Handler).removeQuota, "admin:SetQuota"),
 	}
 }
 
-// answer authenticates, reads the body, runs the call and encodes what it gives.
-func answer[T any](h *Handler, run call[T]) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		body, principal, err := h.authenticate(w, r)
-		var result T
-		if err == nil {
-			result, err = run(r.Context(), body)
-		}
-		if err != nil {
-			e := s3err.From(err)
-			h.cfg.Logger.Info("admin request refused", "method", r.Method, "path", r.URL.Path,
-				"principal", principal, "remote_addr", r.RemoteAddr, "code", string(e.Code), "err", err)
-			writeError(w, e)
-			return
-		}
-		h.cfg.Logger.Info("admin request", "method", r.Method, "path", r.URL.Path,
-			"principal", principal, "remote_addr", r.RemoteAddr)
-		writeJSON(w, http.StatusOK, result)
-	}
+func (h *Handler) scrub(ctx context.Context, _ *call) (api.ScrubReport, error) {
+	return h.cfg.Admin.Scrub(ctx)
 }
 
-// authenticate proves the caller and reads a body of at most bodyBytesMax.
-func (h *Handler) authenticate(w http.ResponseWriter, r *http.Request) (body []byte, principal string, err error) {
-	auth, err := h.verifier.Authenticate(r.Context(), r)
-	if err != nil {
-		return nil, "", err
-	}
-	if auth.Anonymous || auth.Principal != rootPrincipal || auth.SessionPolicy != "" {
-		return nil, auth.Principal, s3err.New(s3err.AccessDenied)
-	}
-	if r.Method == http.MethodGet {
-		return nil, auth.Principal, nil
-	}
-	http.NewResponseController(w).SetReadDeadline(time.Now().Add(readyTimeout))
-	wrapped, err := auth.Payload.Wrap(http.MaxBytesReader(w, r.Body, bodyBytesMax), r.ContentLength)
-	if err != nil {
-		return nil, auth.Principal, err
-	}
-	body, _, err = wrapped.ReadAll(bodyBytesMax, 0)
-	http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return body, auth.Principal, err
-}
-
-func (h *Handler) durability(ctx context.Context) (api.Durability, error) {
+func (h *Handler) durability(ctx context.Context, _ *call) (api.Durability, error) {
 	return h.cfg.Admin.Durability(ctx, api.DurabilityQuery{})
 }
 
-// durabilityWithout answers what would be if something were lost; the body is an api.DurabilityQuery.
-func (h *Handler) durabilityWithout(ctx context.Context, body []byte) (api.Durability, error) {
-	var q api.DurabilityQuery
-	if err := decodeBody(body, &q, "what is lost: lost_site"); err != nil {
-		return api.Durability{}, err
-	}
+// durabilityWithout answers what would be if something were lost.
+func (h *Handler) durabilityWithout(ctx context.Context, _ *call, q *api.DurabilityQuery) (api.Durability, error) {
 	if q.LostSite == "" {
 		return api.Durability{}, s3err.Newf(s3err.InvalidArgument, "lost_site must not be empty.")
 	}
 	if err := checkSite(q.LostSite); err != nil {
 		return api.Durability{}, err
 	}
-	return h.cfg.Admin.Durability(ctx, q)
+	return h.cfg.Admin.Durability(ctx, *q)
 }
 
 type releaseAnswer struct {
 	Release string `json:"release"`
 }
 
-func (h *Handler) release(context.Context, []byte) (releaseAnswer, error) {
+func (h *Handler) release(context.Context, *call) (releaseAnswer, error) {
 	return releaseAnswer{Release: h.cfg.Release}, nil
 }
 

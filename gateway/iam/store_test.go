@@ -206,7 +206,7 @@ func TestChildren(t *testing.T) {
 		rows := 0
 		for _, principal := range []string{"root", "user:u0", "user:u1", "user:u2", "user:u3", "user:u4", "user:u5"} {
 			for _, session := range documents {
-				for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging", "admin:WriteUsers"} {
+				for _, action := range []string{"s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:ListBucket", "s3:GetObjectTagging", "admin:CreateUser"} {
 					for _, resource := range []string{"arn:aws:s3:::b", "arn:aws:s3:::b/k", "arn:aws:s3:::b/x", "arn:aws:s3:::c/k", "*"} {
 						parent, alone, child := decide(principal, "", action, resource), decide("root", session, action, resource), decide(principal, session, action, resource)
 						if child != (parent && alone) {

@@ -1,12 +1,11 @@
 package s3op
 
 import (
-	"net/netip"
 	"strconv"
 	"strings"
 	"time"
 
-	"shoal/acl"
+	"shoal/gateway/iam"
 	"shoal/node/api"
 )
 
@@ -31,8 +30,6 @@ var headerKeys = [...]struct{ header, key string }{
 	{"X-Amz-Object-Lock-Retain-Until-Date", "s3:object-lock-retain-until-date"},
 	{"If-Match", "s3:if-match"},
 	{"If-None-Match", "s3:if-none-match"},
-	{"User-Agent", "aws:useragent"},
-	{"Referer", "aws:referer"},
 }
 
 // queryKeys are the same of parameters.
@@ -46,16 +43,8 @@ func (c *call) conditionKeys() map[string][]string {
 	if c.keys != nil {
 		return c.keys
 	}
-	r := acl.Request{Keys: make(map[string][]string, 24)}
-	r.SetPrincipal(&c.Caller.Principal)
-	r.SetTime(c.Now)
-	k := r.Keys
-	if at, err := netip.ParseAddrPort(c.HTTP.RemoteAddr); err == nil {
-		k["aws:sourceip"] = []string{at.Addr().Unmap().WithZone("").String()}
-	}
-	k["aws:securetransport"] = []string{strconv.FormatBool(c.HTTP.TLS != nil)}
-	k["aws:requestedregion"] = []string{c.Region}
-	k["aws:resourceaccount"], k["s3:resourceaccount"] = []string{api.Account}, []string{api.Account}
+	k := iam.RequestKeys(c.HTTP, &c.Caller.Principal, c.Region, c.Now)
+	k["s3:resourceaccount"] = []string{api.Account}
 	for _, h := range headerKeys {
 		if v := c.HTTP.Header[h.header]; len(v) > 0 && v[0] != "" {
 			k[h.key] = v[:1:1]
