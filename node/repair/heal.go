@@ -106,7 +106,7 @@ func (h *Healer) healAll(ctx context.Context, chunk chunker.ChunkID, width int) 
 }
 
 // turn waits until one heal more may be under way, which ends when the function returned is called. While clients are served it is one of
-// so many at most.
+// so many at most. It is called in once, never around it: who has a turn waits for nobody.
 func (h *Healer) turn(ctx context.Context, whileBusy int64) (end func(), err error) {
 	share := int64(1)
 	if h.busy != nil && h.busy() {

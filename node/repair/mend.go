@@ -35,7 +35,7 @@ func (p *checkPass) mend(ctx context.Context, lacking []*candidate) {
 	parts.Wait()
 }
 
-// mendPart begins to mend some stripes. It returns when the last of them has begun.
+// mendPart begins to mend some stripes, each once the one before has begun. It returns when the last of them has.
 func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync.WaitGroup) {
 	h := p.c.heal
 	dead := deadOwners(ctx, h.groups, ownersOf(part))
@@ -45,16 +45,23 @@ func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync
 		if !p.wantsHeal(c) {
 			continue // another was asked to heal it, and has
 		}
-		end, err := h.turn(ctx, mendBusy)
-		if err != nil || p.outdated() {
-			if end != nil {
-				end()
-			}
+		if ctx.Err() != nil || p.outdated() {
 			break
 		}
+		begun := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(begun) })
 		wg.Go(func() {
-			defer end()
+			defer begin() // also when another heals it
 			_, err := h.once(ctx, c.Chunk, false, func() (res healed, err error) {
+				end, err := h.turn(ctx, mendBusy)
+				if err != nil {
+					return res, err
+				}
+				defer end()
+				if p.outdated() {
+					return res, errOutdated
+				}
+				begin()
 				if stripes[i] = p.known(c, dead); stripes[i] != nil {
 					if res, err = h.mend(ctx, stripes[i], p.cost); err == nil || ctx.Err() != nil {
 						return res, err
@@ -65,6 +72,7 @@ func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync
 			})
 			p.errs.add(err)
 		})
+		<-begun
 	}
 	parts.Go(func() {
 		wg.Wait()

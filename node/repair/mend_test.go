@@ -344,3 +344,34 @@ func TestHealOfWhatIsMended(t *testing.T) {
 		}
 	})
 }
+
+// TestMendOfWhatIsToBeHealed: who mends a stripe while a heal of it waits for its turn does not hold the turn that this waits for.
+func TestMendOfWhatIsToBeHealed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1)
+		c.lay(two2, 0, c.Nodes()...)
+		o := makeObject(t, rand.New(rand.NewPCG(10, 10)), two2, 5000, testOwner(1))
+		c.put(o)
+		c.lose(c.homes(o)[3].Drive, o, 3)
+		n := c.nodes[c.homes(o)[0].Node]
+		h := n.repair.check.heal
+		next, asked := make(chan struct{}), 0
+		h.busy = func() bool {
+			if asked++; asked == 1 {
+				<-next
+			}
+			return true
+		}
+		done := make(chan error, 2)
+		go func() { done <- h.Heal(t.Context(), o.id, two2.Width()) }()
+		synctest.Wait()
+		go func() { done <- n.repair.check.cycle(t.Context()) }()
+		synctest.Wait()
+		close(next)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
