@@ -31,6 +31,7 @@ type Options struct {
 	Args   []string // further arguments
 	Env    []string // further variables
 	Host   *Host    // where it runs; nil is this machine's loopback
+	Output string   // file that all it prints is added to; none when empty
 
 	// Credentials is a file with the root credential, for a process whose data directory
 	// has none.
@@ -155,6 +156,14 @@ func (p *Process) Start() {
 		cmd.Env = append(cmd.Env, "SHOAL_TEST_CLOCK="+p.clock)
 	}
 	cmd.Stdout, cmd.Stderr = p.stdout, p.stderr
+	if p.o.Output != "" {
+		f, err := os.OpenFile(p.o.Output, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		p.t.Cleanup(func() { f.Close() })
+		cmd.Stdout, cmd.Stderr = io.MultiWriter(p.stdout, f), io.MultiWriter(p.stderr, f)
+	}
 	cmd.SysProcAttr = processAttributes()
 	if err := p.o.Host.start(cmd); err != nil {
 		p.t.Fatalf("start the program: %v", err)
