@@ -16,8 +16,11 @@ const (
 // Verdict is what one policy says to a request, and which of its statements says so.
 type Verdict struct {
 	Effect Effect
-	// Policy is the name of the policy, Statement the Sid of the statement, or its number from 1.
+	// Policy is the name of the policy, Statement the Sid of the statement, or its number from 1. Of an ACL
+	// they are what it belongs to, and the grant.
 	Policy, Statement string
+	// Public says that the grant of an ACL is one to everybody, with or without a signature.
+	Public bool
 }
 
 // Policy is what can be asked about a request: a document, or an ACL. It is safe for use by many

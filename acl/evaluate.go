@@ -14,6 +14,8 @@ type Rules struct {
 	RestrictPublic bool
 	// ACL is that of the bucket or object asked for, nil when ACLs are disabled.
 	ACL Policy
+	// IgnorePublicACLs is of the bucket's PublicAccessBlock: grants to everybody give nothing.
+	IgnorePublicACLs bool
 }
 
 // Evaluate decides. It fails closed: a principal without any rule gets nothing.
@@ -39,10 +41,11 @@ func Evaluate(r *Request, rules *Rules) Decision {
 	if bucket.Effect == Allow && !blocked {
 		return allowed(ByBucketPolicy, bucket)
 	}
-	if v := ask(rules.ACL, r); v.Effect == Allow {
-		return allowed(ByACL, v)
+	grant := ask(rules.ACL, r)
+	if grant.Effect == Allow && !(grant.Public && rules.IgnorePublicACLs) {
+		return allowed(ByACL, grant)
 	}
-	if bucket.Effect == Allow {
+	if bucket.Effect == Allow || grant.Effect == Allow {
 		return Decision{Reason: ByPublicBlock}
 	}
 	return Decision{Reason: ByNothing}

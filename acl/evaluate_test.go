@@ -12,6 +12,13 @@ func (s says) Evaluate(*Request) Verdict {
 	return Verdict{Effect: Effect(s), Policy: "p", Statement: "s"}
 }
 
+// toAll is an ACL with a grant to everybody.
+type toAll struct{}
+
+func (toAll) Evaluate(*Request) Verdict {
+	return Verdict{Effect: Allow, Policy: "a", Statement: "g", Public: true}
+}
+
 func policies(effects ...Effect) (out []Policy) {
 	for _, e := range effects {
 		out = append(out, says(e))
@@ -44,6 +51,12 @@ func TestEvaluate(t *testing.T) {
 		{"ACL allows a stranger", Anonymous, get, Rules{ACL: says(Allow)}, Decision{Allowed: true, Reason: ByACL, Policy: "p", Statement: "s"}},
 		{"ACL allows, bucket denies", Anonymous, get, Rules{ACL: says(Allow), Bucket: says(Deny)}, Decision{Explicit: true, Reason: ByBucketPolicy, Policy: "p", Statement: "s"}},
 		{"ACL allows when the public policy is blocked", Anonymous, get, Rules{ACL: says(Allow), Bucket: says(Allow), RestrictPublic: true}, Decision{Allowed: true, Reason: ByACL, Policy: "p", Statement: "s"}},
+		{"a grant to everybody, and public ACLs are ignored", Anonymous, get, Rules{ACL: toAll{}, IgnorePublicACLs: true}, Decision{Reason: ByPublicBlock}},
+		{"a grant to everybody, asked for by a user, and public ACLs are ignored", User, get, Rules{ACL: toAll{}, IgnorePublicACLs: true}, Decision{Reason: ByPublicBlock}},
+		{"a grant to everybody", Anonymous, get, Rules{ACL: toAll{}}, Decision{Allowed: true, Reason: ByACL, Policy: "a", Statement: "g"}},
+		{"a grant of its own, and public ACLs are ignored", User, get, Rules{ACL: says(Allow), IgnorePublicACLs: true}, Decision{Allowed: true, Reason: ByACL, Policy: "p", Statement: "s"}},
+		{"a grant does not widen a session", User, get, Rules{ACL: says(Allow), Sessions: policies(None)}, Decision{Reason: BySession, Policy: "p"}},
+		{"identity denies what an ACL grants", User, get, Rules{ACL: says(Allow), Identity: policies(Deny)}, Decision{Explicit: true, Reason: ByIdentity, Policy: "p", Statement: "s"}},
 		{"identity policies are nothing to strangers", Anonymous, get, Rules{Identity: policies(Allow)}, Decision{Reason: ByNothing}},
 		{"root is denied by a bucket policy", Root, get, Rules{Bucket: says(Deny)}, Decision{Explicit: true, Reason: ByBucketPolicy, Policy: "p", Statement: "s"}},
 		{"root reads a policy that denies", Root, "s3:GetBucketPolicy", Rules{Bucket: says(Deny)}, Decision{Allowed: true, Reason: ByRoot}},

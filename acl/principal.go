@@ -1,5 +1,10 @@
 package acl
 
+import (
+	"crypto/sha256"
+	"encoding/hex"
+)
+
 // Kind says what a principal is.
 type Kind uint8
 
@@ -22,7 +27,8 @@ func (k Kind) String() string {
 // narrows it are the session policies of Rules.
 type Principal struct {
 	Kind Kind
-	// ID is the canonical ID, which ACLs and aws:userid name: "root", "user:alice"; "" when anonymous.
+	// ID is the store's name for the principal, and the value of aws:userid: "root", "user:alice"; "" when
+	// anonymous.
 	ID string
 	// Name is the value of aws:username; "" for root and anonymous.
 	Name string
@@ -39,4 +45,15 @@ func (p *Principal) ARN() string {
 		return "arn:aws:iam::" + p.Account + ":user/" + p.Name
 	}
 	return ""
+}
+
+// CanonicalID is what ACLs call a principal, and answers the owner: 64 hexadecimal digits, as S3 has them (AWS
+// General Reference, "AWS account identifiers"). It follows from the ID alone, so that it is the same on every
+// gateway and after a restart; "" for the ID "". A user that is created again under a name it had gets the ID it had.
+func CanonicalID(id string) string {
+	if id == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte("shoal canonical user\x00" + id))
+	return hex.EncodeToString(sum[:])
 }
