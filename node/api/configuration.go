@@ -2,7 +2,8 @@ package api
 
 // What is set for a bucket is kept as documents under these names. A bucket without a
 // document has what S3 gives a new bucket. Most documents are the XML that S3 defines for
-// them; the lifecycle and the quota are encoded by AppendLifecycle and AppendQuota, for nodes read them too.
+// them; the lifecycle and the quota are encoded by AppendLifecycle and AppendQuota, for nodes read them too, and the
+// ACL is encoded by package acl/grant.
 const (
 	ConfigACL          = "acl"
 	ConfigCORS         = "cors"

@@ -89,8 +89,9 @@ type PutObject struct {
 	// Verify sees all digests after the last byte of Body. An error ends the put with nothing stored.
 	Verify func(checksum.Sums) error
 	If     Condition
-	Tags   []Tag // at most TagsMax, with keys that differ
-	Lock   Lock  // of the version; the zero value leaves it to the bucket's default
+	Tags   []Tag  // at most TagsMax, with keys that differ
+	ACL    []byte // of the version, as package acl/grant encodes it; nil is private
+	Lock   Lock   // of the version; the zero value leaves it to the bucket's default
 	// CustomerKey seals the content beside the store's own keys; nil for none. The ETag is then no MD5.
 	CustomerKey *CustomerKey
 }
@@ -127,7 +128,8 @@ type ObjectInfo struct {
 	PartsCount   int        // 0 for an object that was not uploaded in parts
 	Parts        []PartInfo // when asked for
 	DeleteMarker bool
-	Tags         []Tag // in ascending order of their keys
+	Tags         []Tag  // in ascending order of their keys
+	ACL          []byte // as in PutObject
 	Lock         Lock
 	// ConfigEpoch is that of the bucket's configuration.
 	ConfigEpoch uint64
@@ -184,6 +186,8 @@ type CopyObject struct {
 	// ReplaceTags puts Tags in the place of the source's tags.
 	ReplaceTags bool
 	Tags        []Tag
+	// ACL as in PutObject: that of the source is not taken over.
+	ACL []byte
 	// Lock as in PutObject: that of the source is not taken over.
 	Lock Lock
 	// Store asks for this checksum on the copy; 0 keeps the source's. One that the

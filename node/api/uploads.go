@@ -55,6 +55,7 @@ type CreateUpload struct {
 	Type        ChecksumType
 	Initiator   string // principal ID
 	Tags        []Tag  // of the version to be
+	ACL         []byte // of the version to be, as in PutObject
 	Lock        Lock   // of the version to be
 	// CustomerKey as in PutObject. Each part must bring it again.
 	CustomerKey *CustomerKey

@@ -7,7 +7,7 @@ import (
 	"shoal/chunker/checksum"
 )
 
-// Versions is the family of versioning, object lock and tags. A ref without VersionID means the current
+// Versions is the family of versioning, object lock, tags and ACLs of objects. A ref without VersionID means the current
 // version. Errors of all that name a version: NoSuchBucket, NoSuchKey, NoSuchVersion, DeleteMarker for a
 // version that is one (also when it is current), InvalidArgument for what is no version ID.
 type Versions interface {
@@ -24,6 +24,9 @@ type Versions interface {
 	ListVersions(ctx context.Context, req *ListVersions) (*VersionPage, error)
 	// SetTags replaces the tags of a version and gives the version's ID.
 	SetTags(ctx context.Context, ref *ObjectRef, tags []Tag) (string, error)
+	// SetACL replaces the ACL of a version, encoded as in PutObject, and gives the version's ID. No lock stands
+	// against it.
+	SetACL(ctx context.Context, ref *ObjectRef, acl []byte) (string, error)
 	// SetRetention replaces the retention of a version. NoObjectLock, AccessDenied when the one that it
 	// has forbids it.
 	SetRetention(ctx context.Context, req *SetRetention) error

@@ -69,6 +69,7 @@ func Suite(t *testing.T, open func(t *testing.T) Stores) {
 		{"Locked", testLocked},
 		{"Retention", testRetention},
 		{"Tags", testTags},
+		{"ACLs", testACLs},
 		{"Rename", testRename},
 	} {
 		t.Run(part.name, func(t *testing.T) { part.run(s.rig(t)) })

@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/base64"
@@ -18,6 +19,7 @@ type upload struct {
 	info     api.UploadInfo
 	metadata api.Metadata
 	tags     []api.Tag
+	acl      []byte
 	lock     api.Lock
 	parts    map[int]*part
 }
@@ -46,7 +48,7 @@ func (m *Memory) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 			Key: req.Key, UploadID: id, Initiated: m.Clock().UTC(), Initiator: req.Initiator,
 			Checksum: req.Checksum, Type: req.Type,
 		},
-		metadata: sealedMetadata(req.Metadata, req.CustomerKey), tags: sortTags(req.Tags), lock: req.Lock,
+		metadata: sealedMetadata(req.Metadata, req.CustomerKey), tags: sortTags(req.Tags), acl: bytes.Clone(req.ACL), lock: req.Lock,
 		parts: make(map[int]*part),
 	}
 	return id, nil
@@ -345,7 +347,7 @@ func (u *upload) chosen(req *api.CompleteUpload) ([]*part, error) {
 
 // assemble makes the object of the parts.
 func (u *upload) assemble(parts []*part) (*object, error) {
-	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts), Tags: u.tags, Lock: u.lock}}
+	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts), Tags: u.tags, ACL: u.acl, Lock: u.lock}}
 	md5s := make([][16]byte, len(parts))
 	digests := make([][]byte, len(parts))
 	a := u.info.Checksum

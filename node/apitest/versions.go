@@ -1,6 +1,7 @@
 package apitest
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
@@ -262,6 +263,14 @@ func (m *Memory) alter(ctx context.Context, ref *api.ObjectRef, change func(*buc
 func (m *Memory) SetTags(ctx context.Context, ref *api.ObjectRef, tags []api.Tag) (string, error) {
 	return m.alter(ctx, ref, func(_ *bucket, info *api.ObjectInfo) error {
 		info.Tags = sortTags(tags)
+		return nil
+	})
+}
+
+// SetACL replaces the ACL of a version.
+func (m *Memory) SetACL(ctx context.Context, ref *api.ObjectRef, acl []byte) (string, error) {
+	return m.alter(ctx, ref, func(_ *bucket, info *api.ObjectInfo) error {
+		info.ACL = bytes.Clone(acl)
 		return nil
 	})
 }

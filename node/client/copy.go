@@ -70,7 +70,7 @@ func (c *Client) copyHead(ctx context.Context, req *api.CopyObject, src *object)
 	same := sameKey(req.CustomerKey, src.key)
 	put := &meta.PutVersion{
 		Key: []byte(req.Key), Size: uint64(src.info.Size), Etag: []byte(src.info.ETag), Metadata: metadataOf(*md, req.CustomerKey),
-		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Lock: lockMessage(&req.Lock), Tags: src.f.answer.GetHead().GetTags(),
+		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Lock: lockMessage(&req.Lock), Tags: src.f.answer.GetHead().GetTags(), Acl: req.ACL,
 	}
 	if req.ReplaceTags {
 		put.Tags = meta.AppendTags(nil, req.Tags)

@@ -27,7 +27,7 @@ func (c *Client) Put(ctx context.Context, req *api.PutObject) (api.Written, erro
 	v := newVersionID()
 	put := &meta.PutVersion{
 		Key: []byte(req.Key), Version: v[:], Size: uint64(req.Size), Metadata: metadataOf(req.Metadata, req.CustomerKey),
-		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Tags: meta.AppendTags(nil, req.Tags), Lock: lockMessage(&req.Lock),
+		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Tags: meta.AppendTags(nil, req.Tags), Acl: req.ACL, Lock: lockMessage(&req.Lock),
 	}
 	if req.Size <= int64(l.InlineMax) {
 		return c.putInline(ctx, l, req, put)

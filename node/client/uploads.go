@@ -28,7 +28,7 @@ func (c *Client) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 	cmd := &meta.CreateUpload{
 		Key: []byte(req.Key), Upload: v[:], Metadata: metadataOf(req.Metadata, req.CustomerKey),
 		ChecksumAlgorithm: uint32(req.Checksum), ChecksumType: uint32(req.Type), Initiator: req.Initiator,
-		Lock: lockMessage(&req.Lock), Tags: meta.AppendTags(nil, req.Tags),
+		Lock: lockMessage(&req.Lock), Tags: meta.AppendTags(nil, req.Tags), Acl: req.ACL,
 	}
 	err := c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		cmd.Bucket = b.id

@@ -140,6 +140,11 @@ func (c *Client) SetTags(ctx context.Context, ref *api.ObjectRef, tags []api.Tag
 	return c.alter(ctx, ref, &meta.AlterVersion{Change: &meta.AlterVersion_Tags{Tags: meta.AppendTags(nil, tags)}})
 }
 
+// SetACL implements api.Versions.
+func (c *Client) SetACL(ctx context.Context, ref *api.ObjectRef, acl []byte) (string, error) {
+	return c.alter(ctx, ref, &meta.AlterVersion{Change: &meta.AlterVersion_Acl{Acl: acl}})
+}
+
 // SetRetention implements api.Versions.
 func (c *Client) SetRetention(ctx context.Context, req *api.SetRetention) error {
 	keep := new(meta.Lock)

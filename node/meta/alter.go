@@ -7,7 +7,7 @@ import (
 	"shoal/node/api"
 )
 
-// alterVersion changes tags, retention or legal hold of a version, which stays where it is.
+// alterVersion changes tags, retention, legal hold or ACL of a version, which stays where it is.
 func (t *tx) alterVersion(c *AlterVersion) (*Result, error) {
 	if r := checkAlter(c); r != nil {
 		return r, nil
@@ -77,6 +77,9 @@ func (t *tx) alter(s *bucketState, h *head, c *AlterVersion) *Result {
 	case *AlterVersion_Tags:
 		h.tags = change.Tags
 		return nil
+	case *AlterVersion_Acl:
+		h.acl = change.Acl
+		return nil
 	case *AlterVersion_Retention:
 		l := change.Retention
 		if s.locks == 0 {
@@ -109,5 +112,5 @@ func checkAlter(c *AlterVersion) *Result {
 	case len(c.Version) > 0 && (!ok || c.NullVersion):
 		return invalid("The version ID is malformed.")
 	}
-	return checkAttributes(c.GetRetention(), c.GetTags())
+	return checkAttributes(c.GetRetention(), c.GetTags(), c.GetAcl())
 }

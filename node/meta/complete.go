@@ -152,7 +152,7 @@ func (t *tx) storeCompleted(s *bucketState, c *CompleteUpload, cur *head, up *co
 	h := &t.newHead
 	*h = head{
 		version: up.id, size: c.Size, etag: c.Etag, algorithm: c.ChecksumAlgorithm, sumType: c.ChecksumType,
-		sum: c.ChecksumValue, parts: uint32(len(c.Parts)), metadata: u.Metadata, tags: u.Tags,
+		sum: c.ChecksumValue, parts: uint32(len(c.Parts)), metadata: u.Metadata, tags: u.Tags, acl: u.Acl,
 	}
 	t.lockNew(s, h, u.Lock)
 	if err := t.install(s, c.Key, cur, h); err != nil {

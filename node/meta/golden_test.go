@@ -207,7 +207,7 @@ func TestHandWrittenRecords(t *testing.T) {
 	h := head{
 		version: versionID(vid(3)), size: 1 << 40, mtime: testEpoch, etag: []byte("etag"), flags: flagInline | flagNull, seq: 300,
 		algorithm: 32, sumType: 1, sum: []byte("sum"), parts: 10000, metadata: []byte("metadata"), lockMode: 2, until: testEpoch + 1,
-		tags: []byte("tags"),
+		tags: []byte("tags"), acl: []byte("acl"),
 	}
 	for name, c := range map[string]head{"full": h, "least": {version: h.version}, "marker": {version: h.version, flags: flagDeleteMarker, mtime: 1, seq: 1}} {
 		t.Run(name, func(t *testing.T) {

@@ -49,6 +49,7 @@ type head struct {
 	lockMode  uint32
 	until     int64
 	tags      []byte
+	acl       []byte
 
 	space byte // where it was read, when it is the current version; not part of the record
 }
@@ -83,7 +84,8 @@ func (h *head) append(b []byte) []byte {
 		b = protowire.AppendTag(b, 13, protowire.Fixed64Type)
 		b = protowire.AppendFixed64(b, uint64(h.until))
 	}
-	return appendBytesField(b, 14, h.tags)
+	b = appendBytesField(b, 14, h.tags)
+	return appendBytesField(b, 40, h.acl)
 }
 
 // parse reads a head. It reports whether b is one.
@@ -175,6 +177,8 @@ func (h *head) setBytes(num protowire.Number, v []byte) bool {
 		h.metadata = v
 	case 14:
 		h.tags = v
+	case 40:
+		h.acl = v
 	}
 	return true
 }
@@ -184,7 +188,7 @@ func (h *head) message() *Head {
 	return &Head{
 		Version: append([]byte(nil), h.version[:]...), Size: h.size, Mtime: h.mtime, Etag: h.etag, Flags: h.flags,
 		Seq: h.seq, ChecksumAlgorithm: h.algorithm, ChecksumType: h.sumType, ChecksumValue: h.sum,
-		Parts: h.parts, Metadata: h.metadata, LockMode: h.lockMode, RetainUntil: h.until, Tags: h.tags,
+		Parts: h.parts, Metadata: h.metadata, LockMode: h.lockMode, RetainUntil: h.until, Tags: h.tags, Acl: h.acl,
 	}
 }
 

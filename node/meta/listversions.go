@@ -110,7 +110,7 @@ func (l *versionLister) add(key []byte, h *head, latest bool) (more bool) {
 	if l.full() {
 		return false
 	}
-	h.metadata, h.tags = nil, nil
+	h.metadata, h.tags, h.acl = nil, nil, nil
 	l.a.Versions = append(l.a.Versions, &VersionEntry{Key: bytes.Clone(key), Head: h.message(), Latest: latest})
 	l.a.NextKey, l.a.NextSeq = bytes.Clone(key), h.seq
 	return true

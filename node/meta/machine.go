@@ -20,6 +20,7 @@ const (
 	MaxConfigBytes   = 512 << 10
 	MaxMetadataBytes = 16 << 10
 	MaxTagsBytes     = 24 << 10
+	MaxACLBytes      = 4 << 10
 )
 
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a

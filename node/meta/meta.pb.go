@@ -387,7 +387,7 @@ const (
 	Event_COMPLETED      Event_Kind = 3
 	Event_REMOVED        Event_Kind = 4 // the current version of an unversioned bucket, or a version by its ID
 	Event_MARKER_CREATED Event_Kind = 5
-	Event_ALTERED        Event_Kind = 6 // tags, retention or legal hold
+	Event_ALTERED        Event_Kind = 6 // tags, retention, legal hold or ACL
 	Event_RENAMED        Event_Kind = 7 // this version came from another key, whose REMOVED or MARKER_CREATED follows
 )
 
@@ -3857,6 +3857,7 @@ type PutVersion struct {
 	Source        *Source  `protobuf:"bytes,16,opt,name=source,proto3" json:"source,omitempty"`                                 // of a copy within the group: must still live
 	Lock          *Lock    `protobuf:"bytes,17,opt,name=lock,proto3" json:"lock,omitempty"`
 	Tags          []byte   `protobuf:"bytes,18,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
+	Acl           []byte   `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`   // docs/formats/acl.md; none is private
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4013,6 +4014,13 @@ func (x *PutVersion) GetLock() *Lock {
 func (x *PutVersion) GetTags() []byte {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *PutVersion) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
 	}
 	return nil
 }
@@ -4516,6 +4524,7 @@ type AlterVersion struct {
 	//	*AlterVersion_Tags
 	//	*AlterVersion_Retention
 	//	*AlterVersion_LegalHold
+	//	*AlterVersion_Acl
 	Change        isAlterVersion_Change `protobuf_oneof:"change"`
 	Bypass        bool                  `protobuf:"varint,20,opt,name=bypass,proto3" json:"bypass,omitempty"` // of governance retention: asked for, and permitted
 	unknownFields protoimpl.UnknownFields
@@ -4621,6 +4630,15 @@ func (x *AlterVersion) GetLegalHold() bool {
 	return false
 }
 
+func (x *AlterVersion) GetAcl() []byte {
+	if x != nil {
+		if x, ok := x.Change.(*AlterVersion_Acl); ok {
+			return x.Acl
+		}
+	}
+	return nil
+}
+
 func (x *AlterVersion) GetBypass() bool {
 	if x != nil {
 		return x.Bypass
@@ -4644,11 +4662,17 @@ type AlterVersion_LegalHold struct {
 	LegalHold bool `protobuf:"varint,12,opt,name=legal_hold,json=legalHold,proto3,oneof"`
 }
 
+type AlterVersion_Acl struct {
+	Acl []byte `protobuf:"bytes,40,opt,name=acl,proto3,oneof"` // none is private
+}
+
 func (*AlterVersion_Tags) isAlterVersion_Change() {}
 
 func (*AlterVersion_Retention) isAlterVersion_Change() {}
 
 func (*AlterVersion_LegalHold) isAlterVersion_Change() {}
+
+func (*AlterVersion_Acl) isAlterVersion_Change() {}
 
 // RenameObject gives a key's current version another key, in place of that key's current version. With
 // versioning the old key gets a delete marker, and what was current at the new key stays as a
@@ -4890,6 +4914,7 @@ type CreateUpload struct {
 	Initiator         string                 `protobuf:"bytes,7,opt,name=initiator,proto3" json:"initiator,omitempty"` // principal ID
 	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`           // of the version to be
 	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"`           // message Tags
+	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`            // of the version to be
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -4983,6 +5008,13 @@ func (x *CreateUpload) GetLock() *Lock {
 func (x *CreateUpload) GetTags() []byte {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *CreateUpload) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
 	}
 	return nil
 }
@@ -10645,7 +10677,7 @@ func (x *VersionsAnswer) GetNextSeq() uint64 {
 type VersionEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata and tags
+	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata, tags and ACL
 	Latest        bool                   `protobuf:"varint,3,opt,name=latest,proto3" json:"latest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -10816,6 +10848,7 @@ type Head struct {
 	LockMode          uint32                 `protobuf:"varint,12,opt,name=lock_mode,json=lockMode,proto3" json:"lock_mode,omitempty"`           // of the retention: 0 none, 1 governance, 2 compliance
 	RetainUntil       int64                  `protobuf:"fixed64,13,opt,name=retain_until,json=retainUntil,proto3" json:"retain_until,omitempty"` // Unix nanoseconds
 	Tags              []byte                 `protobuf:"bytes,14,opt,name=tags,proto3" json:"tags,omitempty"`                                    // message Tags
+	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`                                      // none is private
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -10948,6 +10981,13 @@ func (x *Head) GetTags() []byte {
 	return nil
 }
 
+func (x *Head) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
+	}
+	return nil
+}
+
 // Inline is the content of a small version.
 type Inline struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -11013,6 +11053,7 @@ type Upload struct {
 	Metadata          []byte                 `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`
 	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
+	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -11106,6 +11147,13 @@ func (x *Upload) GetLock() *Lock {
 func (x *Upload) GetTags() []byte {
 	if x != nil {
 		return x.Tags
+	}
+	return nil
+}
+
+func (x *Upload) GetAcl() []byte {
+	if x != nil {
+		return x.Acl
 	}
 	return nil
 }
@@ -12068,7 +12116,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06Source\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\fR\aversion\"\xa3\x04\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\"\xb5\x04\n" +
 	"\n" +
 	"PutVersion\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -12090,7 +12138,8 @@ const file_meta_proto_rawDesc = "" +
 	"\bif_match\x18\x0f \x01(\fR\aifMatch\x12*\n" +
 	"\x06source\x18\x10 \x01(\v2\x12.shoal.meta.SourceR\x06source\x12$\n" +
 	"\x04lock\x18\x11 \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\x12 \x01(\fR\x04tags\"O\n" +
+	"\x04tags\x18\x12 \x01(\fR\x04tags\x12\x10\n" +
+	"\x03acl\x18( \x01(\fR\x03acl\"O\n" +
 	"\x04Lock\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\rR\x04mode\x12\x14\n" +
 	"\x05until\x18\x02 \x01(\x10R\x05until\x12\x1d\n" +
@@ -12133,7 +12182,7 @@ const file_meta_proto_rawDesc = "" +
 	"noncurrentB\n" +
 	"\n" +
 	"\b_if_sizeB\x0e\n" +
-	"\f_if_modified\"\x92\x02\n" +
+	"\f_if_modified\"\xa6\x02\n" +
 	"\fAlterVersion\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
@@ -12144,7 +12193,8 @@ const file_meta_proto_rawDesc = "" +
 	" \x01(\fH\x00R\x04tags\x120\n" +
 	"\tretention\x18\v \x01(\v2\x10.shoal.meta.LockH\x00R\tretention\x12\x1f\n" +
 	"\n" +
-	"legal_hold\x18\f \x01(\bH\x00R\tlegalHold\x12\x16\n" +
+	"legal_hold\x18\f \x01(\bH\x00R\tlegalHold\x12\x12\n" +
+	"\x03acl\x18( \x01(\fH\x00R\x03acl\x12\x16\n" +
 	"\x06bypass\x18\x14 \x01(\bR\x06bypassB\b\n" +
 	"\x06change\"\xb4\x01\n" +
 	"\fRenameObject\x12\x16\n" +
@@ -12165,7 +12215,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x12\n" +
 	"\x04days\x18\x03 \x01(\rR\x04days\x12\x14\n" +
 	"\x05years\x18\x04 \x01(\rR\x05years\x12\x18\n" +
-	"\ainitial\x18\x05 \x01(\bR\ainitial\"\x98\x02\n" +
+	"\ainitial\x18\x05 \x01(\bR\ainitial\"\xaa\x02\n" +
 	"\fCreateUpload\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
@@ -12175,7 +12225,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1c\n" +
 	"\tinitiator\x18\a \x01(\tR\tinitiator\x12$\n" +
 	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\t \x01(\fR\x04tags\"\xe6\x02\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\x12\x10\n" +
+	"\x03acl\x18( \x01(\fR\x03acl\"\xe6\x02\n" +
 	"\aPutPart\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
@@ -12600,7 +12651,7 @@ const file_meta_proto_rawDesc = "" +
 	"\acursors\x18\x01 \x03(\v2\x12.shoal.meta.CursorR\acursors\".\n" +
 	"\x06Cursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
-	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x87\x03\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\"\x99\x03\n" +
 	"\x04Head\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x12\x14\n" +
@@ -12616,11 +12667,12 @@ const file_meta_proto_rawDesc = "" +
 	"\bmetadata\x18\v \x01(\fR\bmetadata\x12\x1b\n" +
 	"\tlock_mode\x18\f \x01(\rR\blockMode\x12!\n" +
 	"\fretain_until\x18\r \x01(\x10R\vretainUntil\x12\x12\n" +
-	"\x04tags\x18\x0e \x01(\fR\x04tags\"A\n" +
+	"\x04tags\x18\x0e \x01(\fR\x04tags\x12\x10\n" +
+	"\x03acl\x18( \x01(\fR\x03acl\"A\n" +
 	"\x06Inline\x12\x1f\n" +
 	"\vwrapped_dek\x18\x01 \x01(\fR\n" +
 	"wrappedDek\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\x98\x02\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xaa\x02\n" +
 	"\x06Upload\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x1c\n" +
@@ -12630,7 +12682,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1a\n" +
 	"\bmetadata\x18\a \x01(\fR\bmetadata\x12$\n" +
 	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\t \x01(\fR\x04tags\"\xf3\x01\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\x12\x10\n" +
+	"\x03acl\x18( \x01(\fR\x03acl\"\xf3\x01\n" +
 	"\bPartInfo\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x12\n" +
@@ -13138,6 +13191,7 @@ func file_meta_proto_init() {
 		(*AlterVersion_Tags)(nil),
 		(*AlterVersion_Retention)(nil),
 		(*AlterVersion_LegalHold)(nil),
+		(*AlterVersion_Acl)(nil),
 	}
 	file_meta_proto_msgTypes[51].OneofWrappers = []any{}
 	file_meta_proto_msgTypes[58].OneofWrappers = []any{}

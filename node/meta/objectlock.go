@@ -84,13 +84,17 @@ func denied(d lock.Decision) *Result {
 	return refuse(api.AccessDenied, "Access Denied because object protected by object lock.")
 }
 
-// checkAttributes refuses a lock or tags that cannot mean anything.
-func checkAttributes(l *Lock, tags []byte) *Result {
+// checkAttributes refuses a lock that cannot mean anything, and tags or an ACL that are too long: what they
+// mean is a matter of gateways.
+func checkAttributes(l *Lock, tags, acl []byte) *Result {
 	if l != nil && (l.Mode != 0 && !lock.Mode(min(l.Mode, 0xff)).Valid() || l.Mode == 0 && l.Until != 0 || l.Until < 0) {
 		return invalid("The lock is not valid.")
 	}
 	if len(tags) > MaxTagsBytes {
 		return invalid("The tags are too long.")
+	}
+	if len(acl) > MaxACLBytes {
+		return invalid("The ACL is too long.")
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ func (t *tx) storeVersion(s *bucketState, c *PutVersion, cur *head, id versionID
 	h := &t.newHead
 	*h = head{
 		version: id, size: c.Size, etag: c.Etag, algorithm: c.ChecksumAlgorithm, sumType: c.ChecksumType,
-		sum: c.ChecksumValue, metadata: c.Metadata, tags: c.Tags,
+		sum: c.ChecksumValue, metadata: c.Metadata, tags: c.Tags, acl: c.Acl,
 	}
 	if len(c.Manifest) == 0 {
 		h.flags = flagInline
@@ -216,7 +216,7 @@ func checkPut(c *PutVersion) (versionID, *Result) {
 		len(c.Streams) > streamsMax:
 		return id, invalid("The content's description is too long.")
 	}
-	if r := checkAttributes(c.Lock, c.Tags); r != nil {
+	if r := checkAttributes(c.Lock, c.Tags, c.Acl); r != nil {
 		return id, r
 	}
 	return id, checkTexts(c.Etag, c.ChecksumValue, c.Metadata)

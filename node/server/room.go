@@ -18,7 +18,7 @@ func (s *Server) refuseGrowth(cmd *meta.Command) error {
 		*meta.Command_CreateBucket, *meta.Command_SetBucketConfig:
 		grows = true
 	case *meta.Command_AlterVersion: // retentions and holds need no room to speak of
-		grows = len(op.AlterVersion.GetTags()) > 0
+		grows = len(op.AlterVersion.GetTags()) > 0 || len(op.AlterVersion.GetAcl()) > 0
 	}
 	if grows {
 		return &api.Error{Kind: api.StorageFull, Op: "server.Propose", Detail: "The disk of the metadata is nearly full."}
