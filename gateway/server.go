@@ -100,7 +100,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), access: s.access,
 		service: &s3op.Service{
 			Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Versions: cfg.Versions,
-			Rules: s.rules, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
+			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
 		},
 		logger: cfg.Logger, hostID: newHostID(), now: cfg.Now,
 	}
@@ -134,7 +134,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 	h := admin.New(admin.Config{
 		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.caller,
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
-			return s.iam.Simulate(ctx, s.rules, q)
+			return s.iam.Simulate(ctx, s.rules, cfg.Objects, q)
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 	})

@@ -49,14 +49,14 @@ func newUserCommand(a *adminCommand) *cobra.Command {
 }
 
 func showUsers(w *tabwriter.Writer, users []api.User) {
-	row(w, "USER", "STATE", "GROUPS", "POLICIES", "CREATED")
+	row(w, "USER", "STATE", "GROUPS", "POLICIES", "CREATED", "CANONICAL ID")
 	for i := range users {
 		u := &users[i]
 		state := "enabled"
 		if u.Disabled {
 			state = "disabled"
 		}
-		row(w, u.Name, state, dash(strings.Join(u.Groups, ",")), dash(strings.Join(u.Policies, ",")), when(u.Created))
+		row(w, u.Name, state, dash(strings.Join(u.Groups, ",")), dash(strings.Join(u.Policies, ",")), when(u.Created), u.CanonicalID)
 	}
 }
 

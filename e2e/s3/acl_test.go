@@ -48,13 +48,6 @@ func aclFamily() family {
 		refused("upload", docs+"API/API_CreateMultipartUpload.html", "POST /{b}/mp?uploads", H{"x-amz-acl": "public-read"}),
 		{name: "create a public bucket", doc: create, do: "PUT /{b2}", head: H{"x-amz-acl": "public-read"}, status: 400, code: "InvalidBucketAclWithObjectOwnership", then: []exchange{{do: "HEAD /{b2}", status: 404}}},
 		{name: "create a bucket with a grant", doc: create, do: "PUT /{b2}", head: H{"x-amz-grant-write": "id=1"}, status: 400, code: "InvalidBucketAclWithObjectOwnership", then: []exchange{{do: "HEAD /{b2}", status: 404}}},
-
-		{name: "ownership of a new bucket", doc: docs + "API/API_GetBucketOwnershipControls.html", do: "GET /{b}?ownershipControls", status: 200,
-			exact: text(xmlHead + "<OwnershipControls" + xmlSpace + "><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>")},
-		{name: "ownership, set as it is", doc: docs + "API/API_PutBucketOwnershipControls.html", do: "PUT /{b}?ownershipControls", body: "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>", status: 200},
-		{name: "ownership, of writers", doc: docs + "API/API_PutBucketOwnershipControls.html", do: "PUT /{b}?ownershipControls", body: "<OwnershipControls><Rule><ObjectOwnership>ObjectWriter</ObjectOwnership></Rule></OwnershipControls>", status: 501, code: "NotImplemented"},
-		{name: "ownership, of nobody", doc: docs + "API/API_PutBucketOwnershipControls.html", do: "PUT /{b}?ownershipControls", body: "<OwnershipControls><Rule><ObjectOwnership>Nobody</ObjectOwnership></Rule></OwnershipControls>", status: 400, code: "MalformedXML"},
-		{name: "ownership, two rules", doc: docs + "API/API_PutBucketOwnershipControls.html", do: "PUT /{b}?ownershipControls", body: "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule><Rule/></OwnershipControls>", status: 400, code: "MalformedXML"},
 		{name: "policy of a new bucket", doc: docs + "API/API_GetBucketPolicy.html", do: "GET /{b}?policy", status: 404, code: "NoSuchBucketPolicy"},
 		{name: "policy status of a new bucket", doc: docs + "API/API_GetBucketPolicyStatus.html", do: "GET /{b}?policyStatus", status: 404, code: "NoSuchBucketPolicy"},
 		{name: "delete no policy", doc: docs + "API/API_DeleteBucketPolicy.html", do: "DELETE /{b}?policy", status: 204, exact: text("")},

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"shoal/acl"
 )
 
 // H is a set of headers. Several lines of one header are parted by "\n".
@@ -18,7 +20,7 @@ type H map[string]string
 // others before and after it.
 //
 // {b} and {b2} in line, headers and body stand for the case's bucket and for a name that
-// belongs to the case alone, {owner} for the ID of who asks, and {name} for what an earlier
+// belongs to the case alone, {owner} for the canonical ID of the owner, and {name} for what an earlier
 // exchange saved under that name; {md5} in headers is the digest of the body as it is sent. In expected headers and texts they stand for the same, and
 // {*} for anything but "<".
 type exchange struct {
@@ -67,8 +69,9 @@ func (s *store) newRun(t *testing.T, f *family, number int) *run {
 	return r
 }
 
-// owner is the principal of the root credential.
-const owner = "root"
+// owner is the canonical ID of the root principal, which is that of nobody else
+// (https://docs.aws.amazon.com/accounts/latest/reference/manage-acct-identifiers.html).
+var owner = acl.CanonicalID("root")
 
 // play runs a case.
 func (r *run) play(c *exchange) {

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"shoal/acl"
+	"shoal/acl/grant"
 	"shoal/acl/policy"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
@@ -30,6 +31,9 @@ type BucketRules struct {
 	// Public says that the policy allows something to everybody.
 	Public bool
 	Block  s3xml.PublicAccess
+	// ACLs says that ACLs count.
+	ACLs bool
+	acl  acl.Policy // the bucket's, when ACLs count; nil for none
 }
 
 // Buckets knows the rules of buckets. They are in force on every gateway within a second, and at once on
@@ -130,6 +134,11 @@ func (b *Buckets) ask(ctx context.Context, bucket string, e *bucketEntry) (*Buck
 
 func readRules(bucket string, c *api.Configuration) *BucketRules {
 	rules := &BucketRules{Block: ReadPublicAccess(c.Documents[api.ConfigPublicAccess])}
+	if rules.ACLs = ReadOwnership(c.Documents[api.ConfigOwnership]) != OwnershipEnforced; rules.ACLs {
+		if a, err := grant.Parse(c.Documents[api.ConfigACL]); err == nil { // what cannot be read allows nothing
+			rules.acl = a.On(grant.Bucket, "of bucket "+bucket)
+		}
+	}
 	text := c.Documents[api.ConfigPolicy]
 	if len(text) == 0 {
 		return rules

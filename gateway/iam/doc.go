@@ -6,8 +6,8 @@
 // waits, and is refused when nothing is confirmed soon. So what was revoked is refused everywhere a second
 // after that was acknowledged. Policies are read once for each change, not for each request.
 //
-// Buckets does the same for bucket policies and public access blocks, bucket by bucket, when they are asked
-// for.
+// Buckets does the same for bucket policies, public access blocks, ownership and ACLs of buckets, bucket by bucket,
+// when they are asked for. The ACL of an object comes with its version.
 //
 // What cannot be read denies. The package keeps nothing on disk.
 package iam

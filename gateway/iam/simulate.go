@@ -31,8 +31,9 @@ type Outcome struct {
 
 const anonymous = "anonymous"
 
-// Simulate decides a request under the rules as they are now. InvalidArgument, NoSuchIdentity.
-func (s *Store) Simulate(ctx context.Context, buckets *Buckets, q *Question) (Outcome, error) {
+// Simulate decides a request under the rules as they are now; of the ACLs of objects, under that of the version that
+// the condition key s3:versionid names, else of the current one. InvalidArgument, NoSuchIdentity.
+func (s *Store) Simulate(ctx context.Context, buckets *Buckets, objects api.Objects, q *Question) (Outcome, error) {
 	if _, ok := policy.TargetOf(q.Action); !ok {
 		return Outcome{}, api.Invalid("iam.Simulate", "There is no action of this name.")
 	}
@@ -54,14 +55,43 @@ func (s *Store) Simulate(ctx context.Context, buckets *Buckets, q *Question) (Ou
 		r.Set(name, values...)
 	}
 	rules := acl.Rules{Identity: caller.Identity, Sessions: caller.Sessions}
-	if path, ok := strings.CutPrefix(q.Resource, acl.BucketARN("")); ok && q.Action != "s3:CreateBucket" {
-		bucket, _, _ := strings.Cut(path, "/")
-		b, err := buckets.Rules(ctx, bucket)
-		if err != nil {
+	path, ok := strings.CutPrefix(q.Resource, acl.BucketARN(""))
+	if !ok || q.Action == "s3:CreateBucket" {
+		return outcome(acl.Evaluate(&r, &rules)), nil
+	}
+	ref := &api.ObjectRef{}
+	ref.Bucket, ref.Key, _ = strings.Cut(path, "/")
+	if v := r.Keys["s3:versionid"]; len(v) == 1 {
+		ref.VersionID = v[0]
+	}
+	b, err := buckets.Rules(ctx, ref.Bucket)
+	if err != nil {
+		return Outcome{}, err
+	}
+	b.Apply(&rules, q.Action)
+	d := acl.Evaluate(&r, &rules)
+	if ref.Key != "" && b.AsksObject(q.Action, &d) {
+		info, err := objects.Head(ctx, ref)
+		if err != nil && !IsNoVersion(err) {
 			return Outcome{}, err
 		}
-		rules.Bucket, rules.RestrictPublic = b.Policy, b.Public && b.Block.Restrict
+		if err == nil {
+			rules.ACL = ObjectACL(info.ACL)
+			d = acl.Evaluate(&r, &rules)
+		}
 	}
-	d := acl.Evaluate(&r, &rules)
-	return Outcome{Allowed: d.Allowed, Explicit: d.Explicit, Reason: string(d.Reason), Policy: d.Policy, Statement: d.Statement, Words: d.String()}, nil
+	return outcome(d), nil
+}
+
+// IsNoVersion says whether the store has no version of an object that could say anything of who may do what.
+func IsNoVersion(err error) bool {
+	switch api.KindOf(err) {
+	case api.NoSuchBucket, api.NoSuchKey, api.NoSuchVersion, api.DeleteMarker, api.InvalidArgument:
+		return true
+	}
+	return false
+}
+
+func outcome(d acl.Decision) Outcome {
+	return Outcome{Allowed: d.Allowed, Explicit: d.Explicit, Reason: string(d.Reason), Policy: d.Policy, Statement: d.Statement, Words: d.String()}
 }

@@ -16,12 +16,15 @@ type tables struct {
 	users    map[string]*user
 	groups   map[string]*api.UserGroup
 	policies map[string]acl.Policy
+	// canonical holds the canonical IDs of users.
+	canonical map[string]bool
 }
 
 // user is a user with the policies of its own and of its groups.
 type user struct {
 	api.User
-	rules []acl.Policy
+	canonical string
+	rules     []acl.Policy
 }
 
 func newTables() *tables {
@@ -50,13 +53,15 @@ func (t *tables) apply(c *api.IdentityChanges) *tables {
 		out.groups[c.Groups[i].Name] = &c.Groups[i]
 	}
 	for i := range c.Users {
-		out.users[c.Users[i].Name] = &user{User: c.Users[i]}
+		out.users[c.Users[i].Name] = &user{User: c.Users[i], canonical: acl.CanonicalID(api.UserPrincipal + c.Users[i].Name)}
 	}
 	remove(out.users, c.GoneUsers)
 	remove(out.groups, c.GoneGroups)
 	remove(out.policies, c.GonePolicies)
+	out.canonical = make(map[string]bool, len(out.users))
 	for name, u := range out.users {
-		out.users[name] = &user{User: u.User, rules: out.rulesOf(&u.User)}
+		out.users[name] = &user{User: u.User, canonical: u.canonical, rules: out.rulesOf(&u.User)}
+		out.canonical[u.canonical] = true
 	}
 	return out
 }

@@ -76,13 +76,11 @@ func (c *call) authorizeHeaders(ctx context.Context, t thing) error {
 		where        bool
 	}{
 		{"X-Amz-Tagging", "s3:PutObjectTagging", writes[c.op.Name] && (c.op.Name != "CopyObject" || h.Get("X-Amz-Tagging-Directive") == "REPLACE")},
-		{"X-Amz-Acl", "s3:PutObjectAcl", writes[c.op.Name]},
 		{"X-Amz-Object-Lock-Mode", "s3:PutObjectRetention", writes[c.op.Name]},
 		{"X-Amz-Object-Lock-Retain-Until-Date", "s3:PutObjectRetention", writes[c.op.Name]},
 		{"X-Amz-Object-Lock-Legal-Hold", "s3:PutObjectLegalHold", writes[c.op.Name]},
 		// What is compared is told (S3 User Guide, "Conditional writes").
 		{"If-Match", "s3:GetObject", creates[c.op.Name] || c.op.Name == "DeleteObject"},
-		{"X-Amz-Acl", "s3:PutBucketAcl", c.op.Name == "CreateBucket"},
 		{"X-Amz-Object-Ownership", "s3:PutBucketOwnershipControls", c.op.Name == "CreateBucket"},
 	} {
 		if !n.where || h.Get(n.name) == "" {
@@ -91,6 +89,13 @@ func (c *call) authorizeHeaders(ctx context.Context, t thing) error {
 		if err := c.may(ctx, n.action, t); err != nil {
 			return err
 		}
+	}
+	switch {
+	case h.Get("X-Amz-Acl") == "" && !grants(h):
+	case writes[c.op.Name]:
+		return c.may(ctx, "s3:PutObjectAcl", t)
+	case c.op.Name == "CreateBucket":
+		return c.may(ctx, "s3:PutBucketAcl", t)
 	}
 	return nil
 }
@@ -111,13 +116,19 @@ func (c *call) may(ctx context.Context, action string, t thing) error {
 			if bucket, err = c.Rules.Rules(ctx, t.bucket); err != nil {
 				return err
 			}
-			rules.Bucket, rules.RestrictPublic = bucket.Policy, bucket.Public && bucket.Block.Restrict
+			bucket.Apply(&rules, action)
 		}
 	}
 	if err := c.addKeys(ctx, &r, &rules, &t); err != nil {
 		return err
 	}
 	d := acl.Evaluate(&r, &rules)
+	if t.key != "" && bucket.AsksObject(action, &d) {
+		var err error
+		if d, err = c.askObject(ctx, &r, rules, &t, d); err != nil {
+			return err
+		}
+	}
 	switch {
 	case d.Allowed:
 		return nil
@@ -125,6 +136,55 @@ func (c *call) may(ctx context.Context, action string, t thing) error {
 		return &api.Error{Kind: api.NoSuchBucket, Op: "s3op.may", Bucket: t.bucket}
 	}
 	return s3err.New(s3err.AccessDenied).Wrap(&deniedError{action, r.Resource, d})
+}
+
+// ground is a version of an object whose ACL allowed something.
+type ground struct {
+	ref     api.ObjectRef
+	request acl.Request
+	rules   acl.Rules
+}
+
+// askObject decides anew with the ACL of the object asked for. Of a key that has none, who may list the bucket is told
+// so (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+func (c *call) askObject(ctx context.Context, r *acl.Request, rules acl.Rules, t *thing, d acl.Decision) (acl.Decision, error) {
+	g := ground{ref: api.ObjectRef{Bucket: t.bucket, Key: t.key, VersionID: t.version}, request: *r, rules: rules}
+	info, err := c.Objects.Head(ctx, &g.ref)
+	switch {
+	case err == nil:
+		d = g.decide(info)
+	case !iam.IsNoVersion(err):
+		return d, err
+	case t.version == "":
+		if _, missing := missingKey(err); missing && c.may(ctx, "s3:ListBucket", thing{bucket: t.bucket}) == nil {
+			return d, errNoSuchKey(t.key)
+		}
+	}
+	if d.Allowed {
+		c.byACL = append(c.byACL, g)
+	}
+	return d, nil
+}
+
+// decide decides by the ACL of a version.
+func (g *ground) decide(info *api.ObjectInfo) acl.Decision {
+	g.rules.ACL = iam.ObjectACL(info.ACL)
+	return acl.Evaluate(&g.request, &g.rules)
+}
+
+// confirm asks again of the version that is about to be read, where an ACL has allowed that: another one may have
+// become current since.
+func (c *call) confirm(ref *api.ObjectRef, info *api.ObjectInfo) error {
+	for i := range c.byACL {
+		g := &c.byACL[i]
+		if g.ref.Bucket != ref.Bucket || g.ref.Key != ref.Key {
+			continue
+		}
+		if d := g.decide(info); !d.Allowed {
+			return s3err.New(s3err.AccessDenied).Wrap(&deniedError{g.request.Action, g.request.Resource, d})
+		}
+	}
+	return nil
 }
 
 // addKeys gives the request the condition keys that the thing asked for has.
@@ -155,8 +215,7 @@ func looksAtTags(action string) bool {
 func (c *call) existingTags(ctx context.Context, t *thing) (map[string][]string, error) {
 	info, err := c.Objects.Head(ctx, &api.ObjectRef{Bucket: t.bucket, Key: t.key, VersionID: t.version})
 	if err != nil {
-		switch api.KindOf(err) {
-		case api.NoSuchBucket, api.NoSuchKey, api.NoSuchVersion, api.DeleteMarker, api.InvalidArgument:
+		if iam.IsNoVersion(err) {
 			return nil, nil
 		}
 		return nil, err

@@ -3,6 +3,7 @@ package s3op
 import (
 	"context"
 
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
@@ -101,23 +102,48 @@ var publicAccess = setting{
 	},
 }
 
-const enforced = "BucketOwnerEnforced"
-
-// ownership is Get-, Put- and DeleteBucketOwnershipControls: ACLs are off in a new bucket,
-// and cannot be turned on
-// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketOwnershipControls.html).
+// ownership is Get- and DeleteBucketOwnershipControls: ACLs are off in a new bucket
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_DeleteBucketOwnershipControls.html).
 var ownership = setting{
-	name: api.ConfigOwnership, limit: s3xml.MaxSetting,
-	unset: fixed(s3xml.AppendOwnership(nil, enforced)),
-	read: func(text []byte) ([]byte, error) {
-		switch own, err := s3xml.ParseOwnership(text); {
-		case err != nil:
-			return nil, xmlError(err)
-		case own == "BucketOwnerPreferred" || own == "ObjectWriter":
-			return nil, errNotImplemented("object ownership " + own)
-		case own != enforced:
-			return nil, s3err.New(s3err.MalformedXML)
+	name: api.ConfigOwnership, limit: s3xml.MaxSetting, sticky: true,
+	unset:   fixed(s3xml.AppendOwnership(nil, iam.OwnershipEnforced)),
+	removed: s3err.OwnershipControlsNotFoundError,
+}
+
+// putOwnership is PutBucketOwnershipControls. ACLs cannot be turned off while the bucket's grants anything to somebody
+// else (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketOwnershipControls.html).
+func putOwnership(ctx context.Context, c *call) error {
+	text, err := c.document(ownership.limit, false)
+	if err != nil {
+		return err
+	}
+	if len(text) == 0 {
+		return s3err.New(s3err.MissingRequestBodyError)
+	}
+	own, err := s3xml.ParseOwnership(text)
+	if err != nil {
+		return xmlError(err)
+	}
+	doc, ok := ownershipDocument(own)
+	if !ok {
+		return s3err.New(s3err.MalformedXML)
+	}
+	return c.changeConfiguration(ctx, api.ConfigOwnership, func(conf *api.Configuration) ([]byte, error) {
+		a, err := iam.ReadACL(conf.Documents[api.ConfigACL], owner)
+		if own == iam.OwnershipEnforced && err == nil && !a.OwnerOnly(owner) {
+			err = s3err.New(s3err.InvalidBucketAclWithObjectOwnership)
 		}
-		return nil, nil
-	},
+		return doc, err
+	})
+}
+
+// ownershipDocument gives what is stored for an ownership: nothing for that of a new bucket.
+func ownershipDocument(own string) ([]byte, bool) {
+	switch own {
+	case iam.OwnershipEnforced:
+		return nil, true
+	case iam.OwnershipPreferred, iam.OwnershipWriter:
+		return s3xml.AppendOwnership(nil, own), true
+	}
+	return nil, false
 }

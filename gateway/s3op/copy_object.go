@@ -49,6 +49,9 @@ func (c *call) readCopy(ctx context.Context) (*copySource, *api.CopyObject, erro
 		return nil, nil, err
 	}
 	req := &api.CopyObject{Bucket: c.Bucket, Key: c.Key, Source: source.ref, ReplaceTags: retag}
+	if req.ACL, err = c.newACL(ctx); err != nil {
+		return nil, nil, err
+	}
 	if req.CustomerKey, err = c.customerKey(); err != nil {
 		return nil, nil, err
 	}
@@ -73,6 +76,9 @@ func (c *call) readCopy(ctx context.Context) (*copySource, *api.CopyObject, erro
 	}
 	redirect := h.Get("X-Amz-Website-Redirect-Location")
 	req.Check = func(info *api.ObjectInfo) error {
+		if err := c.confirm(&source.ref, info); err != nil {
+			return err
+		}
 		if err := source.check(info); err != nil {
 			return err
 		}

@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"strings"
 
+	"shoal/acl/grant"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
@@ -28,6 +30,10 @@ func createBucket(ctx context.Context, c *call) error {
 	if err := c.authorizeNew(ctx, location); err != nil {
 		return err
 	}
+	granted, err := c.newBucketACL(ctx)
+	if err != nil {
+		return err
+	}
 	req := api.CreateBucket{
 		Name: c.Bucket, Owner: api.RootPrincipal, Location: location,
 		ObjectLock: strings.EqualFold(c.HTTP.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true"),
@@ -44,6 +50,9 @@ func createBucket(ctx context.Context, c *call) error {
 		return err
 	}
 	c.Rules.Forget(c.Bucket)
+	if err := c.settle(ctx, granted); err != nil {
+		return err
+	}
 	c.w.Header()["Location"] = []string{"/" + c.Bucket}
 	return c.writeEmpty()
 }
@@ -72,24 +81,55 @@ func (c *call) authorizeNew(ctx context.Context, location string) error {
 // checkBucketHeaders refuses what a new bucket would not be.
 func (c *call) checkBucketHeaders() error {
 	h := c.HTTP.Header
-	acl := h.Get("X-Amz-Acl")
-	if err := checkCannedACL(acl); err != nil {
+	if err := c.checkCanned(grant.Bucket); err != nil {
 		return err
 	}
-	if acl != "" && acl != "private" || grants(h) {
-		return s3err.New(s3err.InvalidBucketAclWithObjectOwnership)
-	}
-	switch own := h.Get("X-Amz-Object-Ownership"); own {
-	case "", "BucketOwnerEnforced":
-	case "BucketOwnerPreferred", "ObjectWriter":
-		return errHeaderNotImplemented("x-amz-object-ownership")
-	default:
+	own := c.newOwnership()
+	if _, ok := ownershipDocument(own); !ok {
 		return errInvalidArgument("x-amz-object-ownership", own, "Invalid x-amz-object-ownership header")
+	}
+	if canned := h.Get("X-Amz-Acl"); own == iam.OwnershipEnforced && (canned != "" && canned != "private" || grants(h)) {
+		return s3err.New(s3err.InvalidBucketAclWithObjectOwnership)
 	}
 	switch lock := h.Get("X-Amz-Bucket-Object-Lock-Enabled"); strings.ToLower(lock) {
 	case "", "false", "true":
 	default:
 		return errInvalidArgument("x-amz-bucket-object-lock-enabled", lock, "The value must be true or false.")
+	}
+	return nil
+}
+
+// newOwnership is the ownership that the bucket is to have.
+func (c *call) newOwnership() string {
+	if own := c.HTTP.Header.Get("X-Amz-Object-Ownership"); own != "" {
+		return own
+	}
+	return iam.OwnershipEnforced
+}
+
+// newBucketACL reads the ACL that the bucket is to have. It cannot be public: a new bucket blocks that
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateBucket.html).
+func (c *call) newBucketACL(ctx context.Context) (grant.ACL, error) {
+	a, err := c.headerACL(ctx, grant.Bucket)
+	if err == nil && a.Public() {
+		err = s3err.New(s3err.InvalidBucketAclWithBlockPublicAccessError)
+	}
+	return a, err
+}
+
+// settle gives a bucket that was just made its ownership and its ACL. When that fails it is there without them, as a
+// bucket that nobody but the owner has anything in.
+func (c *call) settle(ctx context.Context, granted grant.ACL) error {
+	if doc, _ := ownershipDocument(c.newOwnership()); doc != nil {
+		if err := c.store(ctx, api.ConfigOwnership, doc); err != nil {
+			return err
+		}
+	}
+	if granted == nil {
+		return nil
+	}
+	if doc := encodeACL(granted); doc != nil {
+		return c.store(ctx, api.ConfigACL, doc)
 	}
 	return nil
 }

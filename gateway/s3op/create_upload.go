@@ -4,7 +4,9 @@ import (
 	"context"
 	"net/http"
 
+	"shoal/acl"
 	"shoal/chunker/checksum"
+	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
 )
@@ -13,6 +15,9 @@ import (
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html).
 func createMultipartUpload(ctx context.Context, c *call) error {
 	h := c.HTTP.Header
+	if c.Caller.Kind == acl.Anonymous {
+		return s3err.Newf(s3err.AccessDenied, "Anonymous users cannot initiate multipart uploads. Please authenticate.")
+	}
 	if err := checkKey(c.Key); err != nil {
 		return err
 	}
@@ -20,6 +25,10 @@ func createMultipartUpload(ctx context.Context, c *call) error {
 		return err
 	}
 	if err := refuseConditions(h); err != nil {
+		return err
+	}
+	granted, err := c.newACL(ctx)
+	if err != nil {
 		return err
 	}
 	md, err := readMetadata(h)
@@ -43,7 +52,7 @@ func createMultipartUpload(ctx context.Context, c *call) error {
 		return err
 	}
 	id, err := c.Uploads.CreateUpload(ctx, &api.CreateUpload{
-		Bucket: c.Bucket, Key: c.Key, Metadata: md, Checksum: a, Type: kind, Initiator: c.Caller.ID, Tags: tags, Lock: lock, CustomerKey: key,
+		Bucket: c.Bucket, Key: c.Key, Metadata: md, Checksum: a, Type: kind, Initiator: c.Caller.ID, Tags: tags, ACL: granted, Lock: lock, CustomerKey: key,
 	})
 	if err != nil {
 		return err

@@ -18,6 +18,9 @@ func getObject(ctx context.Context, c *call) error {
 		return c.readError(err, ref)
 	}
 	defer o.Close()
+	if err := c.confirm(ref, o.Info()); err != nil {
+		return err
+	}
 	a, err := c.answerFor(o.Info(), ref, part)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package s3op_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"io"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"shoal/acl"
 	"shoal/chunker/checksum"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
@@ -40,12 +42,24 @@ func newServer(t *testing.T) *server {
 	s.store.Clock = func() time.Time { return s.now }
 	s.service = &s3op.Service{
 		Buckets: s.store, Objects: s.store, Uploads: s.store, Versions: s.store, Rules: iam.NewBuckets(s.store), Region: "eu-test-1", PlainCustomerKeys: true,
-		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)),
+		Logger: slog.New(slog.NewTextHandler(io.Discard, nil)), CanonicalUser: knows,
 	}
 	s.Server = httptest.NewServer(http.HandlerFunc(s.serve))
 	s.Config.ErrorLog = slog.NewLogLogger(slog.NewTextHandler(io.Discard, nil), slog.LevelError)
 	t.Cleanup(s.Close)
 	return s
+}
+
+// rootID is what answers call the owner.
+var rootID = acl.CanonicalID("root")
+
+// knows says whose canonical IDs there are: root, alice and bob.
+func knows(_ context.Context, canonical string) (bool, error) {
+	switch canonical {
+	case rootID, acl.CanonicalID("user:alice"), acl.CanonicalID("user:bob"):
+		return true, nil
+	}
+	return false, nil
 }
 
 // body is a request's body as the gateway hands it on.
@@ -74,14 +88,17 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		req := &s3op.Request{
 			HTTP: r, Bucket: bucket, Key: key, Query: query, RequestID: "R", Caller: s.caller, Now: s.now,
 		}
-		if r.ContentLength > 0 {
+		op := s3op.Match(r.Method, bucket, key, query, r.Header)
+		switch {
+		case op.Unsigned:
+			req.Form = r.Body
+		case r.ContentLength > 0:
 			b := &body{Reader: r.Body, size: r.ContentLength}
 			// The trailer's value comes ahead in these tests.
 			b.trailer, _ = checksum.ParseHeader(r.Header.Get("X-Amz-Trailer"))
 			b.value = r.Header.Get("Test-Trailer")
 			req.Body = b
 		}
-		op := s3op.Match(r.Method, bucket, key, query, r.Header)
 		err = op.Serve(r.Context(), s.service, req, w)
 	}
 	if err != nil {

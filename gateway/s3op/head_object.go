@@ -25,6 +25,9 @@ func headObject(ctx context.Context, c *call) error {
 	if err != nil {
 		return c.readError(err, ref)
 	}
+	if err := c.confirm(ref, info); err != nil {
+		return err
+	}
 	a, err := c.answerFor(info, ref, part)
 	if err != nil {
 		return err

@@ -318,7 +318,7 @@ func TestListParts(t *testing.T) {
 	inUpload(t, docs+"API/API_ListParts.html", prepare, []exchange{
 		{name: "all", line: "GET /bkt/mp?uploadId=ID", status: 200, has: []string{
 			`<ListPartsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>bkt</Bucket><Key>mp</Key><UploadId>`,
-			"<Initiator><ID>root</ID></Initiator><Owner><ID>root</ID></Owner><StorageClass>STANDARD</StorageClass><PartNumberMarker>0</PartNumberMarker><NextPartNumberMarker>2</NextPartNumberMarker><MaxParts>1000</MaxParts><IsTruncated>false</IsTruncated><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType><Part><PartNumber>1</PartNumber><LastModified>2026-03-04T05:06:07.000Z</LastModified><ETag>&quot;",
+			"<Initiator><ID>" + rootID + "</ID></Initiator><Owner><ID>" + rootID + "</ID></Owner><StorageClass>STANDARD</StorageClass><PartNumberMarker>0</PartNumberMarker><NextPartNumberMarker>2</NextPartNumberMarker><MaxParts>1000</MaxParts><IsTruncated>false</IsTruncated><ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm><ChecksumType>FULL_OBJECT</ChecksumType><Part><PartNumber>1</PartNumber><LastModified>2026-03-04T05:06:07.000Z</LastModified><ETag>&quot;",
 			"<Size>7</Size>"}},
 		{name: "page", line: "GET /bkt/mp?uploadId=ID&max-parts=1", status: 200, has: []string{"<NextPartNumberMarker>1</NextPartNumberMarker><MaxParts>1</MaxParts><IsTruncated>true</IsTruncated>"}, hasNot: []string{"<PartNumber>2"}},
 		{name: "next page", line: "GET /bkt/mp?uploadId=ID&max-parts=1&part-number-marker=1", status: 200, has: []string{"<PartNumber>2</PartNumber>", "<IsTruncated>false</IsTruncated>"}},
@@ -344,7 +344,7 @@ func TestListMultipartUploads(t *testing.T) {
 	run(t, docs+"API/API_ListMultipartUploads.html", setup, []exchange{
 		{name: "all", line: "GET /bkt?uploads", status: 200, has: []string{
 			`<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>bkt</Bucket><KeyMarker></KeyMarker><UploadIdMarker></UploadIdMarker><NextKeyMarker></NextKeyMarker><NextUploadIdMarker></NextUploadIdMarker><Prefix></Prefix><MaxUploads>1000</MaxUploads><IsTruncated>false</IsTruncated><Upload><Key>a</Key><UploadId>`,
-			"<Initiator><ID>root</ID></Initiator><Owner><ID>root</ID></Owner><StorageClass>STANDARD</StorageClass><Initiated>2026-03-04T05:06:07.000Z</Initiated>"}},
+			"<Initiator><ID>" + rootID + "</ID></Initiator><Owner><ID>" + rootID + "</ID></Owner><StorageClass>STANDARD</StorageClass><Initiated>2026-03-04T05:06:07.000Z</Initiated>"}},
 		{name: "prefix", line: "GET /bkt?uploads&prefix=b/", status: 200, has: []string{"<Key>b/2</Key>"}, hasNot: []string{"<Key>a</Key>"}},
 		{name: "delimiter", line: "GET /bkt?uploads&delimiter=/", status: 200, has: []string{"<Delimiter>/</Delimiter>", "<CommonPrefixes><Prefix>b/</Prefix></CommonPrefixes>"}, hasNot: []string{"b/1"}},
 		{name: "page", line: "GET /bkt?uploads&max-uploads=2", status: 200, has: []string{"<NextKeyMarker>b/1</NextKeyMarker><NextUploadIdMarker>0", "<IsTruncated>true</IsTruncated>"}},

@@ -27,6 +27,7 @@ var needs = map[string]need{
 	"DeleteBucketInventoryConfiguration":          {action: "s3:PutInventoryConfiguration"},
 	"DeleteBucketLifecycle":                       {action: "s3:PutLifecycleConfiguration"},
 	"DeleteBucketMetricsConfiguration":            {action: "s3:PutMetricsConfiguration"},
+	"DeleteBucketOwnershipControls":               {action: "s3:PutBucketOwnershipControls"},
 	"DeleteBucketPolicy":                          {action: "s3:DeleteBucketPolicy"},
 	"DeleteBucketReplication":                     {action: "s3:PutReplicationConfiguration"},
 	"DeleteBucketTagging":                         {action: "s3:PutBucketTagging"},

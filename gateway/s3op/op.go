@@ -70,6 +70,8 @@ type Service struct {
 	Versions api.Versions
 	// Region is the region that the store says it is in.
 	Region string
+	// CanonicalUser says whether a canonical ID is somebody's.
+	CanonicalUser func(context.Context, string) (bool, error)
 	// Rules are the rules of buckets.
 	Rules *iam.Buckets
 	// AuthenticateForm finds out who signed the policy of a form, and puts that into the
@@ -121,9 +123,10 @@ type Request struct {
 type call struct {
 	*Service
 	*Request
-	op   *Operation
-	w    http.ResponseWriter
-	keys map[string][]string // see conditionKeys
+	op    *Operation
+	w     http.ResponseWriter
+	keys  map[string][]string // see conditionKeys
+	byACL []ground            // see confirm
 }
 
 // Serve answers one request. On error nothing was written and the caller writes the

@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"shoal/acl"
 	"shoal/chunker/checksum"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
@@ -18,7 +20,7 @@ import (
 const postBuffer = 4 << 20
 
 // postObject is PostObject: an upload from a form in a browser, which a policy allows that
-// somebody has signed
+// somebody has signed, or which strangers may do
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html).
 func postObject(ctx context.Context, c *call) error {
 	f, err := parseForm(c.HTTP.Header.Get("Content-Type"), c.Form)
@@ -34,6 +36,11 @@ func postObject(ctx context.Context, c *call) error {
 	if !ok || key == "" {
 		return errInvalidArgument("key", key, "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.")
 	}
+	if c.Caller.Kind == acl.Anonymous { // who is not known is asked before anything is read
+		if err := c.may(ctx, "s3:PutObject", thing{bucket: c.Bucket, key: key}); err != nil {
+			return err
+		}
+	}
 	body, err := c.formBody(f, policy)
 	if err != nil {
 		return err
@@ -46,7 +53,7 @@ func postObject(ctx context.Context, c *call) error {
 	if err := put.authorizeOwn(ctx, nil); err != nil {
 		return err
 	}
-	req, err := put.readPut()
+	req, err := put.readPut(ctx)
 	if err != nil {
 		return err
 	}
@@ -61,11 +68,15 @@ func postObject(ctx context.Context, c *call) error {
 	return c.answerForm(f, key, w.ETag)
 }
 
-// authorizeForm finds out who signed the form's policy, and holds the form against it.
+// authorizeForm finds out who signed the form's policy, and holds the form against it. A form without either is a
+// stranger's.
 func (c *call) authorizeForm(ctx context.Context, f *form) (*postPolicy, error) {
 	encoded, ok := f.fields["policy"]
+	if _, signed := f.fields["x-amz-signature"]; !ok && !signed {
+		return &postPolicy{max: math.MaxInt64}, nil
+	}
 	if !ok {
-		return nil, s3err.New(s3err.AccessDenied) // nobody signed anything
+		return nil, s3err.New(s3err.AccessDenied) // what was signed is not there
 	}
 	if _, old := f.fields["awsaccesskeyid"]; old {
 		return nil, errInvalidRequest("The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")

@@ -10,7 +10,7 @@ import (
 // putObject is PutObject
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutObject.html).
 func putObject(ctx context.Context, c *call) error {
-	put, err := c.readPut()
+	put, err := c.readPut(ctx)
 	if err != nil {
 		return err
 	}
@@ -28,7 +28,7 @@ func putObject(ctx context.Context, c *call) error {
 }
 
 // readPut reads the headers of a PUT. The body is not touched.
-func (c *call) readPut() (*api.PutObject, error) {
+func (c *call) readPut(ctx context.Context) (*api.PutObject, error) {
 	if err := checkKey(c.Key); err != nil {
 		return nil, err
 	}
@@ -41,6 +41,9 @@ func (c *call) readPut() (*api.PutObject, error) {
 	}
 	put := &api.PutObject{Bucket: c.Bucket, Key: c.Key}
 	var err error
+	if put.ACL, err = c.newACL(ctx); err != nil {
+		return nil, err
+	}
 	if put.CustomerKey, err = c.customerKey(); err != nil {
 		return nil, err
 	}

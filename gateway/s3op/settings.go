@@ -8,20 +8,9 @@ import (
 	"shoal/node/api"
 )
 
-// checkSettings refuses what a write asks for and would not get: ACLs other than the
-// owner's own, keys of a KMS, storage classes that do not exist here.
+// checkSettings refuses what a write asks for and would not get: keys of a KMS, storage classes that do not
+// exist here.
 func checkSettings(h http.Header) error {
-	switch acl := h.Get("X-Amz-Acl"); acl {
-	case "", "private", "bucket-owner-full-control":
-	default:
-		if err := checkCannedACL(acl); err != nil {
-			return err
-		}
-		return s3err.New(s3err.AccessControlListNotSupported)
-	}
-	if grants(h) {
-		return s3err.New(s3err.AccessControlListNotSupported)
-	}
 	switch sse := h.Get("X-Amz-Server-Side-Encryption"); sse {
 	case "", "AES256":
 	case "aws:kms", "aws:kms:dsse", "aws:fsx":
@@ -39,9 +28,6 @@ func checkSettings(h http.Header) error {
 	}
 	return nil
 }
-
-var cannedACLs = stringSet("private public-read public-read-write aws-exec-read authenticated-read " +
-	"bucket-owner-read bucket-owner-full-control log-delivery-write")
 
 // writeCondition reads the conditions of a write. S3 knows If-Match with an ETag and
 // If-None-Match with "*", and answers 501 to everything else

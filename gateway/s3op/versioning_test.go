@@ -143,7 +143,7 @@ func TestListObjectVersions(t *testing.T) {
 	run(t, docs+"API/API_ListObjectVersions.html", setup, []exchange{
 		{name: "all", line: "GET /bkt?versions", status: 200, has: []string{
 			"<ListVersionsResult", "<Name>bkt</Name><Prefix></Prefix><KeyMarker></KeyMarker><VersionIdMarker></VersionIdMarker><MaxKeys>1000</MaxKeys><IsTruncated>false</IsTruncated>",
-			"<DeleteMarker><Key>k</Key><VersionId>" + v(5) + "</VersionId><IsLatest>true</IsLatest><LastModified>2026-03-04T05:06:07.000Z</LastModified><Owner><ID>root</ID></Owner></DeleteMarker>",
+			"<DeleteMarker><Key>k</Key><VersionId>" + v(5) + "</VersionId><IsLatest>true</IsLatest><LastModified>2026-03-04T05:06:07.000Z</LastModified><Owner><ID>" + rootID + "</ID></Owner></DeleteMarker>",
 			"<Version><Key>k</Key><VersionId>" + v(2) + "</VersionId><IsLatest>false</IsLatest>",
 			"<Size>3</Size><StorageClass>STANDARD</StorageClass>", "<ChecksumAlgorithm>CRC64NVME</ChecksumAlgorithm>",
 		}},

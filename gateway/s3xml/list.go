@@ -1,6 +1,7 @@
 package s3xml
 
 import (
+	"shoal/acl"
 	"shoal/chunker/checksum"
 	"shoal/node/api"
 )
@@ -117,7 +118,7 @@ func TypeName(t api.ChecksumType) string {
 	return "FULL_OBJECT"
 }
 
-// appendOwner appends an owner. DisplayName is not sent: S3 stopped sending it.
-func appendOwner(b []byte, id string) []byte {
-	return append(element(append(b, "<Owner>"...), "ID", id), "</Owner>"...)
+// appendOwner appends an owner by the canonical ID of a principal. DisplayName is not sent: S3 stopped sending it.
+func appendOwner(b []byte, principal string) []byte {
+	return append(element(append(b, "<Owner>"...), "ID", acl.CanonicalID(principal)), "</Owner>"...)
 }

@@ -1,6 +1,7 @@
 package s3xml
 
 import (
+	"shoal/acl"
 	"shoal/chunker/checksum"
 	"shoal/node/api"
 )
@@ -81,8 +82,8 @@ func AppendListParts(b []byte, l *ListParts) []byte {
 	return end(b, root)
 }
 
-func appendInitiator(b []byte, id string) []byte {
-	return shut(element(open(b, "Initiator"), "ID", id), "Initiator")
+func appendInitiator(b []byte, principal string) []byte {
+	return shut(element(open(b, "Initiator"), "ID", acl.CanonicalID(principal)), "Initiator")
 }
 
 // ListUploads is the answer of ListMultipartUploads.

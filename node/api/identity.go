@@ -35,12 +35,14 @@ type IdentityChanges struct {
 
 // User is who may have access keys.
 type User struct {
-	Name     string    `json:"name"`
-	Disabled bool      `json:"disabled,omitempty"`
-	Groups   []string  `json:"groups"`
-	Policies []string  `json:"policies"` // attached to the user itself
-	Created  time.Time `json:"created"`
-	Epoch    uint64    `json:"epoch"`
+	Name string `json:"name"`
+	// CanonicalID is what ACLs call the user, see acl.CanonicalID.
+	CanonicalID string    `json:"canonical_id"`
+	Disabled    bool      `json:"disabled,omitempty"`
+	Groups      []string  `json:"groups"`
+	Policies    []string  `json:"policies"` // attached to the user itself
+	Created     time.Time `json:"created"`
+	Epoch       uint64    `json:"epoch"`
 }
 
 // UserGroup gives its members policies.

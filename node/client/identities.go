@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"shoal/acl"
 	"shoal/acl/policy"
 	"shoal/node/api"
 	"shoal/node/consensus"
@@ -49,7 +50,7 @@ func addIdentity(out *api.IdentityChanges, i *meta.Identity) {
 	switch {
 	case i.GetUser() != nil:
 		u := i.GetUser()
-		out.Users = append(out.Users, api.User{Name: i.Name, Disabled: u.Disabled, Groups: listed(u.Groups), Policies: listed(u.Policies), Created: at, Epoch: i.Epoch})
+		out.Users = append(out.Users, api.User{Name: i.Name, CanonicalID: acl.CanonicalID(api.UserPrincipal + i.Name), Disabled: u.Disabled, Groups: listed(u.Groups), Policies: listed(u.Policies), Created: at, Epoch: i.Epoch})
 	case i.GetGroup() != nil:
 		out.Groups = append(out.Groups, api.UserGroup{Name: i.Name, Policies: listed(i.GetGroup().Policies), Created: at, Epoch: i.Epoch})
 	case i.GetPolicy() != nil:

@@ -1,0 +1,90 @@
+package iam
+
+import (
+	"context"
+	"time"
+
+	"shoal/acl"
+	"shoal/acl/grant"
+	"shoal/gateway/s3xml"
+	"shoal/node/api"
+)
+
+// Object ownership of a bucket
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/about-object-ownership.html). The store's one account owns
+// all objects whoever writes them, so the two under which ACLs count do the same.
+const (
+	// OwnershipEnforced: ACLs are off. A new bucket has it.
+	OwnershipEnforced = "BucketOwnerEnforced"
+	// OwnershipPreferred and OwnershipWriter: ACLs count.
+	OwnershipPreferred = "BucketOwnerPreferred"
+	OwnershipWriter    = "ObjectWriter"
+)
+
+// ReadOwnership reads a bucket's ownership controls. ACLs are off under what cannot be read; a bucket whose controls
+// were removed is one of writers, as in S3.
+func ReadOwnership(doc []byte) string {
+	switch {
+	case len(doc) == 0:
+		return OwnershipEnforced
+	case string(doc) == RemovedDocument:
+		return OwnershipWriter
+	}
+	switch own, err := s3xml.ParseOwnership(doc); {
+	case err == nil && (own == OwnershipPreferred || own == OwnershipWriter):
+		return own
+	}
+	return OwnershipEnforced
+}
+
+// ReadACL reads a stored ACL, of which none is the owner's full control. Corrupt for what is none.
+func ReadACL(stored []byte, owner string) (grant.ACL, error) {
+	if len(stored) == 0 {
+		return grant.Private(owner), nil
+	}
+	a, err := grant.Parse(stored)
+	if err != nil {
+		return nil, &api.Error{Kind: api.Corrupt, Op: "iam.ReadACL", Err: err}
+	}
+	return a, nil
+}
+
+// Apply puts what the bucket says of an action into rules.
+func (b *BucketRules) Apply(rules *acl.Rules, action string) {
+	rules.Bucket, rules.RestrictPublic = b.Policy, b.Public && b.Block.Restrict
+	rules.IgnorePublicACLs = b.Block.IgnoreACLs
+	if t, ok := grant.TargetOf(action); ok && t == grant.Bucket {
+		rules.ACL = b.acl
+	}
+}
+
+// AsksObject says whether the ACL of the object asked for may still allow what was denied without it.
+func (b *BucketRules) AsksObject(action string, d *acl.Decision) bool {
+	t, ok := grant.TargetOf(action)
+	return b.ACLs && ok && t == grant.Object && !d.Allowed && !d.Explicit && d.Reason != acl.BySession
+}
+
+// ObjectACL turns the stored ACL of a version into what it allows. One that cannot be read allows nothing.
+func ObjectACL(stored []byte) acl.Policy {
+	if len(stored) == 0 {
+		return nil // private: the owner needs no grant
+	}
+	a, err := grant.Parse(stored)
+	if err != nil {
+		return nil
+	}
+	return a.On(grant.Object, "of the object")
+}
+
+// Knows says whether a canonical ID is somebody's.
+func (s *Store) Knows(ctx context.Context, canonical string) (bool, error) {
+	if canonical == acl.CanonicalID(api.RootPrincipal) || canonical == grant.EC2 {
+		return true, nil
+	}
+	now := time.Now()
+	t, err := s.await(ctx, now.Add(-s.cfg.Limit))
+	if err == nil && !t.canonical[canonical] { // it may be new
+		t, err = s.await(ctx, now)
+	}
+	return err == nil && t.canonical[canonical], err
+}
