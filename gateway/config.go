@@ -60,6 +60,13 @@ type Config struct {
 	AdminCertificates []CertificatePair
 	// InsecureHTTP allows plain HTTP on addresses that others can reach.
 	InsecureHTTP bool
+	// TrustedProxies are addresses and CIDR blocks of proxies that are believed about where requests come
+	// from. They write ProxyHeader: "X-Forwarded-For" (the default), or "Forwarded".
+	TrustedProxies []string
+	ProxyHeader    string
+	// ProxyProtocol lists the listeners, of "s3" and "admin", at which connections of trusted proxies begin
+	// with a header of the PROXY protocol.
+	ProxyProtocol []string
 	// Limits bound what clients may take.
 	Limits edge.Limits
 	// OpenFiles is how many files the process may have open, 0 for any number. Clients get half of
@@ -81,6 +88,10 @@ const (
 	connectionsMin = 64
 	s3Flag         = "--s3"
 	adminFlag      = "--admin"
+
+	// Names of the listeners, in settings and metrics.
+	listenerS3    = "s3"
+	listenerAdmin = "admin"
 )
 
 // Validate reports every problem of the configuration at once.
@@ -99,6 +110,14 @@ func (c *Config) Validate() error {
 	for _, p := range slices.Concat(c.Certificates, c.AdminCertificates) {
 		need(p.CertFile != "" && p.KeyFile != "", "TLS needs both --tls-cert and --tls-key")
 	}
+	_, err := edge.ParsePrefixes(c.TrustedProxies)
+	need(err == nil, fmt.Sprintf("--trusted-proxy: %v", err))
+	need(c.ProxyHeader == "" || c.ProxyHeader == edge.HeaderXForwardedFor || c.ProxyHeader == edge.HeaderForwarded,
+		fmt.Sprintf("--proxy-header: %q is neither %s nor %s", c.ProxyHeader, edge.HeaderXForwardedFor, edge.HeaderForwarded))
+	for _, l := range c.ProxyProtocol {
+		need(l == listenerS3 || l == listenerAdmin, fmt.Sprintf("--proxy-protocol: %q is neither %s nor %s", l, listenerS3, listenerAdmin))
+	}
+	need(len(c.ProxyProtocol) == 0 || len(c.TrustedProxies) > 0, "--proxy-protocol needs --trusted-proxy: nobody else's header is believed")
 	need(c.DrainTimeout >= 0, "drain timeout must not be negative")
 	for _, d := range c.Domains {
 		need(validDomain(d), fmt.Sprintf("domain %q is not a host name without port", d))

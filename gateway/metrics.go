@@ -63,6 +63,9 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "shoal_gateway_evicted_connections_total", Help: "Connections closed while they waited for a request, to make room for others.",
 		}, func() float64 { return float64(server.Connections().Evicted) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shoal_gateway_unproven_connections_total", Help: "Connections of trusted proxies closed for want of a PROXY header that could be read.",
+		}, func() float64 { return float64(server.Connections().Unproven) }),
 	}
 	for _, c := range all {
 		if err := reg.Register(c); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
@@ -28,6 +29,7 @@ type Server struct {
 	iam      *iam.Store
 	rules    *iam.Buckets
 	certs    []*edge.Certificates // watched while it runs
+	proxies  edge.Proxies
 	draining atomic.Bool
 }
 
@@ -40,11 +42,16 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults()}
 	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
-	s3, err := s.loadCertificates("s3", cfg.Certificates)
+	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
 	}
-	own, err := s.loadCertificates("admin", cfg.AdminCertificates)
+	s.proxies = edge.Proxies{Trusted: trusted, Header: cfg.ProxyHeader}
+	s3, err := s.loadCertificates(listenerS3, cfg.Certificates)
+	if err != nil {
+		return nil, err
+	}
+	own, err := s.loadCertificates(listenerAdmin, cfg.AdminCertificates)
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +114,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy),
-		Limits: cfg.Limits, Logger: cfg.Logger,
+		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3
 	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam)
@@ -140,7 +147,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy),
-		Limits: cfg.Limits, Logger: cfg.Logger,
+		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
 	})
 	return nil
 }

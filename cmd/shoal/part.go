@@ -94,6 +94,7 @@ func (p *process) gatewayConfig(st store, s3Addr string) gateway.Config {
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Health: st, Admin: st,
 		Logger: p.log, AccessLogDir: logDir(s.data), Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
+		TrustedProxies: s.trustedProxy, ProxyHeader: s.proxyHeader, ProxyProtocol: s.proxyProtocol,
 		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
 		OpenFiles: openFiles(),
 	}

@@ -49,6 +49,9 @@ type settings struct {
 	tlsKey        []string
 	adminTLSCert  []string
 	adminTLSKey   []string
+	trustedProxy  []string
+	proxyHeader   string
+	proxyProtocol []string
 	degraded      bool
 	acceptLogLoss bool
 	orphanGrace   time.Duration
@@ -135,6 +138,15 @@ var keys = []key{
 	}},
 	{"admin-tls-key", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.adminTLSKey), n, "`file` with the key of the --admin-tls-cert of the same place, PEM, mode 0600")
+	}},
+	{"trusted-proxy", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.trustedProxy), n, "`address` or CIDR block of a proxy that is believed about where requests come from; repeat for more; empty is none")
+	}},
+	{"proxy-header", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.proxyHeader, n, "X-Forwarded-For", "`header` in which trusted proxies say so: X-Forwarded-For, with X-Forwarded-Proto beside it, or Forwarded")
+	}},
+	{"proxy-protocol", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.proxyProtocol), n, "`listener`, s3 or admin, at which connections of trusted proxies begin with a PROXY header; repeat for more; empty is none")
 	}},
 	{"degraded", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.BoolVar(&s.degraded, n, false, "start although drives are missing")

@@ -11,6 +11,7 @@ import (
 // connTable counts connections and knows which of them wait for a request.
 type connTable struct {
 	max, perAddressMax int
+	proxies            *Proxies // whose addresses stand for many clients
 
 	mu        sync.Mutex
 	conns     map[net.Conn]*tracked // guarded by mu
@@ -28,9 +29,9 @@ type tracked struct {
 	waiting *list.Element // in idle, or nil while a request is served
 }
 
-func newConnTable(l Limits) *connTable {
+func newConnTable(l Limits, p *Proxies) *connTable {
 	return &connTable{
-		max: l.ConnectionsMax, perAddressMax: l.ConnectionsPerAddressMax,
+		max: l.ConnectionsMax, perAddressMax: l.ConnectionsPerAddressMax, proxies: p,
 		conns: make(map[net.Conn]*tracked), addresses: make(map[netip.Addr]int), idle: list.New(),
 	}
 }
@@ -41,7 +42,7 @@ func (t *connTable) admit(conn net.Conn) bool {
 	address := addressOf(conn)
 	var victim net.Conn
 	t.mu.Lock()
-	ok := t.perAddressMax <= 0 || address.IsLoopback() || t.addresses[address] < t.perAddressMax
+	ok := t.perAddressMax <= 0 || address.IsLoopback() || t.proxies.trusts(address) || t.addresses[address] < t.perAddressMax
 	if ok && len(t.conns) >= t.max {
 		if first := t.idle.Front(); first != nil {
 			old := first.Value.(*tracked)
@@ -126,12 +127,15 @@ func (t *connTable) counts() Connections {
 	return Connections{Open: len(t.conns), Refused: t.refused, Evicted: t.evicted}
 }
 
-// transportOf gives the connection under TLS.
+// transportOf gives the connection under TLS and the PROXY protocol.
 func transportOf(conn net.Conn) net.Conn {
-	if under, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		return under.NetConn()
+	for {
+		under, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = under.NetConn()
 	}
-	return conn
 }
 
 func addressOf(conn net.Conn) netip.Addr {

@@ -18,16 +18,24 @@ import (
 // serve runs a server on a loopback address until the test ends.
 func serve(t *testing.T, limits edge.Limits, secure *tls.Config, handle func(*edge.Server, http.ResponseWriter, *http.Request)) (*edge.Server, string) {
 	t.Helper()
+	return serveAs(t, func(c *edge.Config) { c.Limits, c.TLS = limits, secure }, handle)
+}
+
+// serveAs is serve with changes to the configuration.
+func serveAs(t *testing.T, change func(*edge.Config), handle func(*edge.Server, http.ResponseWriter, *http.Request)) (*edge.Server, string) {
+	t.Helper()
 	l, err := edge.Listen(edge.Endpoint{Address: "127.0.0.1:0", Flag: "--x"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var s *edge.Server
-	s = edge.NewServer(edge.Config{
-		Listener: l, TLS: secure, Limits: limits, Logger: slog.New(slog.DiscardHandler),
+	cfg := edge.Config{
+		Listener: l, Logger: slog.New(slog.DiscardHandler),
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { handle(s, w, r) }),
 		Busy:    http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }),
-	})
+	}
+	change(&cfg)
+	s = edge.NewServer(cfg)
 	done := make(chan error, 1)
 	go func() { done <- s.Serve(context.WithoutCancel(t.Context())) }()
 	t.Cleanup(func() {

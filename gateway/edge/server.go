@@ -17,7 +17,10 @@ type Server struct {
 	table    *connTable
 	limits   Limits
 	secure   bool
+	proxies  Proxies
 	inFlight atomic.Int64
+	// badHeaders counts connections of proxies without a PROXY header that could be read.
+	badHeaders atomic.Uint64
 }
 
 // Bounds of an HTTP/2 connection. What is received ahead of its readers is bounded by the connection, not by
@@ -36,7 +39,11 @@ type Config struct {
 	// Busy answers requests above the limit. It must not read their bodies.
 	Busy   http.Handler
 	Limits Limits
-	Logger *slog.Logger
+	// Proxies are believed about where requests come from. With ProxyProtocol, each of their connections must
+	// begin with a header of that protocol, version 1 or 2.
+	Proxies       Proxies
+	ProxyProtocol bool
+	Logger        *slog.Logger
 }
 
 type connKey struct{}
@@ -44,8 +51,12 @@ type connKey struct{}
 // NewServer makes a server for a bound listener, which it owns from here on.
 func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
-	s := &Server{table: newConnTable(limits), limits: limits, secure: cfg.TLS != nil}
+	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies}
+	s.table = newConnTable(limits, &s.proxies)
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table}
+	if cfg.ProxyProtocol {
+		s.listener = &proxiedListener{Listener: s.listener, proxies: &s.proxies, timeout: limits.HeaderTimeout, refused: &s.badHeaders}
+	}
 	if cfg.TLS != nil {
 		s.listener = tls.NewListener(s.listener, cfg.TLS)
 	}
@@ -79,10 +90,10 @@ func (s *Server) limit(next, busy http.Handler) http.Handler {
 		}
 		defer s.inFlight.Add(-1)
 		if s.inFlight.Add(1) > most {
-			busy.ServeHTTP(w, r)
+			busy.ServeHTTP(w, s.proxies.fromOrigin(r))
 			return
 		}
-		next.ServeHTTP(w, r)
+		next.ServeHTTP(w, s.proxies.fromOrigin(r))
 	})
 }
 
@@ -103,10 +114,16 @@ type Connections struct {
 	Open    int
 	Refused uint64 // so far: closed at once, since too many were open
 	Evicted uint64 // so far: closed while they waited for a request, to make room for others
+	// Unproven came from a trusted proxy without the header that must say for whom.
+	Unproven uint64
 }
 
 // Connections counts those open now, and those that had to go.
-func (s *Server) Connections() Connections { return s.table.counts() }
+func (s *Server) Connections() Connections {
+	c := s.table.counts()
+	c.Unproven = s.badHeaders.Load()
+	return c
+}
 
 // Serve serves until Shutdown or Close, and then returns http.ErrServerClosed. Requests
 // get contexts made from base, which should outlive the drain.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"shoal/acl"
+	"shoal/gateway/edge"
 	"shoal/node/api"
 )
 
@@ -23,7 +24,7 @@ func RequestKeys(r *http.Request, by *acl.Principal, region string, now time.Tim
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		k["aws:sourceip"] = []string{at.Addr().Unmap().WithZone("").String()}
 	}
-	k["aws:securetransport"] = []string{strconv.FormatBool(r.TLS != nil)}
+	k["aws:securetransport"] = []string{strconv.FormatBool(edge.Secure(r))}
 	k["aws:requestedregion"] = []string{region}
 	k["aws:resourceaccount"] = []string{api.Account}
 	for _, h := range [...]struct{ header, key string }{{"User-Agent", "aws:useragent"}, {"Referer", "aws:referer"}} {

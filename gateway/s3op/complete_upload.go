@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shoal/chunker/checksum"
+	"shoal/gateway/edge"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
@@ -56,7 +57,7 @@ func completeMultipartUpload(ctx context.Context, c *call) error {
 // location is the URL of the object, as the client reached it.
 func (c *call) location() string {
 	scheme := "http://"
-	if c.HTTP.TLS != nil {
+	if edge.Secure(c.HTTP) {
 		scheme = "https://"
 	}
 	return scheme + c.HTTP.Host + c.HTTP.URL.EscapedPath()

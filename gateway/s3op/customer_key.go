@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"net/http"
 
+	"shoal/gateway/edge"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
@@ -36,7 +37,7 @@ func (c *call) readCustomerKey(h http.Header, prefix string) (*api.CustomerKey, 
 		return nil, errInvalidArgument("x-amz-server-side-encryption", "null", message)
 	}
 	switch {
-	case c.HTTP.TLS == nil && !c.PlainCustomerKeys:
+	case !edge.Secure(c.HTTP) && !c.PlainCustomerKeys:
 		return nil, errInvalidRequest(needs + "be made over a secure connection.")
 	case algorithm == "":
 		return refuse(needs + "provide a valid encryption algorithm.")
