@@ -58,6 +58,8 @@ type Gateway struct {
 	mem    *network.Membership
 	net    *network.Network
 	client *client.Client
+
+	witnesses witnesses
 }
 
 // renewEvery is how often a gateway looks whether its credential wants renewing.
@@ -98,6 +100,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	g.witnesses.id = g.id
 	g.net, err = network.Open(network.Config{
 		Identity: g.id, Trust: trust, Table: table, Credential: g.mem.Credential,
 		Self:   gossip.Record{Site: cred.Site, Roles: cred.Roles, Release: g.cfg.Release},
@@ -107,12 +110,14 @@ func (g *Gateway) open(ctx context.Context) error {
 			a, err := g.client.System(ctx, &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
 			return a.GetMembers(), err
 		},
-		OnLayout: func(epoch uint64) { g.client.LayoutChanged(epoch) },
-		Log:      g.cfg.Logger, Registerer: g.cfg.Registerer,
+		OnLayout:     func(epoch uint64) { g.client.LayoutChanged(epoch) },
+		OnCheckpoint: g.witnesses.heard,
+		Log:          g.cfg.Logger, Registerer: g.cfg.Registerer,
 	})
 	if err != nil {
 		return err
 	}
+	g.witnesses.net = g.net
 	g.client = client.New(client.Config{
 		Directory: g.net.Dir, Alive: g.net.Alive, Far: g.net.Far, OnLayout: g.net.SetLayout, BufferBytes: g.cfg.BufferBytes, StaleCredentials: api.StaleIdentity,
 		Logger: g.cfg.Logger, Registerer: g.cfg.Registerer,

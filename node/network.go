@@ -55,14 +55,17 @@ func (n *Node) openNetwork() error {
 	if n.mem != nil {
 		known = n.mem.Nodes
 	}
+	n.witnesses.id = n.id
 	n.net, err = network.Open(network.Config{
 		Identity: n.id, Trust: trust, Table: table, Credential: cred,
 		Self:   gossip.Record{Site: n.issuer.own.Site, Roles: n.issuer.own.Roles, Release: n.cfg.Release},
 		Starts: n.path(startsFile),
 		Listen: n.cfg.P2PAddr, Bulk: n.cfg.P2PBulkAddr, Join: n.cfg.P2PJoinAddr, Announce: n.cfg.Announce, RelayOnly: n.cfg.RelayOnly,
 		MDNS: n.cfg.MDNS, Admit: n.admit, Known: known, Fetch: n.askMembers,
-		OnMembers: n.membersChanged, OnLayout: n.layoutChanged, OnStatus: n.statusChanged, Log: n.cfg.Logger, Registerer: n.cfg.Registerer,
+		OnMembers: n.membersChanged, OnLayout: n.layoutChanged, OnStatus: n.statusChanged, OnCheckpoint: n.witnesses.heard,
+		Log: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
+	n.witnesses.net = n.net
 	return err
 }
 

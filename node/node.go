@@ -43,20 +43,22 @@ type Node struct {
 	root    rootCredential
 	rootKey envelope.RootKey
 
-	id      *transport.Identity
-	net     *network.Network
-	issuer  *issuer
-	db      *pebble.DB
-	host    *consensus.Host
-	machine *meta.Machine
-	drives  map[peer.DriveID]*shardstore.Store
-	keys    *keyring.Keyring
-	site    *sitecache.Cache
-	server  *server.Server
-	client  *client.Client
-	repair  *repair.Repair
-	control *controller.Driver
-	widths  atomic.Pointer[widthsFound]
+	id  *transport.Identity
+	net *network.Network
+	// witnesses are other members as this node's gateway needs them.
+	witnesses witnesses
+	issuer    *issuer
+	db        *pebble.DB
+	host      *consensus.Host
+	machine   *meta.Machine
+	drives    map[peer.DriveID]*shardstore.Store
+	keys      *keyring.Keyring
+	site      *sitecache.Cache
+	server    *server.Server
+	client    *client.Client
+	repair    *repair.Repair
+	control   *controller.Driver
+	widths    atomic.Pointer[widthsFound]
 
 	moveRate        atomic.Int64  // bytes per second that the operator allows, 0 for no bound
 	settingsChanged chan struct{} // holds a token when a setting was changed here

@@ -62,6 +62,8 @@ type Config struct {
 	OnMembers func()
 	OnLayout  func(epoch uint64)
 	OnStatus  func(gossip.Event)
+	// OnCheckpoint is as in gossip.Config. May be nil.
+	OnCheckpoint func(from p2p.NodeID, text []byte)
 
 	Log        *slog.Logger
 	Registerer prometheus.Registerer // may be nil
@@ -155,6 +157,7 @@ func (n *Network) openPeers() error {
 			n.Table.SetAddrs(r.Peer, r.Addrs)
 			n.heard(r.Epochs)
 		},
+		OnCheckpoint: n.cfg.OnCheckpoint,
 	})
 	if err != nil {
 		return err

@@ -13,8 +13,10 @@ const (
 	kindRecord     = 1 // on the state topic
 	kindRevocation = 2 // on the other
 	kindAlert      = 3
+	kindCheckpoint = 4
 
-	alertMax = 1024
+	alertMax      = 1024
+	checkpointMax = 1024
 )
 
 // envelope is what a message on either topic holds.
@@ -77,6 +79,8 @@ func (g *Gossip) checkCritical(_ p2p.NodeID, e *envelope) bool {
 		return err == nil || errors.Is(err, member.ErrExpired)
 	case kindAlert:
 		return len(e.body) <= alertMax
+	case kindCheckpoint:
+		return len(e.body) <= checkpointMax
 	}
 	return true
 }
@@ -90,6 +94,10 @@ func (g *Gossip) onCritical(author p2p.NodeID, e *envelope) {
 	case kindAlert:
 		if g.cfg.OnAlert != nil {
 			g.cfg.OnAlert(author, string(e.body))
+		}
+	case kindCheckpoint:
+		if g.cfg.OnCheckpoint != nil {
+			g.cfg.OnCheckpoint(author, e.body)
 		}
 	}
 }

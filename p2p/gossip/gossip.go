@@ -1,5 +1,5 @@
 // Package gossip spreads what speeds things up: each member's record of itself (addresses, drives,
-// load, epochs), revocations, and alerts. It has two fixed GossipSub topics and takes no others.
+// load, epochs), revocations, alerts, and checkpoints of logs. It has two fixed GossipSub topics and takes no others.
 //
 // Correctness never depends on it. A message counts if GossipSub verified its author's signature
 // and the author is a member; of records the newer wins. Liveness is not spread here: a record
@@ -55,6 +55,9 @@ type Config struct {
 	OnEpochs func(from p2p.NodeID, epochs p2p.Epochs)
 	// OnAlert is told of each alert; it must not block. May be nil.
 	OnAlert func(from p2p.NodeID, text string)
+	// OnCheckpoint is told what a member says that its logs have come to; it must not block, nor keep
+	// the text. May be nil.
+	OnCheckpoint func(from p2p.NodeID, text []byte)
 
 	Now func() time.Time // default: time.Now
 	Log *slog.Logger     // default: discards
@@ -65,7 +68,7 @@ type Gossip struct {
 	cfg   Config
 	self  p2p.NodeID
 	dirty chan struct{} // holds a token when the own record is to be published
-	crit  chan []byte   // revocations and alerts to be published
+	crit  chan []byte   // revocations, alerts and checkpoints to be published
 
 	mu      sync.RWMutex
 	own     Record
@@ -199,6 +202,14 @@ func (g *Gossip) Alert(text string) error {
 		return fmt.Errorf("alert of %d bytes, at most %d allowed", len(text), alertMax)
 	}
 	return g.publishCritical(envelope{kind: kindAlert, body: []byte(text)})
+}
+
+// Checkpoint publishes what this node's logs have come to, as a text that others keep.
+func (g *Gossip) Checkpoint(text []byte) error {
+	if len(text) > checkpointMax {
+		return fmt.Errorf("checkpoint of %d bytes, at most %d allowed", len(text), checkpointMax)
+	}
+	return g.publishCritical(envelope{kind: kindCheckpoint, body: text})
 }
 
 func (g *Gossip) publishCritical(e envelope) error {

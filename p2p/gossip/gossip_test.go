@@ -71,6 +71,11 @@ func startNodes(t testing.TB, n int) ([]*testNode, *member.Issuer) {
 				defer nd.mu.Unlock()
 				nd.alerts = append(nd.alerts, text)
 			},
+			OnCheckpoint: func(from p2p.NodeID, text []byte) {
+				nd.mu.Lock()
+				defer nd.mu.Unlock()
+				nd.alerts = append(nd.alerts, string(from)+" is at "+string(text))
+			},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -142,6 +147,19 @@ func TestFiveNodes(t *testing.T) {
 			nodes[i].mu.Lock()
 			defer nodes[i].mu.Unlock()
 			return len(nodes[i].alerts) == 1
+		})
+	}
+	if err := nodes[1].gossip.Checkpoint(make([]byte, checkpointMax+1)); err == nil {
+		t.Error("a checkpoint that is too large was taken")
+	}
+	if err := nodes[1].gossip.Checkpoint([]byte("record 7")); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range []int{0, 4} {
+		eventually(t, "a checkpoint", func() bool {
+			nodes[i].mu.Lock()
+			defer nodes[i].mu.Unlock()
+			return len(nodes[i].alerts) == 2 && nodes[i].alerts[1] == string(nodes[1].id)+" is at record 7"
 		})
 	}
 	// A revocation reaches everybody, and cuts the victim's connections.

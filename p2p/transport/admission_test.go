@@ -2,6 +2,7 @@ package transport
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"net"
@@ -423,5 +424,26 @@ func TestIdentityFile(t *testing.T) {
 	}
 	if _, err := LoadOrCreateIdentity(path); !errors.Is(err, member.ErrKeyFile) {
 		t.Fatalf("damaged: %v", err)
+	}
+}
+
+// A signature by an identity verifies with the key that its NodeID names, and with no other.
+func TestIdentitySigns(t *testing.T) {
+	id, err := NewIdentity(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := PublicKey(id.NodeID())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sig, err := id.Sign([]byte("test: a"))
+	if err != nil || !ed25519.Verify(key, []byte("test: a"), sig) || ed25519.Verify(key, []byte("test: b"), sig) {
+		t.Errorf("signature %x, %v", sig, err)
+	}
+	for _, bad := range []p2p.NodeID{"", "x", "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N"} {
+		if _, err := PublicKey(bad); err == nil {
+			t.Errorf("%q names a key", bad)
+		}
 	}
 }

@@ -54,6 +54,27 @@ func NewIdentity(seed []byte) (*Identity, error) {
 // NodeID is the name that the key proves.
 func (i *Identity) NodeID() p2p.NodeID { return i.self }
 
+// Sign signs a message with the key. The message must begin with a text that says what it is for, of no
+// other use of the key.
+func (i *Identity) Sign(message []byte) ([]byte, error) { return i.key.Sign(message) }
+
+// PublicKey is the Ed25519 key that a NodeID names.
+func PublicKey(id p2p.NodeID) (ed25519.PublicKey, error) {
+	pid, err := peer.Decode(string(id))
+	if err != nil {
+		return nil, fmt.Errorf("%q is not a peer ID: %w", id, err)
+	}
+	key, err := pid.ExtractPublicKey()
+	if err != nil {
+		return nil, fmt.Errorf("peer ID %s: %w", id, err)
+	}
+	raw, err := key.Raw()
+	if err != nil || key.Type() != crypto.Ed25519 {
+		return nil, fmt.Errorf("peer ID %s names no Ed25519 key", id)
+	}
+	return raw, nil
+}
+
 // String keeps the key out of logs.
 func (i *Identity) String() string { return "Identity(" + string(i.self) + ")" }
 
