@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"shoal/gateway/audit"
 	"shoal/gateway/edge"
 	"shoal/node/api"
 )
@@ -46,8 +47,13 @@ type Config struct {
 
 	// Logger gets everything but access records. Default: nothing is logged.
 	Logger *slog.Logger
-	// AccessLogDir is where access.log is written; "" writes none.
-	AccessLogDir string
+	// Logs says where and how the access log and the log of acts are written; without a Dir there are
+	// none. The gateway fills in the name, who writes and signs, the clock and the like, and syncs the log of acts
+	// always.
+	Logs audit.Config
+	// Witnesses are told what the logs have come to, and tell of theirs; nil are none, and then Logs
+	// says who writes.
+	Witnesses api.Witnesses
 	// Registerer takes the gateway's metrics, Gatherer gives those of the process.
 	// Defaults: a registry of the gateway's own.
 	Registerer prometheus.Registerer

@@ -33,15 +33,21 @@ type exchange struct {
 	started time.Time
 	failure *s3err.Error // what the client was told
 	aborted bool         // the answer was begun and not finished
+	// decided is what was decided of the request; nil before an operation was found.
+	decided  *s3op.Decisions
+	recorded bool
+	ending   bool // it was recorded before the last bytes of the answer
 }
 
 // serve runs a request through its stations.
 func (x *exchange) serve(ctx context.Context) {
+	defer x.finish()
 	defer x.record()
 	defer x.rescue()
 	if err := x.run(ctx); err != nil {
 		x.fail(err)
 	}
+	x.record() // before Drain sends what is left of the answer
 	x.body.Drain(x.r)
 }
 
@@ -55,6 +61,7 @@ func (x *exchange) run(ctx context.Context) error {
 	op := s3op.Match(x.r.Method, t.bucket, t.key, t.query, x.r.Header)
 	x.op = op.Name
 	req := &s3op.Request{HTTP: x.r, Bucket: t.bucket, Key: t.key, Query: t.query, RequestID: x.id, Now: x.started}
+	x.decided = &req.Decisions
 	// Errors, too, are for the script that asked to see.
 	if err := s3op.ShareOrigin(ctx, x.service, req, x.w.Header()); err != nil {
 		return err
@@ -146,23 +153,58 @@ func (x *exchange) rescue() {
 	})
 }
 
-// record leaves the access record and counts the request. It runs whatever happened.
+// record leaves the access record, once, before the answer ends: what was answered is on the record.
 func (x *exchange) record() {
-	took := x.now().Sub(x.started)
-	received := x.body.Received()
-	x.metrics.observe(x.op, x.w.Status(), took, received, x.w.Sent())
-	if x.access == nil {
+	if x.access == nil || x.recorded {
 		return
 	}
+	x.recorded = true
 	rec := audit.Record{
 		Time: x.started, RemoteAddr: x.r.RemoteAddr, User: x.user, AccessKeyID: x.keyID,
-		Method: x.r.Method, Bucket: x.target.bucket, Key: x.target.key, Operation: x.op,
-		Status: x.w.Status(), BytesSent: x.w.Sent(), BytesReceived: received,
-		UserAgent: x.r.UserAgent(), Duration: took, RequestID: x.id,
+		Method: x.r.Method, Bucket: x.target.bucket, Key: x.target.key, VersionID: x.version(), Operation: x.op,
+		Status: x.w.Status(), BytesSent: x.w.Sent(), BytesReceived: x.body.Received(),
+		UserAgent: x.r.UserAgent(), Duration: x.now().Sub(x.started), RequestID: x.id,
 		Aborted: x.aborted || x.w.Failed() != nil,
 	}
-	if x.failure != nil {
-		rec.ErrorCode = string(x.failure.Code)
+	if x.ending {
+		rec.BytesSent = x.w.Length()
 	}
-	x.access.Append(&rec)
+	if x.decided != nil {
+		rec.Decision, rec.Reason = x.decided.Words()
+	}
+	if f := x.failure; f != nil {
+		rec.ErrorCode = string(f.Code)
+		if rec.Decision == "" && f.Status == http.StatusForbidden {
+			rec.Decision, rec.Reason = audit.Denied, audit.BeforePolicies
+		}
+		if f.Code == s3err.SignatureDoesNotMatch && rec.AccessKeyID == "" {
+			rec.AccessKeyID = f.Field("AWSAccessKeyId") // it exists
+		}
+	}
+	if err := x.access.Append(&rec); err != nil {
+		x.logger.Error("a request is answered without a record", "request_id", x.id, "err", err)
+	}
+}
+
+// version is the version that the request asks for, or that the answer tells of.
+func (x *exchange) version() string {
+	if v := x.target.query.Get("versionId"); v != "" {
+		return v
+	}
+	if v := x.w.Header()["X-Amz-Version-Id"]; len(v) > 0 {
+		return v[0]
+	}
+	return ""
+}
+
+// finish counts the request, and records an answer that did not end as its record says. It runs whatever
+// happened.
+func (x *exchange) finish() {
+	x.metrics.observe(x.op, x.w.Status(), x.now().Sub(x.started), x.body.Received(), x.w.Sent())
+	if !x.ending || !x.aborted && x.w.Failed() == nil {
+		return
+	}
+	if err := x.access.Append(&audit.Cut{Time: x.now(), RequestID: x.id, BytesSent: x.w.Sent()}); err != nil {
+		x.logger.Error("an answer was broken off without a record", "request_id", x.id, "err", err)
+	}
 }

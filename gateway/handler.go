@@ -106,6 +106,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 // busy answers the request that is one too many.
 func (h *handler) busy(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
+	defer x.finish()
 	defer x.record()
 	x.target.path, _ = requestURI(r)
 	e := s3err.New(s3err.SlowDown)
@@ -117,12 +118,21 @@ func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange 
 	x := &exchange{handler: h, r: r, op: unrouted, id: newRequestID(), started: h.now()}
 	x.w = h.server.NewWriter(w, x.started)
 	x.body = h.server.NewReader(w, r)
+	if h.access != nil && r.Method != http.MethodHead {
+		x.w.BeforeEnd(x.end)
+	}
 	x.ids = [2]string{x.id, h.hostID}
 	head := w.Header()
 	head["X-Amz-Request-Id"] = x.ids[0:1:1]
 	head["X-Amz-Id-2"] = x.ids[1:2:2]
 	head["Server"] = serverName
 	return x
+}
+
+// end records the request before the last bytes of the answer.
+func (x *exchange) end() {
+	x.ending = true
+	x.record()
 }
 
 var serverName = []string{"shoal"}

@@ -23,6 +23,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"shoal/gateway"
+	"shoal/gateway/audit"
 	"shoal/node/api"
 	"shoal/node/apitest"
 )
@@ -150,8 +151,8 @@ func start(t testing.TB, change func(*gateway.Config)) *gate {
 	cfg := gateway.Config{
 		S3Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", Domains: []string{"s3.example.net"},
 		Buckets: m, Objects: m, Uploads: m, Versions: m, Credentials: keyStore{people}, Identities: people, Health: g.health, Admin: g.operator,
-		Logger:       slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
-		AccessLogDir: g.logDir, DrainTimeout: 10 * time.Second, Release: "test",
+		Logger: slog.New(slog.NewTextHandler(g.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Logs:   audit.Config{Dir: g.logDir, Writer: "peer"}, DrainTimeout: 10 * time.Second, Release: "test",
 	}
 	if change != nil {
 		change(&cfg)
@@ -310,7 +311,7 @@ func (g *gate) want(c call, status int, code string) answer {
 func (g *gate) records() []map[string]any {
 	g.t.Helper()
 	g.end()
-	text, err := os.ReadFile(filepath.Join(g.logDir, "access.log"))
+	text, err := os.ReadFile(filepath.Join(g.logDir, "access.jsonl"))
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -323,6 +324,8 @@ func (g *gate) records() []map[string]any {
 		} else if err != nil {
 			g.t.Fatalf("%v in %s", err, text)
 		}
-		all = append(all, one)
+		if one["event"] == "request" {
+			all = append(all, one)
+		}
 	}
 }

@@ -103,7 +103,7 @@ func TestNewRefuses(t *testing.T) {
 		{"nothing to serve", func(c *gateway.Config) { c.S3Addr, c.AdminAddr = "", "" }, []string{"address"}},
 		{"domain with port", func(c *gateway.Config) { c.Domains = []string{"a:80"} }, []string{`"a:80"`}},
 		{"negative limit", func(c *gateway.Config) { c.Limits.RequestsMax = -1 }, []string{"requests"}},
-		{"access log in a file", func(c *gateway.Config) { c.AccessLogDir = "server_test.go" }, []string{"access log"}},
+		{"access log in a file", func(c *gateway.Config) { c.Logs.Dir = "server_test.go" }, []string{"log directory"}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

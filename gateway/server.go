@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -23,9 +24,11 @@ import (
 // Server is a gateway with its listeners bound.
 type Server struct {
 	cfg      Config
-	s3       *edge.Server // nil when not served
-	admin    *edge.Server // nil when not served
-	access   *audit.Log   // nil when not kept
+	s3       *edge.Server  // nil when not served
+	admin    *edge.Server  // nil when not served
+	access   *audit.Log    // nil when not kept
+	acts     *audit.Log    // nil when not kept
+	keeper   *audit.Keeper // nil without witnesses
 	iam      *iam.Store
 	rules    *iam.Buckets
 	certs    []*edge.Certificates // watched while it runs
@@ -58,6 +61,10 @@ func New(cfg Config) (*Server, error) {
 	if err := s.cfg.Registerer.Register(edge.CertificateMetrics(s.certs...)); err != nil {
 		return nil, err
 	}
+	if err := s.openLogs(); err != nil {
+		s.close()
+		return nil, err
+	}
 	if err := errors.Join(s.openS3(s3), s.openAdmin(s3, own)); err != nil {
 		s.close()
 		return nil, err
@@ -86,7 +93,33 @@ func (s *Server) ReloadCertificates() {
 	}
 }
 
-// openS3 binds the S3 API and opens its access log.
+// openLogs opens the access log and the log of acts.
+func (s *Server) openLogs() (err error) {
+	cfg := s.cfg.Logs
+	if cfg.Dir == "" {
+		return nil
+	}
+	if err := s.openKeeper(); err != nil {
+		return err
+	}
+	cfg.Logger, cfg.Release, cfg.Now = s.cfg.Logger, s.cfg.Release, s.cfg.Now
+	if w := s.cfg.Witnesses; w != nil {
+		cfg.Writer, cfg.Sign, cfg.OnCheckpoint = w.Self(), w.Sign, s.witness
+	}
+	cfg.Name = audit.AccessLog
+	if s.access, err = audit.Open(cfg); err != nil {
+		return err
+	}
+	// Acts are rare, and weigh more.
+	cfg.Name, cfg.Sync, cfg.Full, cfg.CheckpointEvery = audit.ActLog, true, audit.Block, actCheckpoint
+	s.acts, err = audit.Open(cfg)
+	return err
+}
+
+// actCheckpoint is the time between checkpoints of the log of acts while there are acts.
+const actCheckpoint = time.Second
+
+// openS3 binds the S3 API.
 func (s *Server) openS3(secure *tls.Config) error {
 	cfg := s.cfg
 	if cfg.S3Addr == "" {
@@ -95,13 +128,6 @@ func (s *Server) openS3(secure *tls.Config) error {
 	listener, err := edge.Listen(edge.Endpoint{Address: cfg.S3Addr, Flag: s3Flag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
 	if err != nil {
 		return err
-	}
-	if cfg.AccessLogDir != "" {
-		s.access, err = audit.Open(audit.Config{Dir: cfg.AccessLogDir, Logger: cfg.Logger})
-		if err != nil {
-			listener.Close()
-			return err
-		}
 	}
 	h := &handler{
 		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), access: s.access,
@@ -144,6 +170,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 			return s.iam.Simulate(ctx, s.rules, cfg.Objects, q)
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
+		Access: s.access, NewRequestID: newRequestID, Keeper: s.keeper,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy),
@@ -184,8 +211,13 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopLogs()
 	var writers errgroup.Group
 	writers.Go(func() error { return s.iam.Run(logs) })
-	if s.access != nil {
-		writers.Go(func() error { return s.access.Run(logs) })
+	for _, l := range []*audit.Log{s.access, s.acts} {
+		if l != nil {
+			writers.Go(func() error { return l.Run(logs) })
+		}
+	}
+	if s.keeper != nil {
+		writers.Go(func() error { return s.retell(logs) })
 	}
 	for _, c := range s.certs {
 		writers.Go(func() error { return c.Watch(logs) })
@@ -236,7 +268,9 @@ func (s *Server) close() {
 			e.Close()
 		}
 	}
-	if s.access != nil {
-		s.access.Close()
+	for _, l := range []*audit.Log{s.access, s.acts} {
+		if l != nil {
+			l.Close()
+		}
 	}
 }

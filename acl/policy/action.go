@@ -43,7 +43,7 @@ var s3Actions = map[Target]string{
 const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
-		GetDurability GetHealth GetPlacement GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		GetCheckpoints GetDurability GetHealth GetPlacement GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`

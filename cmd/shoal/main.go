@@ -85,7 +85,7 @@ func newRoot(env environment, began *bool) *cobra.Command {
 			*began = true
 		},
 	}
-	root.AddCommand(newVersionCommand(env), newAdminCommand(env))
+	root.AddCommand(newVersionCommand(env), newAdminCommand(env), newAuditCommand(env))
 	root.AddCommand(newPartCommands(env)...)
 	return root
 }

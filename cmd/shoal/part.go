@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"shoal/gateway"
+	"shoal/gateway/audit"
 	"shoal/node"
 	"shoal/node/api"
 )
@@ -87,12 +88,12 @@ type store interface {
 
 // gatewayConfig is the gateway over a store. Without an S3 address it is the management
 // port alone.
-func (p *process) gatewayConfig(st store, s3Addr string) gateway.Config {
+func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) gateway.Config {
 	s := p.settings
 	return gateway.Config{
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Health: st, Admin: st,
-		Logger: p.log, AccessLogDir: logDir(s.data), Registerer: p.metrics, Gatherer: p.metrics,
+		Logger: p.log, Logs: p.logs(), Witnesses: others, Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
 		TrustedProxies: s.trustedProxy, ProxyHeader: s.proxyHeader, ProxyProtocol: s.proxyProtocol,
 		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
@@ -107,6 +108,19 @@ func pairs(certs, keys []string) []gateway.CertificatePair {
 		out[i] = gateway.CertificatePair{CertFile: certs[i], KeyFile: keys[i]}
 	}
 	return out
+}
+
+// logs says how the access log and the log of acts are written.
+func (p *process) logs() audit.Config {
+	s := p.settings
+	cfg := audit.Config{
+		Dir: logDir(s.data), Sync: s.auditSync, FileBytesMax: int64(s.auditFileSize), FileAgeMax: s.auditFileAge,
+		KeepBytes: int64(s.auditKeepSize), KeepAge: s.auditKeepAge, CheckpointEvery: s.auditEvery,
+	}
+	if s.auditFull == fullShed {
+		cfg.Full = audit.Shed
+	}
+	return cfg
 }
 
 // stopShare is the part of the grace time that is left to what runs below the gateway

@@ -15,7 +15,7 @@ import (
 	"shoal/node"
 )
 
-// logDir is where the access log is written.
+// logDir is where the access log and the log of acts are written.
 func logDir(data string) string { return filepath.Join(data, "logs") }
 
 // runServer runs a node and a gateway over it.
@@ -38,7 +38,7 @@ func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(p.gatewayConfig(n.Store(), s3Addr))
+	g, err := gateway.New(p.gatewayConfig(n.Store(), n.Witnesses(), s3Addr))
 	if err != nil {
 		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}

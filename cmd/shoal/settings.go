@@ -62,6 +62,13 @@ type settings struct {
 	logLevel      string
 	logFormat     string
 	credentials   string
+	auditFull     string
+	auditSync     bool
+	auditFileSize byteCount
+	auditFileAge  time.Duration
+	auditKeepSize byteCount
+	auditKeepAge  time.Duration
+	auditEvery    time.Duration
 }
 
 // key is one setting: a flag, a key of shoal.toml and a SHOAL_* variable of one name.
@@ -177,6 +184,29 @@ var keys = []key{
 	{"log-format", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.StringVar(&s.logFormat, n, "text", "`form` of log lines: text, json")
 	}},
+	{"audit-full", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.auditFull, n, fullBlock, "what requests do while the disk takes no access records: `block` waits with the answer, shed answers without a record")
+	}},
+	{"audit-sync", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.auditSync, n, false, "sync each access record before its request is answered, against a power cut; acts on rights always are")
+	}},
+	{"audit-file-size", running, func(f *pflag.FlagSet, s *settings, n string) {
+		s.auditFileSize = 64 << 20
+		f.Var(&s.auditFileSize, n, "`size` at which a file of a log is closed, from 1MiB")
+	}},
+	{"audit-file-age", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.auditFileAge, n, 24*time.Hour, "`time` after which a file of a log is closed, from 1m")
+	}},
+	{"audit-keep-size", running, func(f *pflag.FlagSet, s *settings, n string) {
+		s.auditKeepSize = 1 << 30
+		f.Var(&s.auditKeepSize, n, "`size` of the closed files that are kept of each log, from 1MiB")
+	}},
+	{"audit-keep-age", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.auditKeepAge, n, 0, "`time` for which closed files of a log are kept, from 1h; 0 is as long as --audit-keep-size allows")
+	}},
+	{"audit-checkpoint", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.DurationVar(&s.auditEvery, n, 30*time.Second, "`time` after which the access log is synced and peers are told what it has come to, from 1s")
+	}},
 	{"credentials", partAdmin, func(f *pflag.FlagSet, s *settings, n string) {
 		f.StringVar(&s.credentials, n, "", "credentials `file`; empty is AWS_SHARED_CREDENTIALS_FILE, then DATA/root.credentials")
 	}},
@@ -230,10 +260,26 @@ func (s *settings) validate(p part) error {
 		check(s.grace >= time.Second, "grace: %v is less than 1s", s.grace)
 		check(s.buffer >= 16<<20, "buffer: %v is less than 16MiB", s.buffer)
 		check(s.region != "", "region: name one")
+		s.validateLogs(check)
 		check(oneOf(s.logLevel, logLevels), "log-level: %q is none of %s", s.logLevel, strings.Join(logLevels, ", "))
 		check(oneOf(s.logFormat, logFormats), "log-format: %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
 	}
 	return errors.Join(errs...)
+}
+
+// Values of audit-full.
+const (
+	fullBlock = "block"
+	fullShed  = "shed"
+)
+
+func (s *settings) validateLogs(check func(ok bool, format string, args ...any)) {
+	check(s.auditFull == fullBlock || s.auditFull == fullShed, "audit-full: %q is neither %s nor %s", s.auditFull, fullBlock, fullShed)
+	check(s.auditFileSize >= 1<<20, "audit-file-size: %v is less than 1MiB", &s.auditFileSize)
+	check(s.auditFileAge >= time.Minute, "audit-file-age: %v is less than 1m", s.auditFileAge)
+	check(s.auditKeepSize >= 1<<20, "audit-keep-size: %v is less than 1MiB", &s.auditKeepSize)
+	check(s.auditEvery >= time.Second, "audit-checkpoint: %v is less than 1s", s.auditEvery)
+	check(s.auditKeepAge == 0 || s.auditKeepAge >= time.Hour, "audit-keep-age: %v is less than 1h", s.auditKeepAge)
 }
 
 // tokenPrefix begins every token of an invitation.

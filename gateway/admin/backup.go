@@ -43,6 +43,14 @@ func (h *Handler) backupMetadata(ctx context.Context, _ *call, w io.Writer) erro
 	return b.BackupMetadata(ctx, w)
 }
 
+func (h *Handler) checkpoints(_ context.Context, _ *call, w io.Writer) error {
+	if h.cfg.Keeper == nil {
+		return s3err.Newf(s3err.NotImplemented, "This process keeps no checkpoints.")
+	}
+	_, err := h.cfg.Keeper.WriteTo(w)
+	return err
+}
+
 // serveStream answers with a stream. What breaks it off breaks the connection, so that half of it is never
 // taken for the whole.
 func (h *Handler) serveStream(w http.ResponseWriter, c *call) {
@@ -54,7 +62,7 @@ func (h *Handler) serveStream(w http.ResponseWriter, c *call) {
 	case body.n == 0:
 		h.refuse(w, c, err)
 	default:
-		c.log().Error("a backup of the metadata broke off", "bytes", body.n, "err", err)
+		c.log().Error("a stream broke off", "bytes", body.n, "err", err)
 		panic(http.ErrAbortHandler)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
@@ -42,6 +43,12 @@ type Config struct {
 	Logger   *slog.Logger
 	Release  string
 	Now      func() time.Time
+	// Access gets a record of every request but those for health and metrics. Nil keeps none.
+	Access *audit.Log
+	// NewRequestID names a request. Required with Access.
+	NewRequestID func() string
+	// Keeper has the checkpoints of logs; nil has none.
+	Keeper *audit.Keeper
 }
 
 // Handler serves the management port.
@@ -76,6 +83,12 @@ func New(cfg Config) *Handler {
 
 // ServeHTTP answers one request. A panic is logged and answered with 500.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.cfg.Access != nil && recorded(r.URL.Path) {
+		var v *visit
+		v, r = h.begin(w, r)
+		w = v
+		defer h.end(v)
+	}
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {

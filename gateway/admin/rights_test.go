@@ -16,6 +16,7 @@ import (
 	"shoal/acl"
 	"shoal/acl/policy"
 	"shoal/gateway/admin"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/sigv4"
 	"shoal/node/api"
@@ -36,7 +37,7 @@ func takenRights() []taken {
 	rows := []taken{
 		get("space", "GetSpace"), get("workers", "ListWorkers"), get("groups", "ListMetadataGroups"), get("members", "ListMembers"),
 		get("placement", "GetPlacement"), get("settings", "ListSettings"), get("health", "GetHealth"), get("release", "GetRelease"),
-		get("durability", "GetDurability"), post("durability", `{"lost_site":"b"}`, "GetDurability"),
+		get("checkpoints", "GetCheckpoints"), get("durability", "GetDurability"), post("durability", `{"lost_site":"b"}`, "GetDurability"),
 		post("scrub", "", "Scrub"), post("settings", `{"name":"voters","value":"3"}`, "SetSetting"),
 		post("invites", `{"role":"node","site":"","ttl":"1h"}`, "InviteMember"),
 		post("members/allow", `{"peer_id":"q","role":"node","site":"","ttl":"1h"}`, "AllowMember"),
@@ -95,8 +96,12 @@ func newStore(t *testing.T) *store {
 		s.known.PutKey(api.IssuedKey{AccessKey: api.AccessKey{AccessKeyID: name + "-1", Principal: "user:" + name}, Secret: testSecret})
 	}
 	s.known.PutKey(api.IssuedKey{AccessKey: api.AccessKey{AccessKeyID: "root-1", Principal: "root"}, Secret: testSecret})
+	keeper, err := audit.NewKeeper(t.TempDir(), nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
 	s.h = admin.New(admin.Config{
-		Credentials: s.known, Region: "us-east-1", Health: s, Admin: s, Gatherer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Keeper: keeper, Credentials: s.known, Region: "us-east-1", Health: s, Admin: s, Gatherer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		Caller:   func(context.Context, *sigv4.Auth) (iam.Caller, error) { return s.caller, nil },
 		Simulate: func(context.Context, *iam.Question) (iam.Outcome, error) { return iam.Outcome{Allowed: true}, nil },
 	})

@@ -92,6 +92,7 @@ type call struct {
 	auth   *sigv4.Auth
 	caller iam.Caller
 	asked  []string // the actions that were allowed
+	visit  *visit   // nil where no record is kept
 }
 
 // may asks for one of the route's rights: nil, or AccessDenied, which names the right.
@@ -99,18 +100,15 @@ func (c *call) may(action string) error {
 	if !slices.Contains(c.actions, action) {
 		return fmt.Errorf("admin: %s %s asks for %s, which it does not name", c.method, c.path, action)
 	}
-	now := time.Now
-	if c.h.cfg.Now != nil {
-		now = c.h.cfg.Now
-	}
 	r := acl.Request{
 		Principal: c.caller.Principal, Action: action, Resource: "*",
-		Keys: iam.RequestKeys(c.http, &c.caller.Principal, c.h.cfg.Region, now()),
+		Keys: iam.RequestKeys(c.http, &c.caller.Principal, c.h.cfg.Region, c.h.now()),
 	}
 	if target, _ := policy.TargetOf(action); target == policy.OnBucket {
 		r.Resource = acl.BucketARN(c.http.PathValue("bucket"))
 	}
 	d := acl.Evaluate(&r, &acl.Rules{Identity: c.caller.Identity, Sessions: c.caller.Sessions})
+	c.visit.decide(action, &d)
 	if !d.Allowed {
 		return s3err.Newf(s3err.AccessDenied, "This takes the right %s on %s.", action, r.Resource).Wrap(fmt.Errorf("%s: %s", action, d.String()))
 	}
@@ -137,8 +135,9 @@ func (c *call) allowed() error {
 // handle serves a route: who asks, whether it may, what it says, what comes of it.
 func (h *Handler) handle(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		c := &call{route: rt, h: h, http: r, auth: new(sigv4.Auth)}
+		c := &call{route: rt, h: h, http: r, auth: new(sigv4.Auth), visit: visitOf(r.Context())}
 		body, err := c.admit(w)
+		c.visit.asks(c.auth)
 		if err == nil && rt.stream != nil {
 			h.serveStream(w, c)
 			return
@@ -189,6 +188,7 @@ func (c *call) admit(w http.ResponseWriter) (body []byte, err error) {
 // refuse answers with an error, whose cause is in the log alone.
 func (h *Handler) refuse(w http.ResponseWriter, c *call, err error) {
 	e := s3err.From(err)
+	c.visit.fail(e)
 	c.log().Info("admin request refused", "code", string(e.Code), "err", err)
 	writeError(w, e)
 }

@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -26,6 +27,10 @@ func clusterRoutes() []route {
 		report("/admin/v1/placement", "The placement epoch in force", api.Admin.Placement, "admin:GetPlacement"),
 		report("/admin/v1/settings", "Settings that may change while the store runs", api.Admin.Settings, "admin:ListSettings"),
 		report("/admin/v1/health", "Whether the store is whole, and what is not", api.Admin.Cluster, "admin:GetHealth"),
+		{
+			method: http.MethodGet, path: "/admin/v1/checkpoints", summary: "What the logs of this process and of other members have come to, as lines of JSON",
+			actions: []string{"admin:GetCheckpoints"}, gives: reflect.TypeFor[[]byte](), stream: (*Handler).checkpoints,
+		},
 		question(http.MethodGet, "/admin/v1/release", "The release of this process", (*Handler).release, "admin:GetRelease"),
 		question(http.MethodGet, "/admin/v1/durability", "How many more failures objects survive", (*Handler).durability, "admin:GetDurability"),
 		order(http.MethodPost, "/admin/v1/durability", "The same if a site were lost", (*Handler).durabilityWithout, "admin:GetDurability"),

@@ -2,31 +2,74 @@ package audit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// Config says where the log goes.
+// Full says what becomes of requests while their records cannot be written.
+type Full uint8
+
+const (
+	// Block lets them wait with their answers until the disk takes records again.
+	Block Full = iota
+	// Shed answers them without a record. How many there were is recorded afterwards.
+	Shed
+)
+
+// Config says where a log goes, and for how long it is kept. A zero value means the default.
 type Config struct {
 	// Dir is the directory of the log; it is made when missing. Required.
 	Dir string
-	// FileBytesMax is the size at which a file is rotated. Default 64 MiB.
+	// Name is what the log and its files are called: AccessLog or ActLog. Required.
+	Name string
+	// Writer is the peer ID of the process that writes. Required.
+	Writer string
+	// Release is told in the log.
+	Release string
+
+	// FileBytesMax is the size at which a file is closed and another begun. Default 64 MiB.
 	FileBytesMax int64
-	// FilesMax is the number of rotated files kept beside the current one. Default 16.
-	FilesMax int
-	// QueueBytesMax bounds lines that wait for the disk. Default 4 MiB.
-	QueueBytesMax int
+	// FileAgeMax is the age at which it is. Default 24 h.
+	FileAgeMax time.Duration
+	// KeepBytes bounds the closed files; the oldest go first. Default 1 GiB.
+	KeepBytes int64
+	// KeepAge is for how long closed files are kept. Default: as long as there is room for them.
+	KeepAge time.Duration
+
+	// Full says what happens while the disk takes no records. Default Block.
+	Full Full
+	// Sync has every record on stable storage before Append returns. Without it a record is safe from
+	// then on against the end of the process, and against that of the machine from the next checkpoint on.
+	Sync bool
+
+	// Sign signs a checkpoint with the writer's identity. Nil makes none.
+	Sign func(message []byte) []byte
+	// CheckpointEvery is the time between two checkpoints while records are written. Default 30 s.
+	CheckpointEvery time.Duration
+	// OnCheckpoint is given each checkpoint, signed, once all its records are on stable storage. Nil
+	// makes none.
+	OnCheckpoint func(*Checkpoint)
+
 	// Logger is told of a disk that does not take the log. Default: nobody.
 	Logger *slog.Logger
-	// Open opens the file to append to. Default: os.OpenFile with mode 0600.
+	// Open opens the file to append to. Default: os.OpenFile.
 	Open func(path string) (File, error)
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
 }
 
-// File is what the log asks of a file.
+// Names of logs.
+const (
+	AccessLog = "access" // a record for every request
+	ActLog    = "acts"   // a record for every act on rights, members, configuration, locks and keys
+)
+
+// File is what a log asks of a file.
 type File interface {
 	Write(p []byte) (int, error)
 	Sync() error
@@ -35,202 +78,267 @@ type File interface {
 }
 
 const (
-	fileName        = "access.log"
-	defaultFileMax  = 64 << 20
-	defaultFilesMax = 16
-	defaultQueueMax = 4 << 20
+	defaultFileBytes  = 64 << 20
+	defaultFileAge    = 24 * time.Hour
+	defaultKeepBytes  = 1 << 30
+	defaultCheckpoint = 30 * time.Second
 	// retryPause is the pause before a failed write is tried again.
 	retryPause = time.Second
-	// batchPause lets lines gather before they are written: the log is for people and
-	// a write for each line would cost each request a system call.
-	batchPause = 10 * time.Millisecond
+	// pruneEvery is how often the age of closed files is looked at.
+	pruneEvery = 10 * time.Minute
 )
 
-// Log is an access log. Append may be called from any number of goroutines.
-type Log struct {
-	cfg  Config
-	file *segment
-	wake chan struct{} // holds a token while there are lines to write
+// ErrClosed says that a record was not taken: the log has ended.
+var ErrClosed = errors.New("the log is closed")
 
-	mu      sync.Mutex
-	room    sync.Cond // waits for space in lines; on mu
-	lines   []byte    // guarded by mu
-	spare   []byte    // the buffer not in use; guarded by mu
-	closed  bool      // guarded by mu
-	waiting int       // Appends that wait for room; guarded by mu
+// Log is a chain of records in files. Append may be called from any number of goroutines.
+type Log struct {
+	cfg    Config
+	ending chan struct{} // closed when nobody may wait for the disk any more
+
+	mu     sync.Mutex
+	next   *batch // records that join the next write; guarded by mu
+	closed bool   // guarded by mu
+
+	turn    sync.Mutex // held by who writes; guards what follows
+	file    File       // nil until it is opened again after a failure
+	size    int64
+	born    time.Time // of the file
+	records int       // in the file beside its first, since the start
+	chain   string
+	at      position // of the last record that is written, or whose line has been begun
+	rotated bool     // files may have to go
+	out     output
+	ahead   []*note // to be written before anything else
+	lost    shedding
+	failing bool // the last write has failed
+
+	shedTotal  atomic.Int64
+	writeTotal atomic.Int64
 }
 
-// Open opens the log's file. Nothing is written before Run.
+// batch is the records that are written together. Who makes it writes it; others wait for it.
+type batch struct {
+	bodies []byte
+	ends   []int // of each record in bodies
+	began  bool  // it is in the output
+	done   chan struct{}
+	err    error
+}
+
+// shedding counts records that are left out.
+type shedding struct {
+	records int64
+	since   time.Time
+}
+
+// Open opens the log and closes off what a crash has left. While the disk takes no records that is not an
+// error: they are tried again with the first record.
 func Open(cfg Config) (*Log, error) {
-	if cfg.FileBytesMax <= 0 {
-		cfg.FileBytesMax = defaultFileMax
-	}
-	if cfg.FilesMax <= 0 {
-		cfg.FilesMax = defaultFilesMax
-	}
-	if cfg.QueueBytesMax <= 0 {
-		cfg.QueueBytesMax = defaultQueueMax
-	}
-	if cfg.Logger == nil {
-		cfg.Logger = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Open == nil {
-		cfg.Open = openFile
-	}
+	cfg.setDefaults()
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("access log directory: %w", err)
+		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	l := &Log{cfg: cfg, wake: make(chan struct{}, 1)}
-	l.room.L = &l.mu
-	file, err := openSegment(cfg.Open, filepath.Join(cfg.Dir, fileName))
-	if err != nil {
-		return nil, err
+	l := &Log{cfg: cfg, ending: make(chan struct{}), rotated: true}
+	if err := l.recover(); err != nil {
+		return nil, fmt.Errorf("%s log: %w", cfg.Name, err)
 	}
-	l.file = file
+	if err := l.try(&batch{}); err != nil {
+		l.trouble(err)
+	}
 	return l, nil
 }
 
-// Append adds a record. It waits while the queue is full. After Run has returned,
-// records are no longer taken and Append returns at once.
-func (l *Log) Append(r *Record) {
-	var stack [1024]byte
-	line := r.AppendJSON(stack[:0])
-	l.mu.Lock()
-	for len(l.lines)+len(line) > l.cfg.QueueBytesMax && len(l.lines) > 0 && !l.closed {
-		l.waiting++
-		l.room.Wait()
-		l.waiting--
+func (c *Config) setDefaults() {
+	number := func(v *int64, usual int64) {
+		if *v <= 0 {
+			*v = usual
+		}
 	}
+	number(&c.FileBytesMax, defaultFileBytes)
+	number(&c.KeepBytes, defaultKeepBytes)
+	number((*int64)(&c.FileAgeMax), int64(defaultFileAge))
+	number((*int64)(&c.CheckpointEvery), int64(defaultCheckpoint))
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.Open == nil {
+		c.Open = openFile
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+}
+
+// Append adds a record and returns once it is written: it survives the end of this process, and with
+// Config.Sync that of the machine. While the disk takes none it waits, or with Shed returns without. ErrClosed
+// when the log has ended meanwhile.
+func (l *Log) Append(e Entry) error {
+	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
-		return
+		return ErrClosed
 	}
-	first := len(l.lines) == 0
-	l.lines = append(l.lines, line...)
-	half := len(l.lines) > l.cfg.QueueBytesMax/2
+	b, first := l.next, false
+	if b == nil {
+		b, first = &batch{}, true
+		l.next = b
+	} else if b.done == nil {
+		b.done = make(chan struct{})
+	}
+	b.bodies = appendBody(b.bodies, e)
+	b.ends = append(b.ends, len(b.bodies))
 	l.mu.Unlock()
-	if first || half {
-		select {
-		case l.wake <- struct{}{}:
-		default: // the writer knows already
-		}
+	if !first {
+		<-b.done
+		return b.err
 	}
+	l.turn.Lock()
+	l.mu.Lock()
+	l.next = nil // nobody joins any more
+	l.mu.Unlock()
+	b.err = l.commit(b)
+	l.turn.Unlock()
+	if b.done != nil {
+		close(b.done)
+	}
+	return b.err
 }
 
-// Run writes lines until ctx ends, then what is left, and closes the file. The caller
-// ends ctx only after the last Append has returned, or accepts that later ones are
-// lost. The error says how many bytes could not be written.
-func (l *Log) Run(ctx context.Context) error {
+// commit writes a batch, for as long as that takes.
+func (l *Log) commit(b *batch) error {
 	for {
-		select {
-		case <-ctx.Done():
-			return l.finish()
-		case <-l.wake:
-		}
-		gather(ctx, l.wake)
-		l.flush(ctx)
-	}
-}
-
-// Close closes a log whose Run was never called.
-func (l *Log) Close() error { return l.finish() }
-
-// gather waits a moment, or until the queue is half full.
-func gather(ctx context.Context, wake <-chan struct{}) {
-	t := time.NewTimer(batchPause)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-wake:
-	case <-ctx.Done():
-	}
-}
-
-// flush writes what waits, and tries again for as long as the disk refuses.
-func (l *Log) flush(ctx context.Context) {
-	batch := l.take()
-	said := false
-	for len(batch) > 0 {
-		n, err := l.write(batch)
-		batch = batch[n:]
+		err := l.try(b)
 		if err == nil {
-			break
+			l.recovered()
+			return nil
 		}
-		if !said {
-			said = true
-			l.cfg.Logger.Error("access log is not written; requests will wait", "err", err)
+		l.trouble(err)
+		if l.cfg.Full == Shed {
+			l.shed(b)
+			return nil
 		}
 		t := time.NewTimer(retryPause)
 		select {
 		case <-t.C:
-		case <-ctx.Done():
+		case <-l.ending:
 			t.Stop()
-			l.putBack(batch)
-			return
+			return errors.Join(ErrClosed, err)
 		}
 	}
-	if said {
-		l.cfg.Logger.Info("access log is written again")
+}
+
+// trouble says once that the disk takes no records.
+func (l *Log) trouble(err error) {
+	if !l.failing {
+		l.failing = true
+		what := "the log cannot be written; requests wait with their answers"
+		if l.cfg.Full == Shed {
+			what = "the log cannot be written; requests are answered without a record"
+		}
+		l.cfg.Logger.Error(what, "log", l.cfg.Name, "err", err)
 	}
-	l.release(batch)
 }
 
-// take gives all waiting lines; release or putBack must follow.
-func (l *Log) take() []byte {
-	l.mu.Lock()
-	batch := l.lines
-	l.lines, l.spare = l.spare[:0], nil
-	l.mu.Unlock()
-	l.room.Broadcast()
-	return batch
-}
-
-// release gives a written buffer back for reuse.
-func (l *Log) release(batch []byte) {
-	l.mu.Lock()
-	if l.spare == nil {
-		l.spare = batch[:0]
+func (l *Log) recovered() {
+	if l.failing {
+		l.failing = false
+		l.cfg.Logger.Info("the log is written again", "log", l.cfg.Name)
 	}
-	l.mu.Unlock()
 }
 
-// putBack returns lines that could not be written to the head of the queue.
-func (l *Log) putBack(batch []byte) {
-	l.mu.Lock()
-	l.lines = append(append([]byte(nil), batch...), l.lines...)
-	l.mu.Unlock()
+// Stats counts records.
+type Stats struct {
+	Written int64 // records since the start
+	Shed    int64 // records left out since the start
 }
 
-// write appends lines, in a new file when the old one is full.
-func (l *Log) write(batch []byte) (int, error) {
-	if len(batch) == 0 {
-		return 0, nil
-	}
-	if l.file.size+int64(len(batch)) > l.cfg.FileBytesMax && l.file.size > 0 {
-		if err := l.rotate(); err != nil {
-			return 0, err
+// Stats counts the records so far.
+func (l *Log) Stats() Stats { return Stats{Written: l.writeTotal.Load(), Shed: l.shedTotal.Load()} }
+
+// Run makes checkpoints, closes files by their age and removes old ones, until ctx ends. Then it records the
+// stop, makes the last checkpoint and closes the file. The caller ends ctx only after the last Append has
+// returned, or accepts that later ones get ErrClosed. The error says what could not be written.
+func (l *Log) Run(ctx context.Context) error {
+	t := time.NewTicker(l.cfg.CheckpointEvery)
+	defer t.Stop()
+	var last position
+	var looked time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return l.Close()
+		case <-t.C:
+		}
+		err := l.rotateByAge()
+		if now := l.cfg.Now(); err == nil && (now.Sub(looked) >= pruneEvery || now.Before(looked)) {
+			looked, err = now, l.prune(true)
+		} else if err == nil {
+			err = l.prune(false)
+		}
+		if err == nil {
+			last, err = l.checkpointAfter(last)
+		}
+		if err != nil {
+			l.cfg.Logger.Warn("the log is not kept in order", "log", l.cfg.Name, "err", err)
 		}
 	}
-	return l.file.write(batch)
 }
 
-// finish writes the last lines, once, and lets everybody go.
-func (l *Log) finish() error {
+// checkpointAfter makes a checkpoint of all records if there are some behind a position.
+func (l *Log) checkpointAfter(last position) (position, error) {
+	l.turn.Lock()
+	file, at := l.file, l.at
+	whole := len(l.out.text) == 0
+	l.turn.Unlock()
+	if file == nil || at == last || !whole {
+		return last, nil
+	}
+	// Who closes the file syncs it first, and makes a checkpoint of its own.
+	if err := file.Sync(); errors.Is(err, os.ErrClosed) {
+		return last, nil
+	} else if err != nil {
+		return last, err
+	}
+	l.checkpoint(at)
+	return at, nil
+}
+
+// checkpoint signs and gives away a position whose records are on stable storage.
+func (l *Log) checkpoint(at position) {
+	if l.cfg.Sign == nil || l.cfg.OnCheckpoint == nil || at.seq == 0 {
+		return
+	}
+	c := &Checkpoint{Writer: l.cfg.Writer, Log: l.cfg.Name, Chain: l.chain, Seq: at.seq, Hash: at.hash.String(), Time: l.cfg.Now()}
+	c.Signature = l.cfg.Sign(c.message())
+	l.cfg.OnCheckpoint(c)
+}
+
+// Close records the stop and closes the log; Run does it too. What waits for the disk is let go.
+func (l *Log) Close() error {
 	l.mu.Lock()
+	was := l.closed
 	l.closed = true
-	batch := l.lines
-	l.lines = nil
 	l.mu.Unlock()
-	l.room.Broadcast()
-	n, err := l.write(batch)
-	if err == nil {
-		err = l.file.sync()
+	if was {
+		return nil
 	}
-	if closeErr := l.file.close(); err == nil {
-		err = closeErr
+	close(l.ending)
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	l.ahead = append(l.ahead, &note{kind: eventStop, control: control{Time: l.cfg.Now()}})
+	err := l.try(&batch{})
+	if l.file != nil {
+		if err == nil {
+			if err = l.file.Sync(); err == nil {
+				l.checkpoint(l.at)
+			}
+		}
+		err = errors.Join(err, l.file.Close())
+		l.file = nil
 	}
 	if err != nil {
-		return fmt.Errorf("access log: %d bytes are not written: %w", len(batch)-n, err)
+		return fmt.Errorf("%s log: the end is not written: %w", l.cfg.Name, err)
 	}
 	return nil
 }

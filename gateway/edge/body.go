@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"time"
 )
 
@@ -145,12 +146,14 @@ const writeBytesMax = 256 << 10
 // was sent. It is for one goroutine.
 type Writer struct {
 	http.ResponseWriter
-	control *http.ResponseController
-	limits  *Limits
-	until   time.Time // deadline in force
-	status  int
-	sent    int64
-	failed  error
+	control   *http.ResponseController
+	limits    *Limits
+	until     time.Time // deadline in force
+	status    int
+	sent      int64
+	length    int64  // of the body as the head said, -1 when it did not
+	beforeEnd func() // nil once called
+	failed    error
 }
 
 // NewWriter wraps w. started is when the request's head had been read, from which
@@ -158,14 +161,24 @@ type Writer struct {
 func (s *Server) NewWriter(w http.ResponseWriter, started time.Time) *Writer {
 	return &Writer{
 		ResponseWriter: w, control: http.NewResponseController(w), limits: &s.limits,
-		until: started.Add(s.limits.StallTimeout),
+		until: started.Add(s.limits.StallTimeout), length: -1,
 	}
 }
+
+// BeforeEnd has a function called before the last bytes of a body whose length the head told are given to
+// the connection. Behind any other answer net/http still sends something once the handler has returned.
+func (w *Writer) BeforeEnd(f func()) { w.beforeEnd = f }
+
+// Length is that of the body as the head told it, -1 when it did not.
+func (w *Writer) Length() int64 { return w.length }
 
 // WriteHeader sends the head.
 func (w *Writer) WriteHeader(status int) {
 	if status >= http.StatusOK && w.status == 0 {
 		w.status = status
+		if n, err := strconv.ParseInt(w.Header().Get("Content-Length"), 10, 64); err == nil {
+			w.length = n
+		}
 		w.renew()
 	}
 	w.ResponseWriter.WriteHeader(status)
@@ -182,6 +195,11 @@ func (w *Writer) Write(p []byte) (int, error) {
 	total := 0
 	for {
 		piece := p[total:min(total+writeBytesMax, len(p))]
+		if w.beforeEnd != nil && w.length >= 0 && w.sent+int64(len(piece)) >= w.length {
+			f := w.beforeEnd
+			w.beforeEnd = nil
+			f()
+		}
 		w.renew()
 		n, err := w.ResponseWriter.Write(piece)
 		total += n

@@ -45,6 +45,16 @@ func (e *Error) With(name, value string) *Error {
 	return e
 }
 
+// Field gives an element that With added, "" when there is none.
+func (e *Error) Field(name string) string {
+	for _, f := range e.Fields {
+		if f.Name == name {
+			return f.Value
+		}
+	}
+	return ""
+}
+
 // Wrap keeps the cause for the log and returns the error.
 func (e *Error) Wrap(cause error) *Error {
 	e.Err = cause

@@ -53,6 +53,7 @@ func (c *call) deleteKeys(ctx context.Context, items []api.DeleteItem) ([]s3xml.
 				return nil, err
 			}
 			results[i].Code, results[i].Message = failure(err)
+			c.Decisions.partly = true
 			continue
 		}
 		wanted, at = append(wanted, item), append(at, i)

@@ -117,6 +117,8 @@ type Request struct {
 	// Form is the body of an Unsigned operation, as it comes.
 	Form io.Reader
 	Now  time.Time
+	// Decisions are what was decided while the request was served.
+	Decisions Decisions
 }
 
 // call is one request on its way through an operation.

@@ -1,0 +1,56 @@
+package audit_test
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"shoal/gateway/audit"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// TestGolden: this release writes the lines of format 1 as they are kept here, and reads those.
+func TestGolden(t *testing.T) {
+	lines := audit.Lines(
+		audit.FileNote(someTime, "access", testWriter, strings.Repeat("0123456789abcdef", 2), "v1"),
+		audit.StartNote(someTime, "v1", "nothing"),
+		&audit.Record{
+			Time: someTime, RemoteAddr: "192.0.2.1:5", User: "user:alice", AccessKeyID: "ID", Method: "GET", Bucket: "b", Key: "ä\n\"k", VersionID: "v",
+			Operation: "GetObject", Status: 206, BytesSent: 5, BytesReceived: 6, UserAgent: "ua/1", Duration: 1234567 * time.Nanosecond,
+			RequestID: "R", Decision: audit.Allowed, Reason: "s3:GetObject allowed by identity_policy readonly, statement 1",
+		},
+		&audit.Record{Time: someTime, Method: "GET", Operation: "Unrouted", Status: 400, RequestID: "S", ErrorCode: "InvalidURI", Aborted: true},
+		&audit.Cut{Time: someTime, RequestID: "R", BytesSent: 3},
+		audit.ShedNote(someTime, 7, "2026-03-01T03:05:06.000000007Z"),
+	)
+	point := audit.PointOf(lines, testWriter, "access", strings.Repeat("0123456789abcdef", 2), someTime, testKey(testWriter))
+	dir := filepath.Join("testdata", "v1")
+	for name, text := range map[string][]byte{"access.jsonl": lines, filepath.Join(audit.CheckpointDir, testWriter+".access.jsonl"): append(point.Text(), '\n')} {
+		path := filepath.Join(dir, name)
+		if *update {
+			if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, text, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		golden, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(golden, text) {
+			t.Errorf("%s is written as\n%s", name, text)
+		}
+	}
+	r := verify(t, verifyOptions(dir))
+	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:6 First:1 Last:6 Pruned:0 Checkpoints:1 Attested:6 ") {
+		t.Errorf("read as %s", got)
+	}
+}
