@@ -50,11 +50,15 @@ func TestRandomOps(t *testing.T) {
 	}
 }
 
-// walkSeed runs 50 to 400 commands.
+// walkSeed runs up to 200 commands, and in every tenth run 400 more.
 func walkSeed(t *testing.T, seed uint64) {
 	t.Helper()
 	w := newWalk(t, seed)
-	for range 50 + w.rnd.IntN(351) {
+	n := 20 + w.rnd.IntN(181)
+	if w.chance(10) {
+		n += 400
+	}
+	for range n {
 		w.step()
 	}
 	w.compare()

@@ -18,15 +18,19 @@ func (w *walk) tick() {
 	}
 }
 
-// someRetention gives a time of a few hours around now.
+// someRetention gives a time of a few hours around now, or of a few seconds around the time that voters agreed on.
 func (w *walk) someRetention() *Lock {
-	switch w.rnd.IntN(4) {
+	l := &Lock{Mode: uint32(lock.Governance), Until: w.clock + int64(w.rnd.IntN(int(12*time.Hour))) - int64(time.Hour)}
+	switch w.rnd.IntN(5) {
 	case 0:
 		return &Lock{}
-	case 1:
-		return &Lock{Mode: uint32(lock.Compliance), Until: w.clock + int64(w.rnd.IntN(int(6*time.Hour))) - int64(time.Hour)}
+	case 1, 2:
+		l.Mode = uint32(lock.Compliance)
 	}
-	return &Lock{Mode: uint32(lock.Governance), Until: w.clock + int64(w.rnd.IntN(int(12*time.Hour))) - int64(time.Hour)}
+	if w.agreed > 0 && w.chance(60) {
+		l.Until = w.agreed + int64(w.rnd.IntN(7)-1)*int64(5*time.Second)
+	}
+	return l
 }
 
 func (w *walk) someLock(b *modelBucket) *Lock {
