@@ -205,6 +205,7 @@ type ListObjects struct {
 	Delimiter string
 	After     string // exclusive; a common prefix is listed only when it is greater than After
 	Max       int    // 0 to 1,000 keys and common prefixes together
+	Tags      bool   // keys with tags
 }
 
 // ListedObject is a key in a listing.
@@ -215,6 +216,7 @@ type ListedObject struct {
 	LastModified time.Time
 	Checksum     checksum.Set // algorithm only
 	Type         ChecksumType
+	Tags         []Tag // when asked for
 }
 
 // ListPage is one page of keys.

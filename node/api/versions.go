@@ -122,7 +122,11 @@ type ListVersions struct {
 	// AfterVersion, with AfterKey, asks for the versions of that key that are older; "" skips the key.
 	// It need not exist any more.
 	AfterVersion string
-	Max          int // 0 to 1,000
+	Max          int  // 0 to 1,000
+	Tags         bool // versions with tags
+	// History leaves out keys that have nothing but an object: no other version, and no delete marker. A page may then be truncated before it
+	// is full.
+	History bool
 }
 
 // ListedVersion is a version in a listing.
@@ -136,6 +140,7 @@ type ListedVersion struct {
 	LastModified time.Time
 	Checksum     checksum.Set // algorithm only
 	Type         ChecksumType
+	Tags         []Tag // when asked for
 }
 
 // VersionPage is one page of versions.

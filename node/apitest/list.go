@@ -44,7 +44,7 @@ func (m *Memory) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 				return k > name && !strings.HasPrefix(k, name)
 			})
 		} else {
-			page.Objects = append(page.Objects, b.current(key).listed())
+			page.Objects = append(page.Objects, b.current(key).listed(req.Tags))
 			i++
 		}
 		last = name
@@ -64,9 +64,13 @@ func rollUp(key, prefix, delimiter string) (name string, common bool) {
 	return key[:len(prefix)+i+len(delimiter)], true
 }
 
-func (o *object) listed() api.ListedObject {
-	return api.ListedObject{
+func (o *object) listed(tags bool) api.ListedObject {
+	l := api.ListedObject{
 		Key: o.info.Key, Size: o.info.Size, ETag: o.info.ETag, LastModified: o.info.LastModified,
 		Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type,
 	}
+	if tags {
+		l.Tags = o.info.Tags
+	}
+	return l
 }

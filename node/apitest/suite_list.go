@@ -3,6 +3,7 @@ package apitest
 import (
 	"fmt"
 	"math/rand/v2"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -30,8 +31,18 @@ func testList(r *rig) {
 	if !got.LastModified.Equal(want.LastModified) {
 		r.Errorf("listed at %v, written at %v", got.LastModified, want.LastModified)
 	}
-	if got.LastModified = want.LastModified; got != want {
+	if got.LastModified = want.LastModified; !reflect.DeepEqual(got, want) {
 		r.Errorf("listed as %+v, want %+v", got, want)
+	}
+	tags := []api.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: ""}}
+	if _, err := r.Versions.SetTags(r.ctx, &api.ObjectRef{Bucket: r.bucket, Key: "k"}, tags); err != nil {
+		r.Fatal(err)
+	}
+	for _, asked := range []bool{true, false} {
+		page, err = r.Objects.List(r.ctx, &api.ListObjects{Bucket: r.bucket, Max: 10, Tags: asked})
+		if err != nil || slices.Equal(page.Objects[0].Tags, tags) != asked {
+			r.Errorf("listed with tags %v: %+v, %v", asked, page, err)
+		}
 	}
 	page, err = r.Objects.List(r.ctx, &api.ListObjects{Bucket: r.bucket, Max: 0})
 	if err != nil || len(page.Objects) != 0 || page.Truncated {

@@ -325,6 +325,25 @@ func testListVersions(r *rig) {
 	if p = page(api.ListVersions{AfterKey: "b", Max: 1000}); len(p.Versions) != 3 || !p.Versions[0].DeleteMarker {
 		r.Errorf("behind b: %+v", p)
 	}
+	r.put("alone", []byte("x"))
+	if _, err := r.Versions.SetTags(r.ctx, &api.ObjectRef{Bucket: r.bucket, Key: "b"}, []api.Tag{{Key: "t", Value: "1"}}); err != nil {
+		r.Fatal(err)
+	}
+	for _, v := range page(api.ListVersions{Max: 1000}).Versions {
+		if v.Tags != nil {
+			r.Errorf("%s is listed with tags that nobody asked for", v.Key)
+		}
+	}
+	shown := 0
+	for _, v := range page(api.ListVersions{History: true, Tags: true, Max: 1000}).Versions {
+		shown++
+		if v.Key == "alone" || (len(v.Tags) == 1 && v.Tags[0].Value == "1") != (v.Key == "b" && v.Latest) {
+			r.Errorf("with a history: %+v", v)
+		}
+	}
+	if shown != 11 {
+		r.Errorf("%d versions of keys with a history", shown)
+	}
 	if p = page(api.ListVersions{Max: 0}); len(p.Versions) != 0 || p.Truncated {
 		r.Errorf("no versions wanted: %+v", p)
 	}

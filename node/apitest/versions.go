@@ -365,6 +365,9 @@ func (m *Memory) ListVersions(ctx context.Context, req *api.ListVersions) (*api.
 			page.NextKey, page.NextVersion = name, ""
 			continue
 		}
+		if req.History && len(b.objects[key]) == 1 && b.current(key) != nil {
+			continue
+		}
 		for i, o := range b.objects[key] {
 			if key < req.AfterKey || key == req.AfterKey && o.serial >= before {
 				continue
@@ -372,7 +375,7 @@ func (m *Memory) ListVersions(ctx context.Context, req *api.ListVersions) (*api.
 			if full(page, req.Max) {
 				return page, nil
 			}
-			page.Versions = append(page.Versions, o.listedVersion(i == 0))
+			page.Versions = append(page.Versions, o.listedVersion(i == 0, req.Tags))
 			page.NextKey, page.NextVersion = key, versionID(o.serial)
 		}
 	}
@@ -406,11 +409,15 @@ func (b *bucket) before(req *api.ListVersions) (uint64, error) {
 	return ^uint64(0), nil
 }
 
-func (o *object) listedVersion(latest bool) api.ListedVersion {
-	return api.ListedVersion{
+func (o *object) listedVersion(latest, tags bool) api.ListedVersion {
+	v := api.ListedVersion{
 		Key: o.info.Key, VersionID: o.id(), Latest: latest, DeleteMarker: o.info.DeleteMarker, Size: o.info.Size, ETag: o.info.ETag,
 		LastModified: o.info.LastModified, Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type,
 	}
+	if tags {
+		v.Tags = o.info.Tags
+	}
+	return v
 }
 
 // holds decides the conditions of one side of a rename; o is nil where there is no object.

@@ -266,6 +266,7 @@ func (c *Client) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 	err := c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		q := &meta.ListQuery{
 			Bucket: b.id, Prefix: []byte(req.Prefix), Delimiter: []byte(req.Delimiter), After: []byte(req.After), Max: uint32(max(req.Max, 0)),
+			Tags: req.Tags,
 		}
 		return c.router.query(ctx, b.group, func(ctx context.Context, n peer.Node) (err error) {
 			page, err = n.List(ctx, b.group, q)
@@ -275,5 +276,5 @@ func (c *Client) List(ctx context.Context, req *api.ListObjects) (*api.ListPage,
 	if err != nil {
 		return nil, err
 	}
-	return listPage(page), nil
+	return listPage(page)
 }

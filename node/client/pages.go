@@ -14,7 +14,7 @@ import (
 )
 
 // listPage turns a group's page into the contract's.
-func listPage(p *meta.ListPage) *api.ListPage {
+func listPage(p *meta.ListPage) (_ *api.ListPage, err error) {
 	out := &api.ListPage{
 		Objects: make([]api.ListedObject, len(p.Entries)), CommonPrefixes: make([]string, len(p.Prefixes)), Truncated: p.Truncated, Next: string(p.Next),
 	}
@@ -24,11 +24,14 @@ func listPage(p *meta.ListPage) *api.ListPage {
 			Key: string(e.Key), Size: int64(e.Size), ETag: string(e.ETag), LastModified: time.Unix(0, e.Mtime),
 			Checksum: checksum.Set(e.ChecksumAlgorithm), Type: api.ChecksumType(e.ChecksumType),
 		}
+		if out.Objects[i].Tags, err = meta.ParseTags(e.Tags); err != nil {
+			return nil, err
+		}
 	}
 	for i, prefix := range p.Prefixes {
 		out.CommonPrefixes[i] = string(prefix)
 	}
-	return out
+	return out, nil
 }
 
 func partInfo(p *meta.PartInfo) api.PartInfo {

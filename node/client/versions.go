@@ -80,7 +80,7 @@ func (c *Client) ListVersions(ctx context.Context, req *api.ListVersions) (*api.
 	err = c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		a, err := c.query(ctx, b.group, &meta.Query{Q: &meta.Query_Versions{Versions: &meta.VersionsQuery{
 			Bucket: b.id, Prefix: []byte(req.Prefix), Delimiter: []byte(req.Delimiter), AfterKey: []byte(req.AfterKey),
-			AfterSeq: after.seq, AfterNull: after.null, Max: uint32(max(req.Max, 0)),
+			AfterSeq: after.seq, AfterNull: after.null, Max: uint32(max(req.Max, 0)), Tags: req.Tags, History: req.History,
 		}}})
 		got = a.GetVersions()
 		return err
@@ -88,10 +88,10 @@ func (c *Client) ListVersions(ctx context.Context, req *api.ListVersions) (*api.
 	if err != nil {
 		return nil, err
 	}
-	return versionPage(got), nil
+	return versionPage(got)
 }
 
-func versionPage(got *meta.VersionsAnswer) *api.VersionPage {
+func versionPage(got *meta.VersionsAnswer) (_ *api.VersionPage, err error) {
 	page := &api.VersionPage{Versions: make([]api.ListedVersion, len(got.GetVersions())), Truncated: got.GetTruncated()}
 	for i, v := range got.GetVersions() {
 		h := v.GetHead()
@@ -100,18 +100,21 @@ func versionPage(got *meta.VersionsAnswer) *api.VersionPage {
 			Size: int64(h.GetSize()), ETag: string(h.GetEtag()), LastModified: time.Unix(0, h.GetMtime()),
 			Checksum: checksum.Set(h.GetChecksumAlgorithm()), Type: api.ChecksumType(h.GetChecksumType()),
 		}
+		if page.Versions[i].Tags, err = meta.ParseTags(h.GetTags()); err != nil {
+			return nil, err
+		}
 	}
 	for _, p := range got.GetPrefixes() {
 		page.CommonPrefixes = append(page.CommonPrefixes, string(p))
 	}
 	if !page.Truncated {
-		return page
+		return page, nil
 	}
 	page.NextKey = string(got.GetNextKey())
 	if n := len(got.GetVersions()); got.GetNextSeq() != 0 && n > 0 {
 		page.NextVersion = headVersion(got.GetVersions()[n-1].GetHead()).place()
 	}
-	return page
+	return page, nil
 }
 
 // alter proposes a change of a version.

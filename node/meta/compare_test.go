@@ -235,7 +235,11 @@ func (w *walk) compareUploads(id uint64, b *modelBucket) {
 func (w *walk) compareVersions(id uint64, b *modelBucket) {
 	prefix, delimiter := w.someFold()
 	want, wantFolded := b.versionNames(prefix, delimiter)
-	got, folded := w.listVersions(&VersionsQuery{Bucket: id, Prefix: []byte(prefix), Delimiter: []byte(delimiter), Max: uint32(1 + w.rnd.IntN(4))})
+	history := delimiter == "" && w.chance(40)
+	if history {
+		want = b.histories(prefix)
+	}
+	got, folded := w.listVersions(&VersionsQuery{Bucket: id, Prefix: []byte(prefix), Delimiter: []byte(delimiter), Max: uint32(1 + w.rnd.IntN(4)), History: history})
 	if !slices.Equal(got, want) || !slices.Equal(folded, wantFolded) {
 		w.t.Fatalf("versions below %q folded at %q: %v, %q, want %v, %q", prefix, delimiter, got, folded, want, wantFolded)
 	}

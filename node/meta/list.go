@@ -26,6 +26,7 @@ type ListEntry struct {
 	Version           [16]byte
 	ChecksumAlgorithm uint32
 	ChecksumType      uint32
+	Tags              []byte // message Tags, when asked for
 }
 
 // ListPage is one page of keys and common prefixes, each in ascending order.
@@ -54,7 +55,7 @@ func (m *Machine) List(r pebble.Reader, g consensus.GroupID, q *ListQuery) (*Lis
 	if q.Max == 0 {
 		return p, nil
 	}
-	l := lister{page: p, max: int(min(q.Max, listMax))}
+	l := lister{page: p, max: int(min(q.Max, listMax)), tags: q.Tags}
 	l.fold = fold{prefix: q.Prefix, delimiter: q.Delimiter, after: q.After}
 	base := appendUint64(v.key(spaceCurrent), q.Bucket)
 	if err := l.fold.run(&v, base, &l); err != nil {
@@ -197,6 +198,7 @@ type lister struct {
 	fold  fold
 	page  *ListPage
 	max   int
+	tags  bool
 	arena []byte
 	h     head
 }
@@ -211,7 +213,7 @@ func (l *lister) full() bool {
 }
 
 func (l *lister) record(key, _, val []byte) (bool, error) {
-	if !l.h.parseListing(val) {
+	if !l.h.parseListing(val) || l.tags && !l.h.parse(val) {
 		return false, broken("head of %q", key)
 	}
 	if l.h.marker() {
@@ -225,7 +227,7 @@ func (l *lister) record(key, _, val []byte) (bool, error) {
 	}
 	l.page.Entries = append(l.page.Entries, ListEntry{
 		Key: l.keep(key), ETag: l.keep(l.h.etag), Size: l.h.size, Mtime: l.h.mtime, Version: l.h.version,
-		ChecksumAlgorithm: l.h.algorithm, ChecksumType: l.h.sumType,
+		ChecksumAlgorithm: l.h.algorithm, ChecksumType: l.h.sumType, Tags: l.keep(l.h.tags),
 	})
 	l.page.Next = l.page.Entries[len(l.page.Entries)-1].Key
 	return true, nil
@@ -274,6 +276,7 @@ func AppendListPage(dst []byte, p *ListPage) []byte {
 		entry = appendBytesField(entry, 5, e.Version[:])
 		entry = appendUintField(entry, 6, uint64(e.ChecksumAlgorithm))
 		entry = appendUintField(entry, 7, uint64(e.ChecksumType))
+		entry = appendBytesField(entry, 50, e.Tags)
 		dst = protowire.AppendTag(dst, 1, protowire.BytesType)
 		dst = protowire.AppendBytes(dst, entry)
 	}
@@ -352,6 +355,8 @@ func (e *ListEntry) parse(b []byte) bool {
 					return false
 				}
 				copy(e.Version[:], val)
+			case 50:
+				e.Tags = val
 			}
 		case protowire.VarintType:
 			val, _ := protowire.ConsumeVarint(b)

@@ -2,7 +2,10 @@ package meta
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+
+	"github.com/cockroachdb/pebble/v2"
 )
 
 // queryVersions lists all versions by key, the newest of each key first.
@@ -14,19 +17,35 @@ func (v *view) queryVersions(q *VersionsQuery) (*VersionsAnswer, *Result, error)
 	if r := checkFold(q.Prefix, q.Delimiter, q.AfterKey); r != nil {
 		return nil, r, nil
 	}
-	l := &versionLister{a: new(VersionsAnswer), max: int(min(q.Max, listMax)), bucket: q.Bucket}
+	l := &versionLister{a: new(VersionsAnswer), max: int(min(q.Max, listMax)), bucket: q.Bucket, tags: q.Tags, history: q.History}
 	l.v = view{r: v.r, g: v.g}
 	if l.max == 0 {
 		return l.a, nil, nil
 	}
+	err := l.walk(v, q)
+	if l.below != nil {
+		if cerr := l.below.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("scan metadata of group %d: %w", v.g, cerr)
+		}
+	}
+	return l.a, nil, err
+}
+
+// historyMax is how many keys one page looks at that shows only those with a history.
+const historyMax = 10_000
+
+func (l *versionLister) walk(v *view, q *VersionsQuery) error {
 	f := fold{prefix: q.Prefix, delimiter: q.Delimiter, after: q.AfterKey}
 	if (q.AfterSeq != 0 || q.AfterNull) && keyOK(q.AfterKey) && bytes.HasPrefix(q.AfterKey, q.Prefix) && f.common(q.AfterKey) == nil {
 		if more, err := l.rest(q); err != nil || !more {
-			return l.a, nil, err
+			return err
 		}
 	}
 	f.buried = true
-	return l.a, nil, f.run(v, appendUint64(v.key(spaceCurrent), q.Bucket), l)
+	if l.history {
+		f.limit = historyMax
+	}
+	return f.run(v, appendUint64(v.key(spaceCurrent), q.Bucket), l)
 }
 
 // versionLister fills an answer with versions. It walks the current ones and looks below each.
@@ -35,6 +54,13 @@ type versionLister struct {
 	v      view
 	bucket uint64
 	max    int
+
+	tags, history bool
+
+	// below is at the first noncurrent version that was not passed yet: one iterator for a page, since keys only ascend.
+	below   *pebble.Iterator
+	isBelow bool
+	start   []byte
 }
 
 func (l *versionLister) full() bool {
@@ -43,6 +69,11 @@ func (l *versionLister) full() bool {
 }
 
 func (l *versionLister) record(key, _, val []byte) (bool, error) {
+	if l.history {
+		if some, err := l.hasHistory(key, val); !some || err != nil {
+			return true, err
+		}
+	}
 	h := new(head)
 	if !h.parse(bytes.Clone(val)) {
 		return false, broken("head of %q", key)
@@ -89,20 +120,59 @@ func (l *versionLister) nullSeq(key []byte, cur *head) (uint64, error) {
 	return seq, err
 }
 
+// hasHistory says whether a key has a noncurrent version, or is a delete marker.
+func (l *versionLister) hasHistory(key, val []byte) (bool, error) {
+	var h head
+	if !h.parseListing(val) {
+		return false, broken("head of %q", key)
+	}
+	if h.marker() {
+		return true, nil
+	}
+	prefix, err := l.seek(key, 0)
+	return err == nil && l.isBelow && bytes.HasPrefix(l.below.Key(), prefix), err
+}
+
+// seek goes to the noncurrent versions of a key from an inverted place on. It gives what their keys begin with, until the next call.
+func (l *versionLister) seek(key []byte, inverted uint64) (prefix []byte, err error) {
+	l.start = appendUint64(append(l.start[:0], l.v.objectKey(spaceVersion, l.bucket, key)...), inverted)
+	if l.below == nil {
+		if l.below, err = l.v.iter(l.v.uintKey(spaceVersion, l.bucket)); err != nil {
+			return nil, err
+		}
+		l.isBelow = l.below.SeekGE(l.start)
+	} else if l.isBelow && bytes.Compare(l.below.Key(), l.start) < 0 {
+		l.isBelow = l.below.SeekGE(l.start)
+	}
+	if err := l.below.Error(); err != nil {
+		return nil, fmt.Errorf("scan metadata of group %d: %w", l.v.g, err)
+	}
+	return l.start[:len(l.start)-8], nil
+}
+
 // older adds the versions of a key that are older than seq.
 func (l *versionLister) older(key []byte, seq uint64) (more bool, err error) {
-	key = bytes.Clone(key)
-	from := appendUint64(nil, ^(seq - 1))
-	more = true
-	err = l.v.scanFrom(l.v.objectKey(spaceVersion, l.bucket, key), from, func(_, val []byte) (bool, error) {
+	prefix, err := l.seek(key, ^(seq - 1))
+	if err != nil {
+		return false, err
+	}
+	for ; l.isBelow && bytes.HasPrefix(l.below.Key(), prefix); l.isBelow = l.below.Next() {
+		val, err := l.below.ValueAndErr()
+		if err != nil {
+			return false, fmt.Errorf("scan metadata of group %d: %w", l.v.g, err)
+		}
 		h := new(head)
 		if !h.parse(bytes.Clone(val)) {
 			return false, broken("noncurrent version of %q", key)
 		}
-		more = l.add(key, h, false)
-		return more, nil
-	})
-	return more, err
+		if !l.add(key, h, false) {
+			return false, nil
+		}
+	}
+	if err := l.below.Error(); err != nil {
+		return false, fmt.Errorf("scan metadata of group %d: %w", l.v.g, err)
+	}
+	return true, nil
 }
 
 // add adds a version, unless the page is full.
@@ -110,7 +180,10 @@ func (l *versionLister) add(key []byte, h *head, latest bool) (more bool) {
 	if l.full() {
 		return false
 	}
-	h.metadata, h.tags, h.acl = nil, nil, nil
+	h.metadata, h.acl = nil, nil
+	if !l.tags {
+		h.tags = nil
+	}
 	l.a.Versions = append(l.a.Versions, &VersionEntry{Key: bytes.Clone(key), Head: h.message(), Latest: latest})
 	l.a.NextKey, l.a.NextSeq = bytes.Clone(key), h.seq
 	return true
@@ -127,4 +200,9 @@ func (l *versionLister) prefix(p []byte) (bool, error) {
 	return true, nil
 }
 
-func (l *versionLister) tired([]byte) {} // every record fills the page
+// tired ends a page that skips keys; in others every record fills the page.
+func (l *versionLister) tired(key []byte) {
+	if l.history {
+		l.a.Truncated, l.a.NextKey, l.a.NextSeq = true, bytes.Clone(key), 0
+	}
+}

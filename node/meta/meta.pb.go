@@ -8122,6 +8122,7 @@ type ListQuery struct {
 	Delimiter     []byte                 `protobuf:"bytes,3,opt,name=delimiter,proto3" json:"delimiter,omitempty"`
 	After         []byte                 `protobuf:"bytes,4,opt,name=after,proto3" json:"after,omitempty"` // exclusive
 	Max           uint32                 `protobuf:"varint,5,opt,name=max,proto3" json:"max,omitempty"`    // 0 to 1,000
+	Tags          bool                   `protobuf:"varint,50,opt,name=tags,proto3" json:"tags,omitempty"` // entries with tags
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8191,6 +8192,13 @@ func (x *ListQuery) GetMax() uint32 {
 	return 0
 }
 
+func (x *ListQuery) GetTags() bool {
+	if x != nil {
+		return x.Tags
+	}
+	return false
+}
+
 // VersionsQuery lists all versions: by key ascending, newest version first.
 type VersionsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -8201,6 +8209,8 @@ type VersionsQuery struct {
 	AfterSeq      uint64                 `protobuf:"varint,5,opt,name=after_seq,json=afterSeq,proto3" json:"after_seq,omitempty"`    // with after_key: versions of that key older than this one; 0 skips the key
 	Max           uint32                 `protobuf:"varint,6,opt,name=max,proto3" json:"max,omitempty"`                              // 0 to 1,000
 	AfterNull     bool                   `protobuf:"varint,7,opt,name=after_null,json=afterNull,proto3" json:"after_null,omitempty"` // with after_key and without after_seq: those older than the version that S3 calls "null"
+	Tags          bool                   `protobuf:"varint,50,opt,name=tags,proto3" json:"tags,omitempty"`                           // heads with tags
+	History       bool                   `protobuf:"varint,51,opt,name=history,proto3" json:"history,omitempty"`                     // without keys that have nothing but an object; a page may then be truncated before it is full
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8280,6 +8290,20 @@ func (x *VersionsQuery) GetMax() uint32 {
 func (x *VersionsQuery) GetAfterNull() bool {
 	if x != nil {
 		return x.AfterNull
+	}
+	return false
+}
+
+func (x *VersionsQuery) GetTags() bool {
+	if x != nil {
+		return x.Tags
+	}
+	return false
+}
+
+func (x *VersionsQuery) GetHistory() bool {
+	if x != nil {
+		return x.History
 	}
 	return false
 }
@@ -10677,7 +10701,7 @@ func (x *VersionsAnswer) GetNextSeq() uint64 {
 type VersionEntry struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
-	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata, tags and ACL
+	Head          *Head                  `protobuf:"bytes,2,opt,name=head,proto3" json:"head,omitempty"` // without metadata and ACL, and without tags unless asked for
 	Latest        bool                   `protobuf:"varint,3,opt,name=latest,proto3" json:"latest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -12451,13 +12475,14 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"versioning\x18\a \x01(\bR\n" +
 	"versioning\x12\x10\n" +
-	"\x03seq\x18\b \x01(\x04R\x03seq\"\x81\x01\n" +
+	"\x03seq\x18\b \x01(\x04R\x03seq\"\x95\x01\n" +
 	"\tListQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x1c\n" +
 	"\tdelimiter\x18\x03 \x01(\fR\tdelimiter\x12\x14\n" +
 	"\x05after\x18\x04 \x01(\fR\x05after\x12\x10\n" +
-	"\x03max\x18\x05 \x01(\rR\x03max\"\xc8\x01\n" +
+	"\x03max\x18\x05 \x01(\rR\x03max\x12\x12\n" +
+	"\x04tags\x182 \x01(\bR\x04tags\"\xf6\x01\n" +
 	"\rVersionsQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x16\n" +
 	"\x06prefix\x18\x02 \x01(\fR\x06prefix\x12\x1c\n" +
@@ -12466,7 +12491,9 @@ const file_meta_proto_rawDesc = "" +
 	"\tafter_seq\x18\x05 \x01(\x04R\bafterSeq\x12\x10\n" +
 	"\x03max\x18\x06 \x01(\rR\x03max\x12\x1d\n" +
 	"\n" +
-	"after_null\x18\a \x01(\bR\tafterNull\"?\n" +
+	"after_null\x18\a \x01(\bR\tafterNull\x12\x12\n" +
+	"\x04tags\x182 \x01(\bR\x04tags\x12\x18\n" +
+	"\ahistory\x183 \x01(\bR\ahistory\"?\n" +
 	"\x11BucketConfigQuery\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"O\n" +

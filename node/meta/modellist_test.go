@@ -73,6 +73,18 @@ func (b *modelBucket) versionNames(prefix, delimiter string) (names, prefixes []
 	return names, slices.Compact(prefixes)
 }
 
+// histories lists the versions of keys that have more than an object.
+func (b *modelBucket) histories(prefix string) (names []string) {
+	for _, key := range slices.Sorted(maps.Keys(b.keys)) {
+		if vs := b.keys[key]; strings.HasPrefix(key, prefix) && (len(vs) > 1 || vs[0].marker) {
+			for i, v := range vs {
+				names = append(names, v.name(key, i == 0))
+			}
+		}
+	}
+	return names
+}
+
 // name describes a version as listings show it.
 func (v *modelVersion) name(key string, latest bool) string {
 	return fmt.Sprintf("%q %x %d %d %q %v %v %v", key, v.id, v.seq, v.size, v.etag, v.null, latest, v.marker)

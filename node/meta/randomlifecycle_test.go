@@ -57,7 +57,7 @@ func (w *walk) lifecycle() {
 
 // aged finds current versions that are due.
 func (w *walk) aged(id uint64, r *aging) (items []*DeleteItem) {
-	q := &ListQuery{Bucket: id, Prefix: []byte(r.prefix), Max: 3}
+	q := &ListQuery{Bucket: id, Prefix: []byte(r.prefix), Max: 3, Tags: true}
 	for {
 		p, err := w.m.List(w.db, testGroup, q)
 		if err != nil {
@@ -65,7 +65,7 @@ func (w *walk) aged(id uint64, r *aging) (items []*DeleteItem) {
 		}
 		for i := range p.Entries {
 			e := &p.Entries[i]
-			if e.Mtime <= r.before && r.fits(string(e.Key), w.tagsOf(&LookupQuery{Bucket: id, Key: e.Key})) {
+			if e.Mtime <= r.before && r.fits(string(e.Key), string(e.Tags)) {
 				at := e.Mtime / 1e9
 				items = append(items, &DeleteItem{Key: e.Key, IfMatch: e.ETag, IfSize: &e.Size, IfModified: &at})
 			}
@@ -75,14 +75,6 @@ func (w *walk) aged(id uint64, r *aging) (items []*DeleteItem) {
 		}
 		q.After = p.Next
 	}
-}
-
-func (w *walk) tagsOf(q *LookupQuery) string {
-	a, err := w.m.Lookup(w.db, testGroup, q)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	return string(a.Head.Tags)
 }
 
 func (b *modelBucket) aged(r *aging) (out []string) {
@@ -96,7 +88,7 @@ func (b *modelBucket) aged(r *aging) (out []string) {
 
 // outdated finds noncurrent versions that are due, and delete markers with nothing below them.
 func (w *walk) outdated(id uint64, r *aging) (items []*DeleteItem) {
-	a := w.ask(&Query_Versions{&VersionsQuery{Bucket: id, Prefix: []byte(r.prefix), Max: 1000}}).GetVersions()
+	a := w.ask(&Query_Versions{&VersionsQuery{Bucket: id, Prefix: []byte(r.prefix), Max: 1000, Tags: true, History: true}}).GetVersions()
 	var above int64
 	below := 0
 	for i, e := range a.Versions {
@@ -108,7 +100,7 @@ func (w *walk) outdated(id uint64, r *aging) (items []*DeleteItem) {
 			if h.DeleteMarker() && (i+1 == len(a.Versions) || a.Versions[i+1].Latest) {
 				items = append(items, item)
 			}
-		case above <= r.before && below >= r.newer && (h.DeleteMarker() && r.tags == "" || !h.DeleteMarker() && r.fits(string(e.Key), w.tagsOf(&LookupQuery{Bucket: id, Key: e.Key, Version: h.Version}))):
+		case above <= r.before && below >= r.newer && r.fits(string(e.Key), string(h.Tags)):
 			item.Noncurrent = true
 			items = append(items, item)
 			below++

@@ -20,7 +20,6 @@ type Expirable interface {
 	Places(ctx context.Context) (map[consensus.GroupID][]string, error)
 	Configuration(ctx context.Context, bucket string, epoch uint64) (*api.Configuration, error)
 	List(ctx context.Context, req *api.ListObjects) (*api.ListPage, error)
-	Head(ctx context.Context, req *api.ObjectRef) (*api.ObjectInfo, error)
 	Versioning(ctx context.Context, bucket string) (api.BucketVersioning, error)
 	ListVersions(ctx context.Context, req *api.ListVersions) (*api.VersionPage, error)
 	DeleteMany(ctx context.Context, bucket string, items []api.DeleteItem) ([]api.Deleted, error)
@@ -33,7 +32,12 @@ const (
 	expireEvery = 30 * time.Second
 	// expireBatch is how many keys one command removes: others wait behind it.
 	expireBatch = 250
-	day         = 24 * time.Hour
+	// expireHold is for how long what was found due may wait for more of it: its tags may change meanwhile.
+	expireHold = 5 * time.Second
+	// expireRest is how many times as long as a page or a command took the worker then rests, so that it takes a fifth of one processor and of
+	// the group's time at most, and less the busier the node is.
+	expireRest = 4
+	day        = 24 * time.Hour
 )
 
 // expirer carries out the lifecycle rules of buckets whose groups are led here. All that S3 counts in
@@ -207,41 +211,93 @@ func prefixes(rules []api.LifecycleRule, of func(*api.LifecycleRule) bool) []str
 // objects removes the current versions below a prefix whose time has come. Each goes only as it was
 // listed: one that was written over meanwhile stays.
 func (e *expirer) objects(ctx context.Context, bucket, prefix string, rules []api.LifecycleRule) error {
-	req := &api.ListObjects{Bucket: bucket, Prefix: prefix, Max: api.MaxListObjects}
-	var items []api.DeleteItem
+	req := &api.ListObjects{Bucket: bucket, Prefix: prefix, Max: api.MaxListObjects, Tags: tagged(rules)}
+	todo := &batch{e: e, bucket: bucket}
 	for {
-		page, err := e.c.List(ctx, req)
+		page, err := paced(ctx, e, func() (*api.ListPage, error) { return e.c.List(ctx, req) })
 		if err != nil {
 			return gone(err)
 		}
 		for i := range page.Objects {
 			o := &page.Objects[i]
-			s := api.Subject{Key: o.Key, Size: o.Size, Modified: o.LastModified}
+			s := api.Subject{Key: o.Key, Size: o.Size, Modified: o.LastModified, Tags: o.Tags}
 			due := func(r *api.LifecycleRule) bool {
 				at, ever := r.Expires(&s)
 				return ever && !at.After(e.now())
 			}
-			fits, err := e.fits(ctx, &api.ObjectRef{Bucket: bucket, Key: o.Key}, &s, rules, due)
-			if err != nil {
+			if fits(&s, rules, due) {
+				todo.add(api.DeleteItem{Key: o.Key, If: api.Condition{IfMatch: o.ETag}, IfSize: &o.Size, IfModified: &o.LastModified})
+			}
+			if err := todo.flush(ctx, expireBatch); err != nil {
 				return gone(err)
-			}
-			if !fits {
-				continue
-			}
-			items = append(items, api.DeleteItem{Key: o.Key, If: api.Condition{IfMatch: o.ETag}, IfSize: &o.Size, IfModified: &o.LastModified})
-			if len(items) == expireBatch {
-				if err := e.remove(ctx, bucket, items); err != nil {
-					return gone(err)
-				}
-				items = items[:0]
 			}
 		}
 		e.worker.progress(int64(len(page.Objects)))
 		if !page.Truncated {
-			return gone(e.remove(ctx, bucket, items))
+			return gone(todo.flush(ctx, 1))
 		}
 		req.After = page.Next
 	}
+}
+
+// paced does one piece of work, and then gives way to others.
+func paced[T any](ctx context.Context, e *expirer, piece func() (T, error)) (T, error) {
+	begun := time.Now()
+	done, err := piece()
+	if err != nil {
+		return done, err
+	}
+	e.worker.throttled(true)
+	defer e.worker.throttled(false)
+	t := time.NewTimer(expireRest * time.Since(begun))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+	return done, ctx.Err()
+}
+
+// batch is what is to be removed from a bucket.
+type batch struct {
+	e      *expirer
+	bucket string
+	remove []api.DeleteItem
+	since  time.Time // the first of them was found
+}
+
+func (b *batch) add(item api.DeleteItem) {
+	if len(b.remove) == 0 {
+		b.since = b.e.now()
+	}
+	b.remove = append(b.remove, item)
+}
+
+// flush removes what there is, if it is as much as least or has waited for long.
+func (b *batch) flush(ctx context.Context, least int) error {
+	if n := len(b.remove); n < least && (n == 0 || b.e.now().Sub(b.since) < expireHold) {
+		return nil
+	}
+	if err := b.e.remove(ctx, b.bucket, b.remove); err != nil {
+		return err
+	}
+	b.remove = b.remove[:0]
+	return nil
+}
+
+// tagged says that tags decide whether an enabled rule is for a version.
+func tagged(rules []api.LifecycleRule) bool {
+	return slices.ContainsFunc(rules, func(r api.LifecycleRule) bool { return !r.Disabled && len(r.Tags) > 0 })
+}
+
+// fits says whether an enabled rule that is due is for a version.
+func fits(s *api.Subject, rules []api.LifecycleRule, due func(*api.LifecycleRule) bool) bool {
+	for i := range rules {
+		if r := &rules[i]; r.Fits(s) && due(r) {
+			return true
+		}
+	}
+	return false
 }
 
 // gone makes nothing of a bucket that is not there any more.
@@ -254,10 +310,7 @@ func gone(err error) error {
 
 // remove removes what was listed. What has changed since stays, and is no error.
 func (e *expirer) remove(ctx context.Context, bucket string, items []api.DeleteItem) error {
-	if len(items) == 0 {
-		return nil
-	}
-	done, err := e.c.DeleteMany(ctx, bucket, items)
+	done, err := paced(ctx, e, func() ([]api.Deleted, error) { return e.c.DeleteMany(ctx, bucket, items) })
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,7 @@ type expiring struct {
 	refuse         error                                          // of every listing
 	between        func()                                         // runs between a listing and what follows
 	versionsListed func(*api.VersionPage)                         // runs after a listing of versions
+	removals       []int                                          // items of each
 	places         func() (map[consensus.GroupID][]string, error) // default: b in group 1, c in group 2
 }
 
@@ -53,6 +54,11 @@ func (e *expiring) ListVersions(ctx context.Context, req *api.ListVersions) (*ap
 		e.versionsListed(page)
 	}
 	return page, err
+}
+
+func (e *expiring) DeleteMany(ctx context.Context, bucket string, items []api.DeleteItem) ([]api.Deleted, error) {
+	e.removals = append(e.removals, len(items))
+	return e.Memory.DeleteMany(ctx, bucket, items)
 }
 
 func newExpiring(t *testing.T) *expiring {
@@ -186,6 +192,45 @@ func TestExpireMany(t *testing.T) {
 	e.put("b", "z")
 	e.rules("b", api.LifecycleRule{ID: "1", Prefix: "k/", ExpireDate: e.clock.Truncate(day)})
 	e.want(e.run("b"), "z")
+}
+
+// TestExpireBatches: what is due goes in large commands, but what was found does not wait for long: its tags may change.
+func TestExpireBatches(t *testing.T) {
+	e := newExpiring(t)
+	for i := range api.MaxListObjects {
+		e.put("b", fmt.Sprintf("k/%05d", i))
+	}
+	e.put("b", "k/99999")
+	e.clock = e.clock.Add(3 * day)
+	e.put("b", "z")
+	e.rules("b", api.LifecycleRule{ID: "1", Prefix: "k/", ExpireDays: 1})
+	if e.run("b"); !slices.Equal(e.removals, []int{250, 250, 250, 250, 1}) {
+		t.Errorf("removed in commands of %v", e.removals)
+	}
+	e.put("b", "k/00000", "k/99999")
+	for i := range api.MaxListObjects {
+		e.put("b", fmt.Sprintf("other/%05d", i))
+	}
+	e.clock = e.clock.Add(3 * day)
+	e.removals, e.between = nil, func() { e.clock = e.clock.Add(expireHold) }
+	e.rules("b", api.LifecycleRule{ID: "1", Tags: []api.Tag{{Key: "a", Value: "1"}}, ExpireDays: 1})
+	for _, key := range []string{"k/00000", "z"} { // on the first page and on the second
+		if _, err := e.SetTags(t.Context(), &api.ObjectRef{Bucket: "b", Key: key}, []api.Tag{{Key: "a", Value: "1"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if e.run("b"); !slices.Equal(e.removals, []int{1, 1}) {
+		t.Errorf("removed in commands of %v", e.removals)
+	}
+}
+
+// TestExpireEnds: a pass ends when it is told to, also while it gives way to others.
+func TestExpireEnds(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	_, err := paced(ctx, newExpiring(t).expirer, func() (int, error) { cancel(); return 1, nil })
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 }
 
 func TestAbortUploads(t *testing.T) {
