@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,12 +67,27 @@ func TestACL(t *testing.T) {
 			r.is(p, nil, "docs/a", "")
 		}
 	}
+	r.permissions(&alice)
 	n.Stop()
 	n.Start()
 	n.WaitReady()
 	r.becomes(n, nil, "docs/a", "")
 	r.is(n, &alice, "other", "")
 	r.is(n, nil, "other", "AccessDenied")
+}
+
+// permissions gives a user the bucket in the short form, and takes it again.
+func (r *rights) permissions(alice *api.IssuedKey) {
+	r.t.Helper()
+	var have map[string][]string
+	r.node.AdminJSON(&have, "bucket", "permissions", "rights", "--set", "alice=read,read_acp")
+	if len(have) != 2 || !slices.Equal(have["user:alice"], []string{"read", "read_acp"}) || !slices.Equal(have["root"], []string{"full_control"}) {
+		r.t.Errorf("%v", have)
+	}
+	r.is(r.node, alice, "none", "NoSuchKey") // who may list is told
+	r.simulated("alice", "s3:PutObject", "rights/new", "denied by nothing_allows")
+	r.admin("bucket", "permissions", "rights", "--none")
+	r.is(r.node, alice, "none", "AccessDenied")
 }
 
 // countACLs turns ACLs on and the block of public ones off.

@@ -169,6 +169,12 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
 			return s.iam.Simulate(ctx, s.rules, cfg.Objects, q)
 		},
+		Permissions: func(ctx context.Context, bucket string) (iam.Permissions, error) {
+			return s.iam.Permissions(ctx, s.rules, bucket)
+		},
+		SetPermissions: func(ctx context.Context, bucket string, p iam.Permissions) error {
+			return s.iam.SetPermissions(ctx, s.rules, bucket, p)
+		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, NewRequestID: newRequestID, Keeper: s.keeper,
 	})

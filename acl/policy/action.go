@@ -47,7 +47,7 @@ const (
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`
-	adminBucketActions = `GetQuota SetQuota`
+	adminBucketActions = `GetPermissions GetQuota SetPermissions SetQuota`
 	stsActions         = `AssumeRole GetCallerIdentity GetSessionToken`
 )
 

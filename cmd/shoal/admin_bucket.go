@@ -2,9 +2,12 @@ package main
 
 import (
 	"errors"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -15,11 +18,11 @@ import (
 func newBucketCommand(a *adminCommand) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "bucket",
-		Short: "Look at a bucket and bound what it may hold",
+		Short: "Look at a bucket, bound what it may hold, and say who may do what",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newQuotaCommand(a))
+	cmd.AddCommand(newQuotaCommand(a), newPermissionsCommand(a))
 	return cmd
 }
 
@@ -50,6 +53,64 @@ func newQuotaCommand(a *adminCommand) *cobra.Command {
 	cmd.Flags().Int64Var(&objects, "objects", 0, "greatest `number` of objects")
 	cmd.Flags().BoolVar(&none, "none", false, "take the quota away")
 	return cmd
+}
+
+// permissions are those of the management port: by whom they are given to.
+type permissions map[string][]string
+
+func newPermissionsCommand(a *adminCommand) *cobra.Command {
+	var set []string
+	var none bool
+	cmd := &cobra.Command{
+		Use:   "permissions BUCKET",
+		Short: "Show what a bucket's ACL grants, or replace it",
+		Long: "Show what a bucket's ACL grants, or replace it. With --set, given once for each grantee, or --none, the whole ACL is replaced; root keeps full control. A grantee is the name of a user, AllUsers, " +
+			"AuthenticatedUsers or LogDelivery. Permissions are read (to list), write (to put objects), read_acp and write_acp (to see and to change the ACL), and full_control, which is all of them. " +
+			"An ACL counts only where the bucket's object ownership is ObjectWriter or BucketOwnerPreferred; policies say more.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			method, body := http.MethodGet, any(nil)
+			switch {
+			case len(set) > 0 && none:
+				return &usageError{"--none does not go with --set"}
+			case len(set) > 0 || none:
+				p, err := readPermissions(set)
+				if err != nil {
+					return err
+				}
+				method, body = http.MethodPut, p
+			}
+			return ask(cmd.Context(), a, method, "/admin/v1/buckets/"+url.PathEscape(args[0])+"/permissions", body, printPermissions)
+		},
+	}
+	cmd.Flags().StringArrayVar(&set, "set", nil, "what a grantee is given, `WHO=PERMISSION,…`; may be repeated")
+	cmd.Flags().BoolVar(&none, "none", false, "take everything from everybody but root")
+	return cmd
+}
+
+// readPermissions reads values of --set.
+func readPermissions(set []string) (permissions, error) {
+	p := permissions{}
+	for _, s := range set {
+		who, list, ok := strings.Cut(s, "=")
+		if !ok || who == "" || list == "" {
+			return nil, &usageError{"--set is WHO=PERMISSION,…"}
+		}
+		switch who {
+		case api.RootPrincipal, "AllUsers", "AuthenticatedUsers", "LogDelivery":
+		default:
+			who = api.UserPrincipal + who
+		}
+		p[who] = append(p[who], strings.Split(list, ",")...)
+	}
+	return p, nil
+}
+
+func printPermissions(w *tabwriter.Writer, p permissions) {
+	row(w, "GRANTEE", "PERMISSIONS")
+	for _, who := range slices.Sorted(maps.Keys(p)) {
+		row(w, strings.TrimPrefix(who, api.UserPrincipal), strings.Join(p[who], ","))
+	}
 }
 
 func printUsage(w *tabwriter.Writer, u api.Usage) {

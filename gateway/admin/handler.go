@@ -37,6 +37,9 @@ type Config struct {
 	Admin  api.Admin
 	// Simulate says what would be decided of a request.
 	Simulate func(context.Context, *iam.Question) (iam.Outcome, error)
+	// Permissions gives what a bucket's ACL grants, SetPermissions replaces it.
+	Permissions    func(ctx context.Context, bucket string) (iam.Permissions, error)
+	SetPermissions func(ctx context.Context, bucket string, p iam.Permissions) error
 	// Draining says that the process is about to end: ready is then answered with 503.
 	Draining func() bool
 	Gatherer prometheus.Gatherer

@@ -48,6 +48,7 @@ func takenRights() []taken {
 		post("drives/remove", `{"drive":"/mnt/b"}`, "RemoveDrive"),
 		get("buckets/{bucket}/quota", "GetQuota"), {"PUT", "buckets/{bucket}/quota", `{"bytes":7}`, []string{"SetQuota"}, false},
 		{"DELETE", "buckets/{bucket}/quota", "", []string{"SetQuota"}, false},
+		get("buckets/{bucket}/permissions", "GetPermissions"), {"PUT", "buckets/{bucket}/permissions", `{"user:alice":["read"]}`, []string{"SetPermissions"}, false},
 		get("identities", "ListUsers", "ListGroups", "ListPolicies"), get("keys", "ListAccessKeys"),
 		post("keys", `{"principal":"user:bob"}`, "CreateAccessKey"), post("keys", `{"principal":"user:eve"}`, "CreateOwnAccessKey"),
 		post("keys", `{"replaces":"bob-1"}`, "RotateAccessKey"), post("keys", `{"replaces":"eve-1"}`, "RotateOwnAccessKey"),
@@ -104,6 +105,10 @@ func newStore(t *testing.T) *store {
 		Keeper: keeper, Credentials: s.known, Region: "us-east-1", Health: s, Admin: s, Gatherer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 		Caller:   func(context.Context, *sigv4.Auth) (iam.Caller, error) { return s.caller, nil },
 		Simulate: func(context.Context, *iam.Question) (iam.Outcome, error) { return iam.Outcome{Allowed: true}, nil },
+		Permissions: func(context.Context, string) (iam.Permissions, error) {
+			return iam.Permissions{"root": {"full_control"}}, nil
+		},
+		SetPermissions: func(context.Context, string, iam.Permissions) error { return nil },
 	})
 	return s
 }

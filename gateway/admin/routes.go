@@ -44,6 +44,8 @@ func clusterRoutes() []route {
 		question(http.MethodGet, "/admin/v1/buckets/{bucket}/quota", "What a bucket holds, and what it may hold", (*Handler).usage, "admin:GetQuota"),
 		order(http.MethodPut, "/admin/v1/buckets/{bucket}/quota", "Bound what a bucket may hold", (*Handler).setQuota, "admin:SetQuota"),
 		question(http.MethodDelete, "/admin/v1/buckets/{bucket}/quota", "Take the bounds from a bucket", (*Handler).removeQuota, "admin:SetQuota"),
+		question(http.MethodGet, "/admin/v1/buckets/{bucket}/permissions", "What a bucket's ACL grants, by whom it is granted to", (*Handler).permissions, "admin:GetPermissions"),
+		order(http.MethodPut, "/admin/v1/buckets/{bucket}/permissions", "Replace what a bucket's ACL grants; root keeps full control", (*Handler).setPermissions, "admin:SetPermissions"),
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 
 	"shoal/acl"
 	"shoal/acl/grant"
+	"shoal/gateway/s3err"
 	"shoal/gateway/s3xml"
 	"shoal/node/api"
 )
@@ -82,9 +83,37 @@ func (s *Store) Knows(ctx context.Context, canonical string) (bool, error) {
 		return true, nil
 	}
 	now := time.Now()
-	t, err := s.await(ctx, now.Add(-s.cfg.Limit))
-	if err == nil && !t.canonical[canonical] { // it may be new
-		t, err = s.await(ctx, now)
+	t, err := s.fresh(ctx)
+	if err != nil {
+		return false, err
 	}
-	return err == nil && t.canonical[canonical], err
+	_, known := t.canonical[canonical]
+	if !known { // it may be new
+		if t, err = s.await(ctx, now); err == nil {
+			_, known = t.canonical[canonical]
+		}
+	}
+	return known, err
+}
+
+// fresh gives a copy that may be used.
+func (s *Store) fresh(ctx context.Context) (*tables, error) {
+	return s.await(ctx, time.Now().Add(-s.cfg.Limit))
+}
+
+// EncodeACL gives an ACL as it is stored: nothing for the owner's full control.
+func EncodeACL(a grant.ACL) []byte {
+	if len(a) == 1 && a[0] == grant.Private(acl.CanonicalID(api.RootPrincipal))[0] {
+		return nil
+	}
+	return a.Append(nil)
+}
+
+// BlockPublic refuses a public ACL where those are blocked
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html).
+func BlockPublic(a grant.ACL, block bool) error {
+	if block && a.Public() {
+		return s3err.Newf(s3err.AccessDenied, "Public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting.")
+	}
+	return nil
 }

@@ -63,6 +63,34 @@ func (b *Buckets) Forget(bucket string) {
 	delete(b.byName, bucket)
 }
 
+// changeAttempts bounds how often a change begins anew.
+const changeAttempts = 8
+
+// Change stores a document of a bucket that follows from its configuration, which must not change meanwhile, and makes it
+// count here at once. Errors of api.Buckets, and of follow.
+func (b *Buckets) Change(ctx context.Context, bucket, name string, follow func(*api.Configuration) ([]byte, error)) error {
+	var err error
+	for range changeAttempts {
+		conf, cerr := b.source.Configuration(ctx, bucket, 0)
+		if cerr != nil {
+			return cerr
+		}
+		doc, ferr := follow(conf)
+		if ferr != nil {
+			return ferr
+		}
+		if string(doc) == string(conf.Documents[name]) {
+			return nil
+		}
+		err = b.source.SetConfiguration(ctx, &api.SetConfiguration{Bucket: bucket, Name: name, Document: doc, IfEpoch: &conf.Epoch})
+		if err == nil || api.KindOf(err) != api.ConditionalConflict {
+			break
+		}
+	}
+	b.Forget(bucket)
+	return err
+}
+
 // Rules gives the rules of a bucket.
 func (b *Buckets) Rules(ctx context.Context, bucket string) (*BucketRules, error) {
 	began := time.Now()

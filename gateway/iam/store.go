@@ -183,7 +183,7 @@ func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
 		return Caller{}, s3err.New(s3err.AccessDenied)
 	}
 	now := time.Now()
-	t, err := s.await(ctx, now.Add(-s.cfg.Limit))
+	t, err := s.fresh(ctx)
 	if err != nil {
 		return Caller{}, err
 	}

@@ -16,8 +16,8 @@ type tables struct {
 	users    map[string]*user
 	groups   map[string]*api.UserGroup
 	policies map[string]acl.Policy
-	// canonical holds the canonical IDs of users.
-	canonical map[string]bool
+	// canonical holds the names of users by their canonical IDs.
+	canonical map[string]string
 }
 
 // user is a user with the policies of its own and of its groups.
@@ -58,10 +58,10 @@ func (t *tables) apply(c *api.IdentityChanges) *tables {
 	remove(out.users, c.GoneUsers)
 	remove(out.groups, c.GoneGroups)
 	remove(out.policies, c.GonePolicies)
-	out.canonical = make(map[string]bool, len(out.users))
+	out.canonical = make(map[string]string, len(out.users))
 	for name, u := range out.users {
 		out.users[name] = &user{User: u.User, canonical: u.canonical, rules: out.rulesOf(&u.User)}
-		out.canonical[u.canonical] = true
+		out.canonical[u.canonical] = name
 	}
 	return out
 }

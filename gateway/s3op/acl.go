@@ -59,9 +59,6 @@ func (c *call) writeACL(stored []byte, conf *api.Configuration) error {
 	return c.writeXML(func(b []byte) []byte { return s3xml.AppendACL(b, api.RootPrincipal, a) })
 }
 
-// aclAttempts bounds how often a change of a bucket's ACL or ownership begins anew.
-const aclAttempts = 8
-
 // putBucketACL is PutBucketAcl
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketAcl.html).
 func putBucketACL(ctx context.Context, c *call) error {
@@ -76,35 +73,15 @@ func putBucketACL(ctx context.Context, c *call) error {
 			if asked, err = c.readACL(ctx, grant.Bucket); err != nil {
 				return nil, err
 			}
-			encoded = encodeACL(asked)
+			encoded = iam.EncodeACL(asked)
 		}
-		return encoded, blockPublic(asked, iam.ReadPublicAccess(conf.Documents[api.ConfigPublicAccess]).BlockACLs)
+		return encoded, iam.BlockPublic(asked, iam.ReadPublicAccess(conf.Documents[api.ConfigPublicAccess]).BlockACLs)
 	})
 }
 
-// changeConfiguration stores a document of the bucket that follows from its configuration, which must not change
-// meanwhile, and answers.
+// changeConfiguration stores a document of the bucket that follows from its configuration, and answers.
 func (c *call) changeConfiguration(ctx context.Context, name string, follow func(*api.Configuration) ([]byte, error)) error {
-	var err error
-	for range aclAttempts {
-		conf, cerr := c.Buckets.Configuration(ctx, c.Bucket, 0)
-		if cerr != nil {
-			return cerr
-		}
-		doc, ferr := follow(conf)
-		if ferr != nil {
-			return ferr
-		}
-		if string(doc) == string(conf.Documents[name]) {
-			return c.writeEmpty()
-		}
-		err = c.Buckets.SetConfiguration(ctx, &api.SetConfiguration{Bucket: c.Bucket, Name: name, Document: doc, IfEpoch: &conf.Epoch})
-		if err == nil || api.KindOf(err) != api.ConditionalConflict {
-			break
-		}
-	}
-	c.Rules.Forget(c.Bucket)
-	if err != nil {
+	if err := c.Rules.Change(ctx, c.Bucket, name, follow); err != nil {
 		return err
 	}
 	return c.writeEmpty()
@@ -137,10 +114,10 @@ func putObjectACL(ctx context.Context, c *call) error {
 	if err != nil {
 		return err
 	}
-	if err := blockPublic(asked, rules.Block.BlockACLs); err != nil {
+	if err := iam.BlockPublic(asked, rules.Block.BlockACLs); err != nil {
 		return err
 	}
-	if _, err := c.Versions.SetACL(ctx, ref, encodeACL(asked)); err != nil {
+	if _, err := c.Versions.SetACL(ctx, ref, iam.EncodeACL(asked)); err != nil {
 		return c.readError(err, ref)
 	}
 	return c.writeEmpty()
@@ -223,27 +200,10 @@ func (c *call) newACL(ctx context.Context) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return encodeACL(asked), blockPublic(asked, rules.Block.BlockACLs)
-}
-
-// blockPublic refuses a public ACL where those are blocked
-// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html).
-func blockPublic(a grant.ACL, block bool) error {
-	if block && a.Public() {
-		return s3err.Newf(s3err.AccessDenied, "Public access control lists (ACLs) are blocked by the BlockPublicAcls block public access setting.")
-	}
-	return nil
+	return iam.EncodeACL(asked), iam.BlockPublic(asked, rules.Block.BlockACLs)
 }
 
 // owner is the canonical ID of the owner of all buckets and objects.
 var owner = acl.CanonicalID(api.RootPrincipal)
-
-// encodeACL gives an ACL as it is stored: nothing for the owner's full control.
-func encodeACL(a grant.ACL) []byte {
-	if len(a) == 1 && a[0] == grant.Private(owner)[0] {
-		return nil
-	}
-	return a.Append(nil)
-}
 
 func malformedACL(err error) error { return s3err.New(s3err.MalformedACLError).Wrap(err) }

@@ -11,9 +11,6 @@ import (
 	"shoal/node/api"
 )
 
-// policyAttempts is how often a policy is tried to be stored while the bucket's configuration changes.
-const policyAttempts = 5
-
 var typeJSON = []string{"application/json"}
 
 // putBucketPolicy is PutBucketPolicy. A policy that cannot be evaluated exactly is refused
@@ -30,21 +27,12 @@ func putBucketPolicy(ctx context.Context, c *call) error {
 	if err != nil {
 		return s3err.Newf(s3err.MalformedPolicy, "%s", err.Error()).Wrap(err)
 	}
-	for range policyAttempts {
-		// The public access block must not change while it is held against the policy.
-		conf, cerr := c.Buckets.Configuration(ctx, c.Bucket, 0)
-		if cerr != nil {
-			return cerr
-		}
+	err = c.Rules.Change(ctx, c.Bucket, api.ConfigPolicy, func(conf *api.Configuration) ([]byte, error) {
 		if iam.ReadPublicAccess(conf.Documents[api.ConfigPublicAccess]).BlockPolicy && p.Public() {
-			return s3err.Newf(s3err.AccessDenied, "Public policies are blocked by the BlockPublicPolicy block public access setting.")
+			return nil, s3err.Newf(s3err.AccessDenied, "Public policies are blocked by the BlockPublicPolicy block public access setting.")
 		}
-		err = c.Buckets.SetConfiguration(ctx, &api.SetConfiguration{Bucket: c.Bucket, Name: api.ConfigPolicy, Document: text, IfEpoch: &conf.Epoch})
-		if err == nil || api.KindOf(err) != api.ConditionalConflict {
-			break
-		}
-	}
-	c.Rules.Forget(c.Bucket)
+		return text, nil
+	})
 	if err != nil {
 		return err
 	}

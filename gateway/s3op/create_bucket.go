@@ -128,7 +128,7 @@ func (c *call) settle(ctx context.Context, granted grant.ACL) error {
 	if granted == nil {
 		return nil
 	}
-	if doc := encodeACL(granted); doc != nil {
+	if doc := iam.EncodeACL(granted); doc != nil {
 		return c.store(ctx, api.ConfigACL, doc)
 	}
 	return nil
