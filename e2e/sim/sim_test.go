@@ -116,6 +116,7 @@ var regressions = []struct {
 	{"a change of members was made to the membership of a snapshot that had overtaken it", 30337},
 	{"a removed voter goes before the others know that they may do without it", 711016},
 	{"a removed leader goes before the others know that they may do without it", 710668},
+	{"a removed voter goes, and the others forget with a loss of power that they may do without it", 721357},
 	{"the only voter of a group forgot with its crash who was reading", 711885},
 	{"the same, of a group whose readers are on other nodes", 710460},
 	{"a recoding that was announced late and given up by nobody kept its shards alive", 712280},

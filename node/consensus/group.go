@@ -74,6 +74,7 @@ type group struct {
 	removedBy map[ReplicaID]bool
 	removed   bool
 	burial    burial
+	unsettled unsettled
 	broken    error
 
 	pub atomic.Pointer[published]
@@ -152,6 +153,7 @@ func (g *group) step(now time.Time, in *inbox, out *outbox) {
 	g.drainReady(out)
 	g.releaseHeld(out)
 	g.maybeTruncate(out)
+	g.settleConf(out)
 	g.maybeBury(out)
 	g.settle(now, out)
 }
@@ -256,6 +258,11 @@ func (g *group) onAppended(it *appendItem, out *outbox) {
 	g.appends--
 	if s := it.snapshot; s != nil {
 		g.onIngested(s, out)
+	}
+	if it.settles {
+		if g.unsettled.pending--; !g.unsettled.any() {
+			g.unsettled.left = nil
+		}
 	}
 	g.log.appended(it.entries)
 	g.respond(it.responses, out)

@@ -144,7 +144,12 @@ func (g *group) onChange(ch appliedChange) {
 	if err := ch.conf.confState().Equivalent(cs); err != nil {
 		panic(fmt.Sprintf("configuration of the state differs from Raft's: %v", err))
 	}
-	g.conf = ch.conf
+	for _, m := range g.conf.Members {
+		if g.conf.votes(m.Replica) && !ch.conf.contains(m.Replica) {
+			g.unsettled.left = append(g.unsettled.left, m)
+		}
+	}
+	g.conf, g.unsettled.dirty = ch.conf, true
 	g.c.cfg.Logger.Info("group membership changed", "group", g.id, "voters", ch.conf.Voters, "learners", ch.conf.Learners, "outgoing", ch.conf.Outgoing)
 	if ch.prop != nil {
 		g.changes = append(g.changes, ch.prop)
@@ -155,6 +160,30 @@ func (g *group) onChange(ch appliedChange) {
 		}
 		g.changes = nil
 	}
+}
+
+// unsettled is what of the membership could be forgotten by a loss of power. That a change is committed is no more durable than the
+// commit index, and the voters that it removed are needed again if nobody remembers: they must not be told before.
+type unsettled struct {
+	dirty   bool     // it changed, and nothing was written since
+	pending int      // writes under way
+	left    []Member // voters that are gone by it
+}
+
+func (u *unsettled) any() bool { return u.dirty || u.pending > 0 }
+
+// settleConf has a change of the membership made durable: whatever is written after it is applied does so, once it is synced.
+func (g *group) settleConf(out *outbox) {
+	if !g.unsettled.dirty || g.dead.Load() {
+		return
+	}
+	g.unsettled.dirty = false
+	g.unsettled.pending++
+	it := &appendItem{g: g, settles: true, sync: true}
+	if g.hsDirty {
+		it.hs, it.hasHS, g.hsDirty = g.hs, true, false
+	}
+	g.pushAppend(it, out)
 }
 
 // onRemovedClaim hears that this replica was removed. One voice is not enough to give up a vote; a majority of the voters known here is.

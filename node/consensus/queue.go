@@ -159,6 +159,8 @@ type appendItem struct {
 	snapshot *incomingSnapshot
 	// bury replaces the replica and all it holds by a tombstone.
 	bury *replicaRecord
+	// settles makes the last change of the membership durable.
+	settles bool
 	// sync says that the responses may only be delivered after an fsync of what is written here.
 	sync      bool
 	responses []*raftpb.Message

@@ -155,7 +155,9 @@ func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
 		return n == node
 	}
 	if g.conf.MaxReplica >= id && len(g.conf.Members) > 0 {
-		g.sendItem(id, node, itemRemoved, appendRemoved(nil, g.conf.MaxReplica+1), out)
+		if !g.unsettled.any() {
+			g.sendItem(id, node, itemRemoved, appendRemoved(nil, g.conf.MaxReplica+1), out)
+		}
 		return false
 	}
 	if len(g.seeds) > 0 && len(g.conf.Members) == 0 {

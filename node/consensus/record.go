@@ -233,6 +233,11 @@ func (c *configuration) contains(id ReplicaID) bool {
 		slices.Contains(c.LearnersNext, id)
 }
 
+// votes says that a replica's vote counts in a configuration.
+func (c *configuration) votes(id ReplicaID) bool {
+	return slices.Contains(c.Voters, id) || slices.Contains(c.Outgoing, id)
+}
+
 func (c *configuration) joint() bool { return len(c.Outgoing) > 0 }
 
 // alone says that id is the only voter and that nobody else needs the log.

@@ -9,7 +9,7 @@ import (
 func (g *group) status() GroupStatus {
 	s := GroupStatus{
 		Group: g.id, Replica: g.self, Term: g.hs.Term, Commit: g.hs.Commit, Applied: g.applied, FirstIndex: g.log.truncated.Index + 1,
-		LastIndex: g.log.last, Voters: g.conf.membersOf(g.conf.Voters), Learners: g.conf.membersOf(g.conf.Learners), Outgoing: g.conf.membersOf(g.conf.Outgoing),
+		LastIndex: g.log.last, Voters: g.conf.membersOf(g.conf.Voters), Learners: g.conf.membersOf(g.conf.Learners), Outgoing: append(g.conf.membersOf(g.conf.Outgoing), g.unsettled.left...),
 		Quiet: g.quiet.Load(), Removed: g.removed, Broken: g.broken,
 		MaxReplica: max(g.conf.MaxReplica, g.self), Recovered: g.conf.Recovered,
 	}

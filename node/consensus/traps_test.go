@@ -294,11 +294,9 @@ func TestTrapCommitIndexCostsNoSync(t *testing.T) {
 	f := w.follower()
 	before := f.node().c.store.seq
 	lead := w.mustLead(0)
-	f.in.msgs = append(f.in.msgs, inbound{node: lead.node().id, from: lead.g.self, kind: itemRaft, m: &raftpb.Message{
+	in := inbox{msgs: []inbound{{node: lead.node().id, from: lead.g.self, kind: itemRaft, m: &raftpb.Message{
 		Type: raftpb.MsgApp.Enum(), To: new(uint64(f.g.self)), From: new(uint64(lead.g.self)), Term: new(lead.g.hs.Term),
-		Index: new(f.g.log.last), LogTerm: new(f.g.log.lastTerm), Commit: new(f.g.log.last)}})
-	in := f.in
-	f.in = inbox{}
+		Index: new(f.g.log.last), LogTerm: new(f.g.log.lastTerm), Commit: new(f.g.log.last)}}}}
 	var out outbox
 	f.g.c.StepGroup(f.g, w.now, &in, &out)
 	if len(out.appends) != 0 || f.node().c.store.seq != before {

@@ -107,7 +107,8 @@ type GroupStatus struct {
 	IsLeader                               bool
 	Term                                   uint64
 	Commit, Applied, FirstIndex, LastIndex uint64
-	// Voters are the voters of the incoming configuration, Outgoing those of the configuration being left, if any.
+	// Voters are the voters of the incoming configuration, Outgoing those of the configuration being left, if any, and those that it has
+	// left but is not yet sure to remember that.
 	Voters, Learners, Outgoing []Member
 	// MaxReplica is the highest replica ID that the group has ever had, as far as is known here.
 	MaxReplica ReplicaID
