@@ -118,7 +118,7 @@ func (w *walk) sameVersion(a *LookupAnswer, err error, v *modelVersion) {
 	}
 	if !sameBytes(h.Version, v.id) || h.Mtime != v.mtime || h.Seq != v.seq || !sameBytes(h.Metadata, v.meta) || h.HoldSet() != v.holdSet ||
 		sumName(h.ChecksumAlgorithm, h.ChecksumType, h.ChecksumValue) != v.sum || numbers != "" && numbers != v.numbers || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
-		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) ||
+		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) || !sameBytes(h.Acl, v.acl) ||
 		h.LegalHold() != v.lock.LegalHold || h.LockMode != uint32(v.lock.Mode) || h.RetainUntil != v.lock.Until {
 		w.t.Fatalf("lookup %v, model %+v", a, v)
 	}

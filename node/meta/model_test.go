@@ -76,6 +76,7 @@ type modelVersion struct {
 	lock    lock.State
 	holdSet bool
 	tags    string
+	acl     string
 
 	recoding []uint64 // streams announced for the same content
 }
@@ -84,6 +85,7 @@ type modelUpload struct {
 	id, key string
 	lock    *Lock
 	tags    string
+	acl     string
 	meta    string
 	begun   int64
 	parts   map[uint32]*modelPart
@@ -230,7 +232,7 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 		return api.QuotaExceeded
 	}
 	v := &modelVersion{
-		id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), meta: string(c.Metadata),
+		id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata),
 		sum: sumName(c.ChecksumAlgorithm, c.ChecksumType, c.ChecksumValue),
 	}
 	m.lockNew(b, v, c.Lock)

@@ -68,6 +68,8 @@ func (m *model) alter(b *modelBucket, c *AlterVersion) api.Kind {
 	switch change := c.Change.(type) {
 	case *AlterVersion_Tags:
 		v.tags = string(change.Tags)
+	case *AlterVersion_Acl:
+		v.acl = string(change.Acl)
 	case *AlterVersion_LegalHold:
 		if !b.locks {
 			return api.NoObjectLock

@@ -303,7 +303,7 @@ func (w *walk) put() {
 		c.Inline, c.WrappedDek = fmt.Appendf(nil, "inline %x", c.Version), []byte("dek")
 	}
 	c.Source = w.source()
-	c.Lock, c.Tags = w.someLock(w.bucket(id)), w.someTags()
+	c.Lock, c.Tags, c.Acl = w.someLock(w.bucket(id)), w.someTags(), w.someACL()
 	w.runPut(c)
 }
 

@@ -49,6 +49,13 @@ func (w *walk) someTags() []byte {
 	return fmt.Appendf(nil, "tags%d", w.rnd.IntN(5))
 }
 
+func (w *walk) someACL() []byte {
+	if w.chance(80) {
+		return nil
+	}
+	return fmt.Appendf(nil, "acl%d", w.rnd.IntN(3))
+}
+
 func (w *walk) lockBucket() {
 	c := &SetObjectLock{Bucket: 2, Initial: w.chance(10)}
 	if w.chance(50) {
@@ -62,10 +69,12 @@ func (w *walk) alter() {
 	item := w.deleteItem(id)
 	c := &AlterVersion{Bucket: id, Key: item.Key, Version: item.Version, NullVersion: item.NullVersion, Bypass: item.Bypass}
 	c.Seq = item.Seq
-	switch w.rnd.IntN(3) {
+	switch w.rnd.IntN(4) {
 	case 0:
 		c.Change = &AlterVersion_Tags{w.someTags()}
 	case 1:
+		c.Change = &AlterVersion_Acl{w.someACL()}
+	case 2:
 		c.Change = &AlterVersion_Retention{w.someRetention()}
 	default:
 		c.Change = &AlterVersion_LegalHold{w.chance(40)}

@@ -12,7 +12,7 @@ func (w *walk) create() {
 	id := w.bucketID()
 	c := &CreateUpload{Bucket: id, Key: w.pick(walkKeys), Upload: w.freshID(), Metadata: w.metadata(), Initiator: "me"}
 	b := w.bucket(id)
-	c.Lock, c.Tags = w.someLock(b), w.someTags()
+	c.Lock, c.Tags, c.Acl = w.someLock(b), w.someTags(), w.someACL()
 	w.runCreate(c)
 }
 
