@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -28,9 +29,10 @@ type Durability struct {
 	// Strays are shards that lie elsewhere than at their homes in this epoch.
 	Strays int64 `json:"strays"`
 
-	Tolerance    []Tolerance `json:"tolerance"`     // readable stripes, ascending
-	BelowPromise Affected    `json:"below_promise"` // readable stripes that survive the loss of fewer drives than they were written for, and than new ones
-	Unreadable   Affected    `json:"unreadable"`    // stripes with too few reachable shards
+	Tolerance    []Tolerance      `json:"tolerance"`          // readable stripes, ascending
+	Profiles     []ProfileStripes `json:"profiles,omitempty"` // readable stripes, as they are coded, by profile
+	BelowPromise Affected         `json:"below_promise"`      // readable stripes that survive the loss of fewer drives than they were written for, and than new ones
+	Unreadable   Affected         `json:"unreadable"`         // stripes with too few reachable shards
 	// Gone are those of the unreadable ones of which no shard is left on any drive, and all were asked.
 	Gone Affected `json:"gone"`
 	// Lost names versions that have unreadable stripes, LostMax at most.
@@ -89,6 +91,14 @@ type Tolerance struct {
 	Bytes     int64 `json:"bytes"`
 }
 
+// ProfileStripes counts the stripes that are coded alike. Those of REDUCED_REDUNDANCY have less parity, and are
+// promised no more.
+type ProfileStripes struct {
+	Profile string `json:"profile"` // k+m
+	Stripes int64  `json:"stripes"`
+	Bytes   int64  `json:"bytes"`
+}
+
 // Affected counts what is in a state.
 type Affected struct {
 	Stripes  int64 `json:"stripes"`
@@ -128,7 +138,7 @@ func (d *Durability) Merge(o *Durability) {
 	if d.Nodes == 0 {
 		*d = *o
 		d.Tolerance, d.IfLost, d.Widths, d.Leaving = slices.Clone(o.Tolerance), slices.Clone(o.IfLost), slices.Clone(o.Widths), slices.Clone(o.Leaving)
-		d.Walks = slices.Clone(o.Walks)
+		d.Walks, d.Profiles = slices.Clone(o.Walks), slices.Clone(o.Profiles)
 		if o.WhatIf != nil {
 			w := *o.WhatIf
 			d.WhatIf = &w
@@ -147,6 +157,7 @@ func (d *Durability) Merge(o *Durability) {
 	d.Leaving = append(d.Leaving, o.Leaving...)
 	d.mergeWalks(o)
 	d.mergeTolerance(o.Tolerance)
+	d.mergeProfiles(o.Profiles)
 	d.mergeLosses(o.IfLost)
 	d.BelowPromise.merge(&o.BelowPromise)
 	d.Unreadable.merge(&o.Unreadable)
@@ -214,6 +225,17 @@ func (d *Durability) mergeTolerance(list []Tolerance) {
 		}
 		d.Tolerance[i].Stripes += t.Stripes
 		d.Tolerance[i].Bytes += t.Bytes
+	}
+}
+
+func (d *Durability) mergeProfiles(list []ProfileStripes) {
+	for _, p := range list {
+		i, found := slices.BinarySearchFunc(d.Profiles, p.Profile, func(x ProfileStripes, name string) int { return strings.Compare(x.Profile, name) })
+		if !found {
+			d.Profiles = slices.Insert(d.Profiles, i, ProfileStripes{Profile: p.Profile})
+		}
+		d.Profiles[i].Stripes += p.Stripes
+		d.Profiles[i].Bytes += p.Bytes
 	}
 }
 

@@ -15,6 +15,7 @@ func TestDurabilityMerge(t *testing.T) {
 	a := Durability{
 		Epoch: 5, Complete: true, Nodes: 1, Checked: at, Stripes: 3, Bytes: 30, Strays: 1, Widths: []int{4},
 		Tolerance:    []Tolerance{{0, 1, 10}, {2, 2, 20}},
+		Profiles:     []ProfileStripes{{"2+2", 3, 30}},
 		BelowPromise: Affected{Stripes: 2, Bytes: 20, Versions: 2, Keys: append(key(1), key(3)...)},
 		IfLost:       []LossOf{{"node", "x", 1, 10}},
 		WhatIf:       &WhatIf{Site: "s", Unreadable: Affected{Stripes: 1, Versions: 1, Keys: key(1)}},
@@ -22,6 +23,7 @@ func TestDurabilityMerge(t *testing.T) {
 	b := Durability{
 		Epoch: 5, Complete: true, Nodes: 1, Checked: at.Add(-time.Second), Stripes: 2, Bytes: 20, Widths: []int{3, 4},
 		Tolerance:    []Tolerance{{1, 1, 10}, {2, 1, 10}},
+		Profiles:     []ProfileStripes{{"10+2", 1, 10}, {"2+2", 1, 10}},
 		BelowPromise: Affected{Stripes: 1, Bytes: 10, Versions: 2, Keys: append(key(2), key(3)...)},
 		Unreadable:   Affected{Stripes: 1, Bytes: 5, Versions: 9, AtLeast: true},
 		IfLost:       []LossOf{{"node", "x", 1, 10}, {"site", "x", 2, 20}},
@@ -33,6 +35,7 @@ func TestDurabilityMerge(t *testing.T) {
 	want := Durability{
 		Epoch: 5, Complete: true, Nodes: 2, Checked: at.Add(-time.Second), Stripes: 5, Bytes: 50, Strays: 1, Widths: []int{3, 4},
 		Tolerance:    []Tolerance{{0, 1, 10}, {1, 1, 10}, {2, 3, 30}},
+		Profiles:     []ProfileStripes{{"10+2", 1, 10}, {"2+2", 4, 40}},
 		BelowPromise: Affected{Stripes: 3, Bytes: 30, Versions: 3, Keys: bytes.Join([][]byte{key(1), key(2), key(3)}, nil)},
 		Unreadable:   Affected{Stripes: 1, Bytes: 5, Versions: 9, AtLeast: true},
 		IfLost:       []LossOf{{"node", "x", 2, 20}, {"site", "x", 2, 20}},
@@ -41,7 +44,7 @@ func TestDurabilityMerge(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("merged\n%+v, want\n%+v", got, want)
 	}
-	if a.WhatIf.Unreadable.Stripes != 1 || len(a.Tolerance) != 2 || a.IfLost[0].Stripes != 1 {
+	if a.WhatIf.Unreadable.Stripes != 1 || len(a.Tolerance) != 2 || len(a.Profiles) != 1 || a.Profiles[0].Stripes != 3 || a.IfLost[0].Stripes != 1 {
 		t.Error("merging changed what was merged")
 	}
 	got.Merge(&Durability{Epoch: 4, Complete: true, Nodes: 1})

@@ -37,10 +37,30 @@ type LifecycleRule struct {
 	NoncurrentDays  int       `json:",omitempty"`
 	NoncurrentNewer int       `json:",omitempty"` // noncurrent versions that are kept whatever their age
 	AbortDays       int       `json:",omitempty"` // uploads that were not completed
+
+	Transition           *LifecycleTransition `json:",omitempty"` // of current versions
+	NoncurrentTransition *LifecycleTransition `json:",omitempty"`
 }
 
-// lifecycleFormat is the format of the document that AppendLifecycle makes.
-const lifecycleFormat = 1
+// LifecycleTransition gives versions a storage class with less redundancy.
+type LifecycleTransition struct {
+	Class StorageClass
+	Days  int       `json:",omitempty"` // after a version was made, or became noncurrent; 0 is the midnight that follows
+	Date  time.Time `json:",omitzero"`  // in place of Days, at a midnight; for current versions only
+	Newer int       `json:",omitempty"` // noncurrent versions that are left alone whatever their age
+}
+
+// TransitionSizeMin is the size in bytes below which versions are not transitioned by rules that say
+// nothing about size
+// (https://docs.aws.amazon.com/AmazonS3/latest/userguide/lifecycle-transition-general-considerations.html).
+const TransitionSizeMin = 128 << 10
+
+// Formats of the document that AppendLifecycle makes. One with transitions has its own, so that a release
+// that does not know them refuses it.
+const (
+	lifecycleFormat           = 1
+	lifecycleTransitionFormat = 2
+)
 
 // MaxLifecycleRules is how many rules a bucket may have.
 const MaxLifecycleRules = 1000
@@ -52,7 +72,13 @@ type lifecycleDocument struct {
 
 // AppendLifecycle encodes rules as the document ConfigLifecycle.
 func AppendLifecycle(b []byte, rules []LifecycleRule) ([]byte, error) {
-	text, err := json.Marshal(lifecycleDocument{lifecycleFormat, rules})
+	format := lifecycleFormat
+	for i := range rules {
+		if rules[i].Transition != nil || rules[i].NoncurrentTransition != nil {
+			format = lifecycleTransitionFormat
+		}
+	}
+	text, err := json.Marshal(lifecycleDocument{format, rules})
 	return append(b, text...), err
 }
 
@@ -60,7 +86,7 @@ func AppendLifecycle(b []byte, rules []LifecycleRule) ([]byte, error) {
 func ParseLifecycle(doc []byte) ([]LifecycleRule, error) {
 	var d lifecycleDocument
 	err := json.Unmarshal(doc, &d)
-	if err != nil || d.Format != lifecycleFormat || len(d.Rules) > MaxLifecycleRules {
+	if err != nil || d.Format < lifecycleFormat || d.Format > lifecycleTransitionFormat || len(d.Rules) > MaxLifecycleRules {
 		return nil, &Error{Kind: Corrupt, Op: "api.ParseLifecycle", Err: err}
 	}
 	return d.Rules, nil
@@ -72,6 +98,7 @@ type Subject struct {
 	Size     int64
 	Tags     []Tag
 	Modified time.Time
+	Class    StorageClass
 }
 
 // Fits says whether the rule is for an object. A disabled rule is for none.
@@ -101,6 +128,34 @@ func (r *LifecycleRule) Expires(s *Subject) (time.Time, bool) {
 		return r.ExpireDate, true
 	}
 	return time.Time{}, false
+}
+
+// Transits gives when the rule gives a current version that it is for another storage class; false when
+// it never does.
+func (r *LifecycleRule) Transits(s *Subject) (time.Time, bool) {
+	t := r.Transition
+	switch {
+	case t == nil || r.small(s) || s.Class >= t.Class:
+		return time.Time{}, false
+	case !t.Date.IsZero():
+		return t.Date, true
+	}
+	return DaysLater(s.Modified, t.Days), true
+}
+
+// NoncurrentTransits is Transits for a version that became noncurrent at a time, and is older than so many
+// other noncurrent ones.
+func (r *LifecycleRule) NoncurrentTransits(s *Subject, since time.Time, newer int) (time.Time, bool) {
+	t := r.NoncurrentTransition
+	if t == nil || r.small(s) || s.Class >= t.Class || newer < t.Newer {
+		return time.Time{}, false
+	}
+	return DaysLater(since, t.Days), true
+}
+
+// small says that a version is too small to be transitioned.
+func (r *LifecycleRule) small(s *Subject) bool {
+	return r.Above == nil && r.Below == nil && s.Size < TransitionSizeMin
 }
 
 // DaysLater is the midnight (UTC) after so many days have passed, as S3 counts days

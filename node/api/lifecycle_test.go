@@ -85,7 +85,7 @@ func TestLifecycleDocument(t *testing.T) {
 	if again, err := ParseLifecycle(doc); err != nil || !reflect.DeepEqual(again, rules) {
 		t.Errorf("%s became %+v, %v", doc, again, err)
 	}
-	for _, bad := range []string{"", "{}", `{"Format":2,"Rules":[]}`, "[]", "x"} {
+	for _, bad := range []string{"", "{}", `{"Format":3,"Rules":[]}`, `{"Format":0,"Rules":[]}`, `{"Format":2,"Rules":[{"Transition":{"Class":"GLACIER"}}]}`, "[]", "x"} {
 		if _, err := ParseLifecycle([]byte(bad)); KindOf(err) != Corrupt {
 			t.Errorf("%q: %v", bad, err)
 		}

@@ -30,8 +30,9 @@ type Objects interface {
 	// items; each has its own error. The error of the call itself is NoSuchBucket or
 	// one that concerns all items.
 	DeleteMany(ctx context.Context, bucket string, items []DeleteItem) ([]Deleted, error)
-	// Copy makes a new version from an existing one without moving bytes. Errors as
-	// Open for the source and as Put for the target, and whatever Check returned.
+	// Copy makes a new version from an existing one, without moving bytes unless key, site or class
+	// demand it. Errors as Open for the source and as Put for the target, and whatever Check
+	// returned.
 	Copy(ctx context.Context, req *CopyObject) (Written, error)
 	// List lists keys in ascending order of their bytes. NoSuchBucket.
 	List(ctx context.Context, req *ListObjects) (*ListPage, error)
@@ -94,6 +95,8 @@ type PutObject struct {
 	Lock   Lock   // of the version; the zero value leaves it to the bucket's default
 	// CustomerKey seals the content beside the store's own keys; nil for none. The ETag is then no MD5.
 	CustomerKey *CustomerKey
+	// Class is that of the version.
+	Class StorageClass
 }
 
 // Written describes the version that a write made.
@@ -131,6 +134,7 @@ type ObjectInfo struct {
 	Tags         []Tag  // in ascending order of their keys
 	ACL          []byte // as in PutObject
 	Lock         Lock
+	Class        StorageClass
 	// ConfigEpoch is that of the bucket's configuration.
 	ConfigEpoch uint64
 }
@@ -196,6 +200,9 @@ type CopyObject struct {
 	If    Condition
 	// CustomerKey is that of the copy. One that is not the source's makes the bytes be sealed anew.
 	CustomerKey *CustomerKey
+	// Class is that of the copy, whatever the source's is. One that has another erasure profile makes the
+	// bytes be coded anew.
+	Class StorageClass
 }
 
 // ListObjects asks for one page of keys.
@@ -216,6 +223,7 @@ type ListedObject struct {
 	LastModified time.Time
 	Checksum     checksum.Set // algorithm only
 	Type         ChecksumType
+	Class        StorageClass
 	Tags         []Tag // when asked for
 }
 

@@ -90,6 +90,8 @@ type Group struct {
 type Placement struct {
 	Epoch   uint64 `json:"epoch"`
 	Profile string `json:"profile"` // k+m of new chunks
+	// Reduced is k+m of new chunks of REDUCED_REDUNDANCY.
+	Reduced string `json:"reduced"`
 	// Widths are those for which there is a table: the profile's, and those of older chunks.
 	Widths []int `json:"widths"`
 	// Earlier are the epochs whose shards may not all have moved.

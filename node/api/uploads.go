@@ -59,6 +59,7 @@ type CreateUpload struct {
 	Lock        Lock   // of the version to be
 	// CustomerKey as in PutObject. Each part must bring it again.
 	CustomerKey *CustomerKey
+	Class       StorageClass // of the version to be, and so of its parts
 }
 
 // UploadInfo describes an upload.
@@ -69,6 +70,7 @@ type UploadInfo struct {
 	Checksum      checksum.Set
 	Type          ChecksumType
 	KeyCheck      []byte // as in Metadata
+	Class         StorageClass
 }
 
 // PutPart is one part to store. Fields as PutObject.

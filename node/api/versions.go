@@ -140,6 +140,7 @@ type ListedVersion struct {
 	LastModified time.Time
 	Checksum     checksum.Set // algorithm only
 	Type         ChecksumType
+	Class        StorageClass
 	Tags         []Tag // when asked for
 }
 

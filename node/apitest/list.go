@@ -67,7 +67,7 @@ func rollUp(key, prefix, delimiter string) (name string, common bool) {
 func (o *object) listed(tags bool) api.ListedObject {
 	l := api.ListedObject{
 		Key: o.info.Key, Size: o.info.Size, ETag: o.info.ETag, LastModified: o.info.LastModified,
-		Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type,
+		Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type, Class: o.info.Class,
 	}
 	if tags {
 		l.Tags = o.info.Tags

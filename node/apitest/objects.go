@@ -37,7 +37,7 @@ func (m *Memory) Put(ctx context.Context, req *api.PutObject) (api.Written, erro
 		return api.Written{}, err
 	}
 	o := &object{data: [][]byte{data}, info: api.ObjectInfo{
-		Key: req.Key, Size: req.Size, ETag: etagFor(sums, req.CustomerKey), Metadata: sealedMetadata(req.Metadata, req.CustomerKey), Tags: sortTags(req.Tags), ACL: bytes.Clone(req.ACL), Lock: req.Lock,
+		Key: req.Key, Size: req.Size, ETag: etagFor(sums, req.CustomerKey), Metadata: sealedMetadata(req.Metadata, req.CustomerKey), Tags: sortTags(req.Tags), ACL: bytes.Clone(req.ACL), Lock: req.Lock, Class: req.Class,
 	}}
 	if req.Store != 0 {
 		o.info.Checksum = api.Checksum{Algorithm: req.Store, Type: api.FullObject, Value: sums.Base64(req.Store)}
@@ -273,7 +273,7 @@ func (m *Memory) Copy(ctx context.Context, req *api.CopyObject) (api.Written, er
 func (o *object) copy(req *api.CopyObject) *object {
 	c := &object{info: o.info, data: o.data}
 	c.info.Key, c.info.PartsCount, c.info.VersionID, c.info.Lock = req.Key, 0, "", req.Lock
-	c.info.ACL = bytes.Clone(req.ACL)
+	c.info.ACL, c.info.Class = bytes.Clone(req.ACL), req.Class
 	if req.ReplaceTags {
 		c.info.Tags = sortTags(req.Tags)
 	}

@@ -46,7 +46,7 @@ func (m *Memory) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 	b.uploads[id] = &upload{
 		info: api.UploadInfo{
 			Key: req.Key, UploadID: id, Initiated: m.Clock().UTC(), Initiator: req.Initiator,
-			Checksum: req.Checksum, Type: req.Type,
+			Checksum: req.Checksum, Type: req.Type, Class: req.Class,
 		},
 		metadata: sealedMetadata(req.Metadata, req.CustomerKey), tags: sortTags(req.Tags), acl: bytes.Clone(req.ACL), lock: req.Lock,
 		parts: make(map[int]*part),
@@ -347,7 +347,7 @@ func (u *upload) chosen(req *api.CompleteUpload) ([]*part, error) {
 
 // assemble makes the object of the parts.
 func (u *upload) assemble(parts []*part) (*object, error) {
-	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts), Tags: u.tags, ACL: u.acl, Lock: u.lock}}
+	o := &object{info: api.ObjectInfo{Key: u.info.Key, Metadata: u.metadata, PartsCount: len(parts), Tags: u.tags, ACL: u.acl, Lock: u.lock, Class: u.info.Class}}
 	md5s := make([][16]byte, len(parts))
 	digests := make([][]byte, len(parts))
 	a := u.info.Checksum

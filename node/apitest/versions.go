@@ -412,7 +412,7 @@ func (b *bucket) before(req *api.ListVersions) (uint64, error) {
 func (o *object) listedVersion(latest, tags bool) api.ListedVersion {
 	v := api.ListedVersion{
 		Key: o.info.Key, VersionID: o.id(), Latest: latest, DeleteMarker: o.info.DeleteMarker, Size: o.info.Size, ETag: o.info.ETag,
-		LastModified: o.info.LastModified, Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type,
+		LastModified: o.info.LastModified, Checksum: o.info.Checksum.Algorithm, Type: o.info.Checksum.Type, Class: o.info.Class,
 	}
 	if tags {
 		v.Tags = o.info.Tags
@@ -436,4 +436,25 @@ func holds(c *api.RenameCondition, o *object) bool {
 		return !is(c.IfNoneMatch)
 	}
 	return c.IfModified == nil || o == nil || changed(*c.IfModified)
+}
+
+// Transition gives versions another storage class, as the store does for its lifecycle worker.
+func (m *Memory) Transition(ctx context.Context, bucketName string, class api.StorageClass, items []api.TransitionItem) ([]error, error) {
+	out := make([]error, len(items))
+	for i := range items {
+		item := &items[i]
+		_, out[i] = m.alter(ctx, &api.ObjectRef{Bucket: bucketName, Key: item.Key, VersionID: item.VersionID}, func(b *bucket, info *api.ObjectInfo) error {
+			top := b.top(item.Key)
+			current := item.VersionID == "" || top != nil && top.id() == item.VersionID
+			if !info.LastModified.Equal(item.Modified) || item.Noncurrent && current {
+				return &api.Error{Kind: api.PreconditionFailed, Op: "apitest.Transition", Bucket: bucketName, Key: item.Key}
+			}
+			info.Class = class
+			return nil
+		})
+		if api.KindOf(out[i]) == api.NoSuchBucket {
+			return nil, out[i]
+		}
+	}
+	return out, nil
 }

@@ -27,7 +27,7 @@ func (c *Client) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 	if err != nil {
 		return api.Written{}, err
 	}
-	l, err := c.layoutFor(ctx, u.b.group)
+	l, err := c.layoutOf(ctx, u.b.group, u.meta.Class())
 	if err != nil {
 		return api.Written{}, err
 	}

@@ -51,7 +51,7 @@ func (c *Client) copyOnce(ctx context.Context, req *api.CopyObject) (api.Written
 	}
 	var w api.Written
 	err = c.inBucket(ctx, req.Bucket, func(b bucketRef) (err error) {
-		w, err = c.copyTo(ctx, b, src, put, req.CustomerKey)
+		w, err = c.copyTo(ctx, b, src, put, req.Class, req.CustomerKey)
 		return err
 	})
 	return w, err
@@ -71,6 +71,7 @@ func (c *Client) copyHead(ctx context.Context, req *api.CopyObject, src *object)
 	put := &meta.PutVersion{
 		Key: []byte(req.Key), Size: uint64(src.info.Size), Etag: []byte(src.info.ETag), Metadata: metadataOf(*md, req.CustomerKey),
 		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Lock: lockMessage(&req.Lock), Tags: src.f.answer.GetHead().GetTags(), Acl: req.ACL,
+		StorageClass: uint32(req.Class),
 	}
 	if req.ReplaceTags {
 		put.Tags = meta.AppendTags(nil, req.Tags)
@@ -111,8 +112,9 @@ func (c *Client) digest(ctx context.Context, src *object, set checksum.Set) (*ch
 	return &sums, nil
 }
 
-// copyTo makes the copy's version in a bucket. Under another key than the source's its bytes are sealed anew.
-func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta.PutVersion, key *api.CustomerKey) (api.Written, error) {
+// copyTo makes the copy's version in a bucket. Its bytes are sealed anew under another key than the source's, and where the
+// source's chunks will not do.
+func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta.PutVersion, class api.StorageClass, key *api.CustomerKey) (api.Written, error) {
 	v := newVersionID()
 	put.Version = v[:]
 	if b.group == src.group() {
@@ -129,15 +131,15 @@ func (c *Client) copyTo(ctx context.Context, b bucketRef, src *object, put *meta
 		}
 		return c.commit(ctx, b, put)
 	}
-	l, err := c.layoutFor(ctx, b.group)
+	l, err := c.layoutOf(ctx, b.group, class)
 	if err != nil {
 		return api.Written{}, err
 	}
-	if l.Site != src.layout.Site || !same {
+	if !src.shares(l, class) || !same {
 		return c.copyBytes(ctx, l, b, src, put, key)
 	}
 	owner := shardstore.Owner{Group: uint32(b.group), Bucket: b.id, Version: v}
-	own, err := c.adopt(ctx, src.layout, src.manifest, 0, src.info.Size, owner)
+	own, err := c.adopt(ctx, src.layout.As(class), src.manifest, 0, src.info.Size, owner)
 	if err == nil {
 		put.Manifest, put.Streams = own.manifest, own.streams
 		var w api.Written

@@ -28,6 +28,7 @@ func (c *Client) Put(ctx context.Context, req *api.PutObject) (api.Written, erro
 	put := &meta.PutVersion{
 		Key: []byte(req.Key), Version: v[:], Size: uint64(req.Size), Metadata: metadataOf(req.Metadata, req.CustomerKey),
 		IfNoneMatch: req.If.IfNoneMatch, IfMatch: []byte(req.If.IfMatch), Tags: meta.AppendTags(nil, req.Tags), Acl: req.ACL, Lock: lockMessage(&req.Lock),
+		StorageClass: uint32(req.Class),
 	}
 	if req.Size <= int64(l.InlineMax) {
 		return c.putInline(ctx, l, req, put)
@@ -107,7 +108,7 @@ func (c *Client) putChunks(ctx context.Context, req *api.PutObject, put *meta.Pu
 	if err != nil {
 		return api.Written{}, err
 	}
-	l, err := c.layoutFor(ctx, b.group)
+	l, err := c.layoutOf(ctx, b.group, req.Class)
 	if err != nil {
 		return api.Written{}, err
 	}

@@ -93,7 +93,7 @@ func (f *found) info(key string) (*api.ObjectInfo, error) {
 	if info.Tags, err = meta.ParseTags(h.GetTags()); err != nil {
 		return nil, &api.Error{Kind: api.Corrupt, Op: "client.info", Key: key, Err: err}
 	}
-	info.Lock, info.ACL = lockOf(h), h.GetAcl()
+	info.Lock, info.ACL, info.Class = lockOf(h), h.GetAcl(), h.StorageClass()
 	for _, p := range f.answer.GetParts() {
 		info.Parts = append(info.Parts, partInfo(p))
 	}

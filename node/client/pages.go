@@ -22,7 +22,7 @@ func listPage(p *meta.ListPage) (_ *api.ListPage, err error) {
 		e := &p.Entries[i]
 		out.Objects[i] = api.ListedObject{
 			Key: string(e.Key), Size: int64(e.Size), ETag: string(e.ETag), LastModified: time.Unix(0, e.Mtime),
-			Checksum: checksum.Set(e.ChecksumAlgorithm), Type: api.ChecksumType(e.ChecksumType),
+			Checksum: checksum.Set(e.ChecksumAlgorithm), Type: api.ChecksumType(e.ChecksumType), Class: e.Class,
 		}
 		if out.Objects[i].Tags, err = meta.ParseTags(e.Tags); err != nil {
 			return nil, err

@@ -17,12 +17,12 @@ import (
 // recodeStreamsMax is how many streams one announcement names.
 const recodeStreamsMax = 256
 
-// Recode puts the content of a version into shards of the layout's profile, unless it is in such
-// shards already. No byte is opened: sealed chunks are gathered and coded anew, and what seals them
+// Recode puts the content of a version into shards of the profile that the layout has for its storage
+// class, unless it is in such shards already. No byte is opened: sealed chunks are gathered and coded anew, and what seals them
 // stays. done is false when the version is gone, or was changed by somebody else meanwhile. It may
 // be called again after an error; what was written until then is given back.
 func (c *Client) Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (done bool, err error) {
-	l, err := c.layoutFor(ctx, g)
+	l, err := c.layoutOf(ctx, g, v.Class())
 	if err != nil {
 		return false, err
 	}

@@ -150,7 +150,7 @@ func (c *Client) Placement(ctx context.Context) (api.Placement, error) {
 	if err != nil {
 		return api.Placement{}, err
 	}
-	p := api.Placement{Epoch: l.Epoch, Profile: l.Profile.String(), Widths: []int{l.Table.Width()}, Drives: placementDrives(l.Table)}
+	p := api.Placement{Epoch: l.Epoch, Profile: l.Profile.String(), Reduced: l.As(api.ReducedRedundancy).Profile.String(), Widths: []int{l.Table.Width()}, Drives: placementDrives(l.Table)}
 	for _, t := range l.Others {
 		p.Widths = append(p.Widths, t.Width())
 	}

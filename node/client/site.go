@@ -40,6 +40,21 @@ func (c *Client) layoutFor(ctx context.Context, g consensus.GroupID) (*peer.Layo
 	return nil, &api.Error{Kind: api.Unavailable, Op: "client.layoutFor", Detail: "It is not known yet where the bucket's objects belong."}
 }
 
+// layoutOf is layoutFor for new chunks of a storage class.
+func (c *Client) layoutOf(ctx context.Context, g consensus.GroupID, class api.StorageClass) (*peer.Layout, error) {
+	l, err := c.layoutFor(ctx, g)
+	if err != nil {
+		return nil, err
+	}
+	return l.As(class), nil
+}
+
+// shares tells whether the object's chunks will do for a version of a storage class that is written by
+// the layout l: its shards belong in the same places, with the same parity.
+func (o *object) shares(l *peer.Layout, class api.StorageClass) bool {
+	return l.Site == o.layout.Site && (class == o.info.Class || o.layout.As(o.info.Class).Profile == l.Profile)
+}
+
 // newerView is newerLayout for the view of a site. A site that is cut off does without, soon.
 func (c *Client) newerView(ctx context.Context, old *peer.Layout) (*peer.Layout, error) {
 	ctx, cancel := context.WithTimeout(ctx, viewTimeout)
@@ -100,7 +115,7 @@ func (o *object) reader(ctx context.Context, off, n int64) (r io.Reader, close f
 var errClosed = errors.New("the reader was closed")
 
 // copyBytes makes a copy that shares nothing with its source: where the shards of one bucket belong,
-// those of the other do not, or another key seals it.
+// those of the other do not, or another key seals it, or its storage class has another profile.
 func (c *Client) copyBytes(ctx context.Context, l *peer.Layout, b bucketRef, src *object, put *meta.PutVersion, key *api.CustomerKey) (api.Written, error) {
 	owner := shardstore.Owner{Group: uint32(b.group), Bucket: b.id, Version: [16]byte(put.GetVersion())}
 	body, done := src.reader(ctx, 0, src.info.Size)

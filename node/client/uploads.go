@@ -28,7 +28,7 @@ func (c *Client) CreateUpload(ctx context.Context, req *api.CreateUpload) (strin
 	cmd := &meta.CreateUpload{
 		Key: []byte(req.Key), Upload: v[:], Metadata: metadataOf(req.Metadata, req.CustomerKey),
 		ChecksumAlgorithm: uint32(req.Checksum), ChecksumType: uint32(req.Type), Initiator: req.Initiator,
-		Lock: lockMessage(&req.Lock), Tags: meta.AppendTags(nil, req.Tags), Acl: req.ACL,
+		Lock: lockMessage(&req.Lock), Tags: meta.AppendTags(nil, req.Tags), Acl: req.ACL, StorageClass: uint32(req.Class),
 	}
 	err := c.inBucket(ctx, req.Bucket, func(b bucketRef) error {
 		cmd.Bucket = b.id
@@ -67,7 +67,7 @@ func (u *openUpload) query(ref api.UploadRef) *meta.UploadQuery {
 func uploadInfo(key string, u *meta.Upload) *api.UploadInfo {
 	return &api.UploadInfo{
 		Key: key, UploadID: hex.EncodeToString(u.GetUpload()), Initiated: time.Unix(0, u.GetInitiated()), Initiator: u.GetInitiator(),
-		Checksum: checksum.Set(u.GetChecksumAlgorithm()), Type: api.ChecksumType(u.GetChecksumType()),
+		Checksum: checksum.Set(u.GetChecksumAlgorithm()), Type: api.ChecksumType(u.GetChecksumType()), Class: u.Class(),
 	}
 }
 
@@ -107,7 +107,7 @@ func (c *Client) PutPart(ctx context.Context, req *api.PutPart) (api.PartInfo, e
 	if err != nil {
 		return api.PartInfo{}, err
 	}
-	l, err := c.layoutFor(ctx, u.b.group)
+	l, err := c.layoutOf(ctx, u.b.group, u.meta.Class())
 	if err != nil {
 		return api.PartInfo{}, err
 	}
@@ -180,7 +180,7 @@ func (c *Client) commitPart(ctx context.Context, u *openUpload, p *partCommand, 
 }
 
 // CopyPart implements api.Uploads. The part's digests are those of the bytes, so the range is read
-// once; no byte is written.
+// once; no byte is written where the source's chunks will do.
 func (c *Client) CopyPart(ctx context.Context, req *api.CopyPart) (api.PartInfo, error) {
 	u, err := c.findUpload(ctx, req.UploadRef)
 	if err == nil {
@@ -219,11 +219,11 @@ func (c *Client) copyPart(ctx context.Context, req *api.CopyPart, u *openUpload,
 	if src.manifest == nil && n > 0 {
 		return c.copySmallPart(ctx, req, u, src, off, n)
 	}
-	l, err := c.layoutFor(ctx, u.b.group)
+	l, err := c.layoutOf(ctx, u.b.group, u.meta.Class())
 	if err != nil {
 		return api.PartInfo{}, err
 	}
-	if n > 0 && (l.Site != src.layout.Site || !sameKey(req.CustomerKey, src.key)) {
+	if n > 0 && (!src.shares(l, u.meta.Class()) || !sameKey(req.CustomerKey, src.key)) {
 		body, done := src.reader(ctx, off, n)
 		defer done()
 		return c.PutPart(ctx, &api.PutPart{UploadRef: req.UploadRef, Number: req.Number, Size: n, Body: body, CustomerKey: req.CustomerKey})

@@ -98,7 +98,7 @@ func versionPage(got *meta.VersionsAnswer) (_ *api.VersionPage, err error) {
 		page.Versions[i] = api.ListedVersion{
 			Key: string(v.GetKey()), VersionID: headVersion(h).text(), Latest: v.GetLatest(), DeleteMarker: h.DeleteMarker(),
 			Size: int64(h.GetSize()), ETag: string(h.GetEtag()), LastModified: time.Unix(0, h.GetMtime()),
-			Checksum: checksum.Set(h.GetChecksumAlgorithm()), Type: api.ChecksumType(h.GetChecksumType()),
+			Checksum: checksum.Set(h.GetChecksumAlgorithm()), Type: api.ChecksumType(h.GetChecksumType()), Class: h.StorageClass(),
 		}
 		if page.Versions[i].Tags, err = meta.ParseTags(h.GetTags()); err != nil {
 			return nil, err

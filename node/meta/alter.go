@@ -23,24 +23,24 @@ func (t *tx) alterVersion(c *AlterVersion) (*Result, error) {
 	if r := t.alter(s, h, c); r != nil {
 		return r, nil
 	}
-	space, key := byte(spaceVersion), c.Key
-	if current {
-		space = h.space
-	}
-	t.wbuf = h.append(t.wbuf[:0])
-	k := t.objectKey(space, s.id, key)
-	if !current {
-		k = t.objectSeqKey(space, s.id, key, ^h.seq)
-	}
-	if err := t.set(k, t.wbuf); err != nil {
+	if err := t.rewrite(s, c.Key, h, current); err != nil {
 		return nil, err
 	}
-	if err := t.announce(Event_ALTERED, s.id, key, h); err != nil {
+	if err := t.announce(Event_ALTERED, s.id, c.Key, h); err != nil {
 		return nil, err
 	}
 	return &Result{Payload: &Result_Altered{Altered: &VersionName{
 		Version: bytes.Clone(h.version[:]), Seq: h.seq, NullVersion: h.null(), Versioning: s.mode(),
 	}}}, nil
+}
+
+// rewrite writes a version's head in its place.
+func (t *tx) rewrite(s *bucketState, key []byte, h *head, current bool) error {
+	t.wbuf = h.append(t.wbuf[:0])
+	if current {
+		return t.set(t.objectKey(h.space, s.id, key), t.wbuf)
+	}
+	return t.set(t.objectSeqKey(spaceVersion, s.id, key, ^h.seq), t.wbuf)
 }
 
 // named finds the version that a change names.

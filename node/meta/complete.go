@@ -154,6 +154,7 @@ func (t *tx) storeCompleted(s *bucketState, c *CompleteUpload, cur *head, up *co
 		version: up.id, size: c.Size, etag: c.Etag, algorithm: c.ChecksumAlgorithm, sumType: c.ChecksumType,
 		sum: c.ChecksumValue, parts: uint32(len(c.Parts)), metadata: u.Metadata, tags: u.Tags, acl: u.Acl,
 	}
+	h.flags |= classFlags(u.StorageClass)
 	t.lockNew(s, h, u.Lock)
 	if err := t.install(s, c.Key, cur, h); err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func (t *tx) storeCompleted(s *bucketState, c *CompleteUpload, cur *head, up *co
 	}
 	err = t.setMessage(t.idKey(spaceOwner, up.id), &OwnerRecord{
 		State: OwnerRecord_LIVE, Bucket: s.id, Key: c.Key, InitiatedSeq: up.owner.InitiatedSeq,
-		Streams: append(streams, c.Streams...),
+		Streams: append(streams, c.Streams...), StorageClass: u.StorageClass,
 	})
 	if err != nil {
 		return nil, err

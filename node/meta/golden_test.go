@@ -12,6 +12,7 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"shoal/node/api"
 	"shoal/node/consensus"
 )
 
@@ -104,6 +105,17 @@ func TestGoldenIdentities(t *testing.T) {
 		r.must(r.sys(c))
 	}
 	golden(t, "identities-v1.golden", r.dump(consensus.SystemGroup))
+}
+
+// TestGoldenClasses does the same for storage classes.
+func TestGoldenClasses(t *testing.T) {
+	r := newRig(t, Config{})
+	r.must(r.do(object("small", 1, inClass(api.ReducedRedundancy))))
+	r.must(r.do(object("large", 2, inClass(api.ReducedRedundancy), sharded(1))))
+	r.must(r.do(object("moved", 3, sharded(1))))
+	r.transition(api.ReducedRedundancy, &TransitionItem{Key: []byte("moved"), Mtime: r.head("moved", nil).Mtime})
+	r.must(r.do(&Command_CreateUpload{&CreateUpload{Bucket: 7, Key: []byte("open"), Upload: vid(51), Initiator: "me", StorageClass: 1}}))
+	golden(t, "classes-v1.golden", r.dump(testGroup))
 }
 
 func (r *rig) dump(g consensus.GroupID) string {

@@ -6,6 +6,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"shoal/acl/lock"
+	"shoal/node/api"
 )
 
 // Flags of a head.
@@ -16,6 +17,34 @@ const (
 	flagLegalHold
 	flagHoldSet // a legal hold was ever put on or taken off
 )
+
+// The storage class lies among the flags, where listings read it.
+const (
+	classShift = 12
+	classMask  = 0xf << classShift
+)
+
+func classFlags(class uint32) uint32 { return class << classShift & classMask }
+
+// StorageClass gives the version's class. One that this release does not know counts as STANDARD.
+func (h *Head) StorageClass() api.StorageClass { return classOf(h.GetFlags()) }
+
+// Class gives the class of the version to be.
+func (u *Upload) Class() api.StorageClass { return classFrom(uint64(u.GetStorageClass())) }
+
+// Class gives the version's class.
+func (m *VersionManifest) Class() api.StorageClass { return classFrom(uint64(m.GetStorageClass())) }
+
+func classOf(flags uint32) api.StorageClass {
+	return classFrom(uint64(flags & classMask >> classShift))
+}
+
+func classFrom(n uint64) api.StorageClass {
+	if c := api.StorageClass(min(n, 0xff)); c.Valid() {
+		return c
+	}
+	return api.StandardClass
+}
 
 // DeleteMarker says that the version is a delete marker.
 func (h *Head) DeleteMarker() bool { return h.GetFlags()&flagDeleteMarker != 0 }
@@ -57,6 +86,9 @@ type head struct {
 func (h *head) marker() bool { return h.flags&flagDeleteMarker != 0 }
 func (h *head) inline() bool { return h.flags&flagInline != 0 }
 func (h *head) null() bool   { return h.flags&flagNull != 0 }
+
+// class is the number of the storage class.
+func (h *head) class() uint32 { return h.flags & classMask >> classShift }
 
 // lock is all that locks the version. A mode beyond what is known counts as the strictest.
 func (h *head) lock() lock.State {

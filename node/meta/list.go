@@ -8,6 +8,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"shoal/node/api"
 	"shoal/node/consensus"
 )
 
@@ -26,6 +27,7 @@ type ListEntry struct {
 	Version           [16]byte
 	ChecksumAlgorithm uint32
 	ChecksumType      uint32
+	Class             api.StorageClass
 	Tags              []byte // message Tags, when asked for
 }
 
@@ -227,7 +229,7 @@ func (l *lister) record(key, _, val []byte) (bool, error) {
 	}
 	l.page.Entries = append(l.page.Entries, ListEntry{
 		Key: l.keep(key), ETag: l.keep(l.h.etag), Size: l.h.size, Mtime: l.h.mtime, Version: l.h.version,
-		ChecksumAlgorithm: l.h.algorithm, ChecksumType: l.h.sumType, Tags: l.keep(l.h.tags),
+		ChecksumAlgorithm: l.h.algorithm, ChecksumType: l.h.sumType, Tags: l.keep(l.h.tags), Class: classOf(l.h.flags),
 	})
 	l.page.Next = l.page.Entries[len(l.page.Entries)-1].Key
 	return true, nil
@@ -276,6 +278,7 @@ func AppendListPage(dst []byte, p *ListPage) []byte {
 		entry = appendBytesField(entry, 5, e.Version[:])
 		entry = appendUintField(entry, 6, uint64(e.ChecksumAlgorithm))
 		entry = appendUintField(entry, 7, uint64(e.ChecksumType))
+		entry = appendUintField(entry, 30, uint64(e.Class))
 		entry = appendBytesField(entry, 50, e.Tags)
 		dst = protowire.AppendTag(dst, 1, protowire.BytesType)
 		dst = protowire.AppendBytes(dst, entry)
@@ -369,6 +372,8 @@ func (e *ListEntry) parse(b []byte) bool {
 				e.ChecksumAlgorithm = uint32(val)
 			case 7:
 				e.ChecksumType = uint32(val)
+			case 30:
+				e.Class = classFrom(val)
 			}
 		}
 		b = b[size:]

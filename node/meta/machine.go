@@ -236,6 +236,8 @@ func (t *tx) run(c *Command) (*Result, error) {
 		return t.alterVersion(op.AlterVersion)
 	case *Command_RenameObject:
 		return t.renameObject(op.RenameObject)
+	case *Command_Transition:
+		return t.transition(op.Transition)
 	default:
 		return invalid("The command is not one of a partition group."), nil
 	}

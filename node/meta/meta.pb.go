@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136, 0}
+	return file_meta_proto_rawDescGZIP(), []int{139, 0}
 }
 
 type Event_Kind int32
@@ -387,21 +387,23 @@ const (
 	Event_COMPLETED      Event_Kind = 3
 	Event_REMOVED        Event_Kind = 4 // the current version of an unversioned bucket, or a version by its ID
 	Event_MARKER_CREATED Event_Kind = 5
-	Event_ALTERED        Event_Kind = 6 // tags, retention, legal hold or ACL
-	Event_RENAMED        Event_Kind = 7 // this version came from another key, whose REMOVED or MARKER_CREATED follows
+	Event_ALTERED        Event_Kind = 6  // tags, retention, legal hold or ACL
+	Event_RENAMED        Event_Kind = 7  // this version came from another key, whose REMOVED or MARKER_CREATED follows
+	Event_TRANSITIONED   Event_Kind = 30 // it got another storage class
 )
 
 // Enum value maps for Event_Kind.
 var (
 	Event_Kind_name = map[int32]string{
-		0: "NONE",
-		1: "CREATED",
-		2: "COPIED",
-		3: "COMPLETED",
-		4: "REMOVED",
-		5: "MARKER_CREATED",
-		6: "ALTERED",
-		7: "RENAMED",
+		0:  "NONE",
+		1:  "CREATED",
+		2:  "COPIED",
+		3:  "COMPLETED",
+		4:  "REMOVED",
+		5:  "MARKER_CREATED",
+		6:  "ALTERED",
+		7:  "RENAMED",
+		30: "TRANSITIONED",
 	}
 	Event_Kind_value = map[string]int32{
 		"NONE":           0,
@@ -412,6 +414,7 @@ var (
 		"MARKER_CREATED": 5,
 		"ALTERED":        6,
 		"RENAMED":        7,
+		"TRANSITIONED":   30,
 	}
 )
 
@@ -439,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140, 0}
+	return file_meta_proto_rawDescGZIP(), []int{143, 0}
 }
 
 // Command is one entry of a group's log.
@@ -492,6 +495,7 @@ type Command struct {
 	//	*Command_SetObjectLock
 	//	*Command_AlterVersion
 	//	*Command_RenameObject
+	//	*Command_Transition
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -915,6 +919,15 @@ func (x *Command) GetRenameObject() *RenameObject {
 	return nil
 }
 
+func (x *Command) GetTransition() *Transition {
+	if x != nil {
+		if x, ok := x.Op.(*Command_Transition); ok {
+			return x.Transition
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -1081,6 +1094,10 @@ type Command_RenameObject struct {
 	RenameObject *RenameObject `protobuf:"bytes,65,opt,name=rename_object,json=renameObject,proto3,oneof"`
 }
 
+type Command_Transition struct {
+	Transition *Transition `protobuf:"bytes,38,opt,name=transition,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_CreateBucket) isCommand_Op() {}
@@ -1160,6 +1177,8 @@ func (*Command_SetObjectLock) isCommand_Op() {}
 func (*Command_AlterVersion) isCommand_Op() {}
 
 func (*Command_RenameObject) isCommand_Op() {}
+
+func (*Command_Transition) isCommand_Op() {}
 
 // InitCluster writes the settings, once. Again with the same cluster ID it changes nothing.
 type InitCluster struct {
@@ -3856,8 +3875,9 @@ type PutVersion struct {
 	IfMatch       []byte   `protobuf:"bytes,15,opt,name=if_match,json=ifMatch,proto3" json:"if_match,omitempty"`                // the current version must have this ETag; "*" is any
 	Source        *Source  `protobuf:"bytes,16,opt,name=source,proto3" json:"source,omitempty"`                                 // of a copy within the group: must still live
 	Lock          *Lock    `protobuf:"bytes,17,opt,name=lock,proto3" json:"lock,omitempty"`
-	Tags          []byte   `protobuf:"bytes,18,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
-	Acl           []byte   `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`   // docs/formats/acl.md; none is private
+	Tags          []byte   `protobuf:"bytes,18,opt,name=tags,proto3" json:"tags,omitempty"`                                      // message Tags
+	StorageClass  uint32   `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"` // an api.StorageClass
+	Acl           []byte   `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`                                        // docs/formats/acl.md; none is private
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4016,6 +4036,13 @@ func (x *PutVersion) GetTags() []byte {
 		return x.Tags
 	}
 	return nil
+}
+
+func (x *PutVersion) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
 }
 
 func (x *PutVersion) GetAcl() []byte {
@@ -4674,6 +4701,154 @@ func (*AlterVersion_LegalHold) isAlterVersion_Change() {}
 
 func (*AlterVersion_Acl) isAlterVersion_Change() {}
 
+// Transition gives versions a storage class with less redundancy; their content is recoded later. What
+// has the class already stays as it is. A class with more redundancy is refused: it is promised only
+// of what is coded so.
+type Transition struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
+	Items         []*TransitionItem      `protobuf:"bytes,2,rep,name=items,proto3" json:"items,omitempty"` // 1 to 1,000
+	StorageClass  uint32                 `protobuf:"varint,3,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Transition) Reset() {
+	*x = Transition{}
+	mi := &file_meta_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Transition) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Transition) ProtoMessage() {}
+
+func (x *Transition) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Transition.ProtoReflect.Descriptor instead.
+func (*Transition) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *Transition) GetBucket() uint64 {
+	if x != nil {
+		return x.Bucket
+	}
+	return 0
+}
+
+func (x *Transition) GetItems() []*TransitionItem {
+	if x != nil {
+		return x.Items
+	}
+	return nil
+}
+
+func (x *Transition) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
+}
+
+// TransitionItem names a version. PreconditionFailed when it is another one by now.
+type TransitionItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Key           []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Version       []byte                 `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"` // as in DeleteItem
+	NullVersion   bool                   `protobuf:"varint,3,opt,name=null_version,json=nullVersion,proto3" json:"null_version,omitempty"`
+	Seq           uint64                 `protobuf:"varint,4,opt,name=seq,proto3" json:"seq,omitempty"`
+	Noncurrent    bool                   `protobuf:"varint,5,opt,name=noncurrent,proto3" json:"noncurrent,omitempty"` // with a version: it must not be the current one
+	Mtime         int64                  `protobuf:"fixed64,6,opt,name=mtime,proto3" json:"mtime,omitempty"`          // that the version must have
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransitionItem) Reset() {
+	*x = TransitionItem{}
+	mi := &file_meta_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransitionItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransitionItem) ProtoMessage() {}
+
+func (x *TransitionItem) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransitionItem.ProtoReflect.Descriptor instead.
+func (*TransitionItem) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *TransitionItem) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *TransitionItem) GetVersion() []byte {
+	if x != nil {
+		return x.Version
+	}
+	return nil
+}
+
+func (x *TransitionItem) GetNullVersion() bool {
+	if x != nil {
+		return x.NullVersion
+	}
+	return false
+}
+
+func (x *TransitionItem) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
+func (x *TransitionItem) GetNoncurrent() bool {
+	if x != nil {
+		return x.Noncurrent
+	}
+	return false
+}
+
+func (x *TransitionItem) GetMtime() int64 {
+	if x != nil {
+		return x.Mtime
+	}
+	return 0
+}
+
 // RenameObject gives a key's current version another key, in place of that key's current version. With
 // versioning the old key gets a delete marker, and what was current at the new key stays as a
 // noncurrent version.
@@ -4690,7 +4865,7 @@ type RenameObject struct {
 
 func (x *RenameObject) Reset() {
 	*x = RenameObject{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4702,7 +4877,7 @@ func (x *RenameObject) String() string {
 func (*RenameObject) ProtoMessage() {}
 
 func (x *RenameObject) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4715,7 +4890,7 @@ func (x *RenameObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
 func (*RenameObject) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RenameObject) GetBucket() uint64 {
@@ -4766,7 +4941,7 @@ type RenameCondition struct {
 
 func (x *RenameCondition) Reset() {
 	*x = RenameCondition{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4778,7 +4953,7 @@ func (x *RenameCondition) String() string {
 func (*RenameCondition) ProtoMessage() {}
 
 func (x *RenameCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4791,7 +4966,7 @@ func (x *RenameCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
 func (*RenameCondition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RenameCondition) GetIfMatch() []byte {
@@ -4839,7 +5014,7 @@ type SetObjectLock struct {
 
 func (x *SetObjectLock) Reset() {
 	*x = SetObjectLock{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4851,7 +5026,7 @@ func (x *SetObjectLock) String() string {
 func (*SetObjectLock) ProtoMessage() {}
 
 func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4864,7 +5039,7 @@ func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
 func (*SetObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *SetObjectLock) GetBucket() uint64 {
@@ -4911,17 +5086,18 @@ type CreateUpload struct {
 	Metadata          []byte                 `protobuf:"bytes,4,opt,name=metadata,proto3" json:"metadata,omitempty"` // message Metadata
 	ChecksumAlgorithm uint32                 `protobuf:"varint,5,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,6,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
-	Initiator         string                 `protobuf:"bytes,7,opt,name=initiator,proto3" json:"initiator,omitempty"` // principal ID
-	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`           // of the version to be
-	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"`           // message Tags
-	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`            // of the version to be
+	Initiator         string                 `protobuf:"bytes,7,opt,name=initiator,proto3" json:"initiator,omitempty"`                             // principal ID
+	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`                                       // of the version to be
+	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"`                                       // message Tags
+	StorageClass      uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"` // of the version to be
+	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`                                        // of the version to be
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4933,7 +5109,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4946,7 +5122,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -5012,6 +5188,13 @@ func (x *CreateUpload) GetTags() []byte {
 	return nil
 }
 
+func (x *CreateUpload) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
+}
+
 func (x *CreateUpload) GetAcl() []byte {
 	if x != nil {
 		return x.Acl
@@ -5040,7 +5223,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5052,7 +5235,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5065,7 +5248,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -5165,7 +5348,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5177,7 +5360,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5190,7 +5373,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -5243,7 +5426,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5255,7 +5438,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5268,7 +5451,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -5374,7 +5557,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5386,7 +5569,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5399,7 +5582,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -5438,7 +5621,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5450,7 +5633,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5463,7 +5646,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -5514,7 +5697,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5526,7 +5709,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5539,7 +5722,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -5574,7 +5757,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5586,7 +5769,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5599,7 +5782,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -5627,7 +5810,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5639,7 +5822,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5652,7 +5835,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -5679,7 +5862,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5691,7 +5874,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5704,7 +5887,7 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
@@ -5732,7 +5915,7 @@ type Recode struct {
 
 func (x *Recode) Reset() {
 	*x = Recode{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5744,7 +5927,7 @@ func (x *Recode) String() string {
 func (*Recode) ProtoMessage() {}
 
 func (x *Recode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5757,7 +5940,7 @@ func (x *Recode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recode.ProtoReflect.Descriptor instead.
 func (*Recode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *Recode) GetVersion() []byte {
@@ -5805,7 +5988,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5817,7 +6000,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5830,7 +6013,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -5852,7 +6035,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5864,7 +6047,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5877,7 +6060,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SetCursor) GetName() string {
@@ -5922,6 +6105,7 @@ type Result struct {
 	//	*Result_ConfigEpoch
 	//	*Result_Upload
 	//	*Result_Altered
+	//	*Result_Transitioned
 	Payload       isResult_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5929,7 +6113,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5941,7 +6125,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5954,7 +6138,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6104,6 +6288,15 @@ func (x *Result) GetAltered() *VersionName {
 	return nil
 }
 
+func (x *Result) GetTransitioned() *TransitionedList {
+	if x != nil {
+		if x, ok := x.Payload.(*Result_Transitioned); ok {
+			return x.Transitioned
+		}
+	}
+	return nil
+}
+
 type isResult_Payload interface {
 	isResult_Payload()
 }
@@ -6164,6 +6357,10 @@ type Result_Altered struct {
 	Altered *VersionName `protobuf:"bytes,36,opt,name=altered,proto3,oneof"` // of AlterVersion
 }
 
+type Result_Transitioned struct {
+	Transitioned *TransitionedList `protobuf:"bytes,38,opt,name=transitioned,proto3,oneof"`
+}
+
 func (*Result_Settings) isResult_Payload() {}
 
 func (*Result_Bucket) isResult_Payload() {}
@@ -6192,6 +6389,8 @@ func (*Result_Upload) isResult_Payload() {}
 
 func (*Result_Altered) isResult_Payload() {}
 
+func (*Result_Transitioned) isResult_Payload() {}
+
 // VersionName is how S3 names a version.
 type VersionName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -6205,7 +6404,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6217,7 +6416,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6230,7 +6429,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -6284,7 +6483,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6296,7 +6495,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6309,7 +6508,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -6406,7 +6605,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6418,7 +6617,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6431,12 +6630,57 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
 	if x != nil {
 		return x.Items
+	}
+	return nil
+}
+
+// TransitionedList has one entry for each item, in their order: 0, or api.Error.WireCode of the refusal.
+type TransitionedList struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Codes         []uint32               `protobuf:"varint,1,rep,packed,name=codes,proto3" json:"codes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TransitionedList) Reset() {
+	*x = TransitionedList{}
+	mi := &file_meta_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TransitionedList) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TransitionedList) ProtoMessage() {}
+
+func (x *TransitionedList) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
+func (*TransitionedList) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *TransitionedList) GetCodes() []uint32 {
+	if x != nil {
+		return x.Codes
 	}
 	return nil
 }
@@ -6457,7 +6701,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6469,7 +6713,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6482,7 +6726,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -6544,7 +6788,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6556,7 +6800,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6569,7 +6813,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -6589,7 +6833,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6601,7 +6845,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6614,7 +6858,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -6634,7 +6878,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6646,7 +6890,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6659,7 +6903,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -6709,7 +6953,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6721,7 +6965,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6734,7 +6978,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -7176,7 +7420,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7188,7 +7432,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7201,7 +7445,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -7213,7 +7457,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7225,7 +7469,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7238,7 +7482,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -7250,7 +7494,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7262,7 +7506,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7275,7 +7519,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -7290,7 +7534,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7302,7 +7546,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7315,7 +7559,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -7350,7 +7594,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7362,7 +7606,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7375,7 +7619,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -7405,7 +7649,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7417,7 +7661,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7430,7 +7674,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -7476,7 +7720,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7488,7 +7732,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7501,7 +7745,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 type PlacementsQuery struct {
@@ -7513,7 +7757,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7525,7 +7769,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7538,7 +7782,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -7556,7 +7800,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7568,7 +7812,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7581,7 +7825,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 type CredentialQuery struct {
@@ -7593,7 +7837,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7605,7 +7849,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7618,7 +7862,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -7638,7 +7882,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7650,7 +7894,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7663,7 +7907,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -7691,7 +7935,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7703,7 +7947,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7716,7 +7960,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -7745,7 +7989,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7757,7 +8001,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7770,7 +8014,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -7802,7 +8046,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7814,7 +8058,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7827,7 +8071,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -7883,7 +8127,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7895,7 +8139,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7908,7 +8152,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -7934,7 +8178,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7946,7 +8190,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7959,7 +8203,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -7978,7 +8222,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7990,7 +8234,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8003,7 +8247,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8030,7 +8274,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8042,7 +8286,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8055,7 +8299,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -8129,7 +8373,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8141,7 +8385,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8154,7 +8398,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -8217,7 +8461,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8229,7 +8473,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8242,7 +8486,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -8318,7 +8562,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8330,7 +8574,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8343,7 +8587,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -8371,7 +8615,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8383,7 +8627,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8396,7 +8640,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -8431,7 +8675,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8443,7 +8687,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8456,7 +8700,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -8494,7 +8738,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8506,7 +8750,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8519,7 +8763,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -8576,7 +8820,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8588,7 +8832,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8601,7 +8845,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -8634,7 +8878,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8646,7 +8890,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8659,7 +8903,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -8680,7 +8924,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8692,7 +8936,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8705,7 +8949,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -8738,7 +8982,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8750,7 +8994,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8763,7 +9007,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -8783,7 +9027,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8795,7 +9039,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8808,7 +9052,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -8833,7 +9077,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8845,7 +9089,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8858,7 +9102,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 // Answer answers a query.
@@ -8903,7 +9147,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8915,7 +9159,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8928,7 +9172,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -9386,7 +9630,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9398,7 +9642,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9411,7 +9655,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -9437,7 +9681,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9449,7 +9693,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9462,7 +9706,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -9482,7 +9726,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9494,7 +9738,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9507,7 +9751,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -9531,13 +9775,14 @@ type VersionManifest struct {
 	Bucket        uint64                 `protobuf:"varint,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
 	Recoding      bool                   `protobuf:"varint,5,opt,name=recoding,proto3" json:"recoding,omitempty"` // streams of a new manifest were announced, and it has not come
+	StorageClass  uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9549,7 +9794,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9562,7 +9807,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -9600,6 +9845,13 @@ func (x *VersionManifest) GetRecoding() bool {
 	return false
 }
 
+func (x *VersionManifest) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
+}
+
 type BucketsAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Buckets       []*Bucket              `protobuf:"bytes,1,rep,name=buckets,proto3" json:"buckets,omitempty"`
@@ -9610,7 +9862,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9622,7 +9874,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9635,7 +9887,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -9663,7 +9915,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9675,7 +9927,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9688,7 +9940,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -9721,7 +9973,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9733,7 +9985,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9746,7 +9998,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -9766,7 +10018,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9778,7 +10030,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9791,7 +10043,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -9818,7 +10070,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9830,7 +10082,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9843,7 +10095,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -9875,7 +10127,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9887,7 +10139,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9900,7 +10152,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -9964,7 +10216,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9976,7 +10228,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9989,7 +10241,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -10032,7 +10284,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10044,7 +10296,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10057,7 +10309,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -10091,7 +10343,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10103,7 +10355,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10116,7 +10368,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -10144,7 +10396,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10156,7 +10408,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10169,7 +10421,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -10206,7 +10458,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10218,7 +10470,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10231,7 +10483,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -10278,7 +10530,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10290,7 +10542,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10303,7 +10555,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -10323,7 +10575,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10335,7 +10587,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10348,7 +10600,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -10376,7 +10628,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10388,7 +10640,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10401,7 +10653,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -10437,7 +10689,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10449,7 +10701,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10462,7 +10714,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -10506,7 +10758,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10518,7 +10770,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10531,7 +10783,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -10573,7 +10825,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10585,7 +10837,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10598,7 +10850,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -10635,7 +10887,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10647,7 +10899,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10660,7 +10912,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -10709,7 +10961,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10721,7 +10973,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10734,7 +10986,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -10767,7 +11019,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10779,7 +11031,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10792,7 +11044,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -10812,7 +11064,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10824,7 +11076,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10837,7 +11089,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *Cursor) GetName() string {
@@ -10857,29 +11109,31 @@ func (x *Cursor) GetSeq() uint64 {
 // Head is what is known of a version without its content. Listings read it, so what they need
 // comes first. Written by hand in the order of its numbers.
 type Head struct {
-	state             protoimpl.MessageState `protogen:"open.v1"`
-	Version           []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"` // 16 bytes
-	Size              uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
-	Mtime             int64                  `protobuf:"fixed64,3,opt,name=mtime,proto3" json:"mtime,omitempty"` // group time of the commit
-	Etag              []byte                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
-	Flags             uint32                 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"` // 1 delete marker, 2 inline, 4 null version, 8 legal hold, 16 a legal hold was ever set
-	Seq               uint64                 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"`     // order among versions
-	ChecksumAlgorithm uint32                 `protobuf:"varint,7,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
-	ChecksumType      uint32                 `protobuf:"varint,8,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
-	ChecksumValue     []byte                 `protobuf:"bytes,9,opt,name=checksum_value,json=checksumValue,proto3" json:"checksum_value,omitempty"`
-	Parts             uint32                 `protobuf:"varint,10,opt,name=parts,proto3" json:"parts,omitempty"` // 0 when not uploaded in parts
-	Metadata          []byte                 `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
-	LockMode          uint32                 `protobuf:"varint,12,opt,name=lock_mode,json=lockMode,proto3" json:"lock_mode,omitempty"`           // of the retention: 0 none, 1 governance, 2 compliance
-	RetainUntil       int64                  `protobuf:"fixed64,13,opt,name=retain_until,json=retainUntil,proto3" json:"retain_until,omitempty"` // Unix nanoseconds
-	Tags              []byte                 `protobuf:"bytes,14,opt,name=tags,proto3" json:"tags,omitempty"`                                    // message Tags
-	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`                                      // none is private
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Version []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"` // 16 bytes
+	Size    uint64                 `protobuf:"varint,2,opt,name=size,proto3" json:"size,omitempty"`
+	Mtime   int64                  `protobuf:"fixed64,3,opt,name=mtime,proto3" json:"mtime,omitempty"` // group time of the commit
+	Etag    []byte                 `protobuf:"bytes,4,opt,name=etag,proto3" json:"etag,omitempty"`
+	// 1 delete marker, 2 inline, 4 null version, 8 legal hold, 16 a legal hold was ever set; bits 12 to 15
+	// are the storage class
+	Flags             uint32 `protobuf:"varint,5,opt,name=flags,proto3" json:"flags,omitempty"`
+	Seq               uint64 `protobuf:"varint,6,opt,name=seq,proto3" json:"seq,omitempty"` // order among versions
+	ChecksumAlgorithm uint32 `protobuf:"varint,7,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
+	ChecksumType      uint32 `protobuf:"varint,8,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
+	ChecksumValue     []byte `protobuf:"bytes,9,opt,name=checksum_value,json=checksumValue,proto3" json:"checksum_value,omitempty"`
+	Parts             uint32 `protobuf:"varint,10,opt,name=parts,proto3" json:"parts,omitempty"` // 0 when not uploaded in parts
+	Metadata          []byte `protobuf:"bytes,11,opt,name=metadata,proto3" json:"metadata,omitempty"`
+	LockMode          uint32 `protobuf:"varint,12,opt,name=lock_mode,json=lockMode,proto3" json:"lock_mode,omitempty"`           // of the retention: 0 none, 1 governance, 2 compliance
+	RetainUntil       int64  `protobuf:"fixed64,13,opt,name=retain_until,json=retainUntil,proto3" json:"retain_until,omitempty"` // Unix nanoseconds
+	Tags              []byte `protobuf:"bytes,14,opt,name=tags,proto3" json:"tags,omitempty"`                                    // message Tags
+	Acl               []byte `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`                                      // none is private
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10891,7 +11145,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10904,7 +11158,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -11023,7 +11277,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11035,7 +11289,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11048,7 +11302,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -11077,6 +11331,7 @@ type Upload struct {
 	Metadata          []byte                 `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`
 	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
+	StorageClass      uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
 	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
@@ -11084,7 +11339,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11096,7 +11351,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11109,7 +11364,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -11175,6 +11430,13 @@ func (x *Upload) GetTags() []byte {
 	return nil
 }
 
+func (x *Upload) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
+}
+
 func (x *Upload) GetAcl() []byte {
 	if x != nil {
 		return x.Acl
@@ -11199,7 +11461,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11211,7 +11473,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11224,7 +11486,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -11293,7 +11555,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11305,7 +11567,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11318,7 +11580,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -11334,18 +11596,19 @@ type OwnerRecord struct {
 	State         OwnerRecord_State      `protobuf:"varint,1,opt,name=state,proto3,enum=shoal.meta.OwnerRecord_State" json:"state,omitempty"`
 	Bucket        uint64                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
-	InitiatedSeq  uint64                 `protobuf:"varint,4,opt,name=initiated_seq,json=initiatedSeq,proto3" json:"initiated_seq,omitempty"` // of an upload
-	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"`                        // used, when live
-	Recoding      []uint64               `protobuf:"varint,7,rep,packed,name=recoding,proto3" json:"recoding,omitempty"`                      // announced by Recode
-	Until         int64                  `protobuf:"fixed64,6,opt,name=until,proto3" json:"until,omitempty"`                                  // of a tombstone
-	Lived         *Lived                 `protobuf:"bytes,8,opt,name=lived,proto3" json:"lived,omitempty"`                                    // of the tombstone of a version; none in that of an upload
+	InitiatedSeq  uint64                 `protobuf:"varint,4,opt,name=initiated_seq,json=initiatedSeq,proto3" json:"initiated_seq,omitempty"`  // of an upload
+	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"`                         // used, when live
+	Recoding      []uint64               `protobuf:"varint,7,rep,packed,name=recoding,proto3" json:"recoding,omitempty"`                       // announced by Recode
+	Until         int64                  `protobuf:"fixed64,6,opt,name=until,proto3" json:"until,omitempty"`                                   // of a tombstone
+	Lived         *Lived                 `protobuf:"bytes,8,opt,name=lived,proto3" json:"lived,omitempty"`                                     // of the tombstone of a version; none in that of an upload
+	StorageClass  uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"` // of a live version: that of its head
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11357,7 +11620,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11370,7 +11633,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -11429,6 +11692,13 @@ func (x *OwnerRecord) GetLived() *Lived {
 	return nil
 }
 
+func (x *OwnerRecord) GetStorageClass() uint32 {
+	if x != nil {
+		return x.StorageClass
+	}
+	return 0
+}
+
 // Lived tells a repeat of the command that made a version, which is gone, from any other command.
 type Lived struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -11442,7 +11712,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11454,7 +11724,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11467,7 +11737,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -11509,7 +11779,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11521,7 +11791,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11534,7 +11804,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -11568,7 +11838,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11580,7 +11850,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11593,7 +11863,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -11669,7 +11939,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11681,7 +11951,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11694,7 +11964,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -11766,7 +12036,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11778,7 +12048,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11791,7 +12061,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -11832,7 +12102,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11844,7 +12114,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11857,7 +12127,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -11873,7 +12143,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xeb\x14\n" +
+	"shoal.meta\"\xa5\x15\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -11927,7 +12197,10 @@ const file_meta_proto_rawDesc = "" +
 	"\x06recode\x18> \x01(\v2\x12.shoal.meta.RecodeH\x00R\x06recode\x12C\n" +
 	"\x0fset_object_lock\x18? \x01(\v2\x19.shoal.meta.SetObjectLockH\x00R\rsetObjectLock\x12?\n" +
 	"\ralter_version\x18@ \x01(\v2\x18.shoal.meta.AlterVersionH\x00R\falterVersion\x12?\n" +
-	"\rrename_object\x18A \x01(\v2\x18.shoal.meta.RenameObjectH\x00R\frenameObjectB\x04\n" +
+	"\rrename_object\x18A \x01(\v2\x18.shoal.meta.RenameObjectH\x00R\frenameObject\x128\n" +
+	"\n" +
+	"transition\x18& \x01(\v2\x16.shoal.meta.TransitionH\x00R\n" +
+	"transitionB\x04\n" +
 	"\x02opJ\x04\b\x04\x10\n" +
 	"\"?\n" +
 	"\vInitCluster\x120\n" +
@@ -12140,7 +12413,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06Source\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x18\n" +
-	"\aversion\x18\x03 \x01(\fR\aversion\"\xb5\x04\n" +
+	"\aversion\x18\x03 \x01(\fR\aversion\"\xda\x04\n" +
 	"\n" +
 	"PutVersion\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -12162,7 +12435,8 @@ const file_meta_proto_rawDesc = "" +
 	"\bif_match\x18\x0f \x01(\fR\aifMatch\x12*\n" +
 	"\x06source\x18\x10 \x01(\v2\x12.shoal.meta.SourceR\x06source\x12$\n" +
 	"\x04lock\x18\x11 \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\x12 \x01(\fR\x04tags\x12\x10\n" +
+	"\x04tags\x18\x12 \x01(\fR\x04tags\x12#\n" +
+	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\x12\x10\n" +
 	"\x03acl\x18( \x01(\fR\x03acl\"O\n" +
 	"\x04Lock\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\rR\x04mode\x12\x14\n" +
@@ -12220,7 +12494,21 @@ const file_meta_proto_rawDesc = "" +
 	"legal_hold\x18\f \x01(\bH\x00R\tlegalHold\x12\x12\n" +
 	"\x03acl\x18( \x01(\fH\x00R\x03acl\x12\x16\n" +
 	"\x06bypass\x18\x14 \x01(\bR\x06bypassB\b\n" +
-	"\x06change\"\xb4\x01\n" +
+	"\x06change\"{\n" +
+	"\n" +
+	"Transition\x12\x16\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x120\n" +
+	"\x05items\x18\x02 \x03(\v2\x1a.shoal.meta.TransitionItemR\x05items\x12#\n" +
+	"\rstorage_class\x18\x03 \x01(\rR\fstorageClass\"\xa7\x01\n" +
+	"\x0eTransitionItem\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x18\n" +
+	"\aversion\x18\x02 \x01(\fR\aversion\x12!\n" +
+	"\fnull_version\x18\x03 \x01(\bR\vnullVersion\x12\x10\n" +
+	"\x03seq\x18\x04 \x01(\x04R\x03seq\x12\x1e\n" +
+	"\n" +
+	"noncurrent\x18\x05 \x01(\bR\n" +
+	"noncurrent\x12\x14\n" +
+	"\x05mtime\x18\x06 \x01(\x10R\x05mtime\"\xb4\x01\n" +
 	"\fRenameObject\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\fR\x04from\x12\x0e\n" +
@@ -12239,7 +12527,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04mode\x18\x02 \x01(\rR\x04mode\x12\x12\n" +
 	"\x04days\x18\x03 \x01(\rR\x04days\x12\x14\n" +
 	"\x05years\x18\x04 \x01(\rR\x05years\x12\x18\n" +
-	"\ainitial\x18\x05 \x01(\bR\ainitial\"\xaa\x02\n" +
+	"\ainitial\x18\x05 \x01(\bR\ainitial\"\xcf\x02\n" +
 	"\fCreateUpload\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x02 \x01(\fR\x03key\x12\x16\n" +
@@ -12249,7 +12537,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1c\n" +
 	"\tinitiator\x18\a \x01(\tR\tinitiator\x12$\n" +
 	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\t \x01(\fR\x04tags\x12\x10\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\x12#\n" +
+	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\x12\x10\n" +
 	"\x03acl\x18( \x01(\fR\x03acl\"\xe6\x02\n" +
 	"\aPutPart\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -12320,7 +12609,7 @@ const file_meta_proto_rawDesc = "" +
 	"\tSetCursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove\"\xd7\x05\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x9b\x06\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -12340,7 +12629,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x06owners\x18! \x01(\v2\x17.shoal.meta.OwnerStatesH\x00R\x06owners\x12#\n" +
 	"\fconfig_epoch\x18\" \x01(\x04H\x00R\vconfigEpoch\x123\n" +
 	"\x06upload\x18# \x01(\v2\x19.shoal.meta.UploadCreatedH\x00R\x06upload\x123\n" +
-	"\aaltered\x18$ \x01(\v2\x17.shoal.meta.VersionNameH\x00R\aalteredB\t\n" +
+	"\aaltered\x18$ \x01(\v2\x17.shoal.meta.VersionNameH\x00R\aaltered\x12B\n" +
+	"\ftransitioned\x18& \x01(\v2\x1c.shoal.meta.TransitionedListH\x00R\ftransitionedB\t\n" +
 	"\apayload\"\x94\x01\n" +
 	"\vVersionName\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x10\n" +
@@ -12366,7 +12656,9 @@ const file_meta_proto_rawDesc = "" +
 	"\x03seq\x18\v \x01(\x04R\x03seq\x12!\n" +
 	"\fconfig_epoch\x18\x14 \x01(\x04R\vconfigEpoch\"8\n" +
 	"\vDeletedList\x12)\n" +
-	"\x05items\x18\x01 \x03(\v2\x13.shoal.meta.DeletedR\x05items\"\xc7\x01\n" +
+	"\x05items\x18\x01 \x03(\v2\x13.shoal.meta.DeletedR\x05items\"(\n" +
+	"\x10TransitionedList\x12\x14\n" +
+	"\x05codes\x18\x01 \x03(\rR\x05codes\"\xc7\x01\n" +
 	"\aDeleted\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x12\x18\n" +
@@ -12578,13 +12870,14 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"j\n" +
 	"\x0fManifestsAnswer\x129\n" +
 	"\tmanifests\x18\x01 \x03(\v2\x1b.shoal.meta.VersionManifestR\tmanifests\x12\x1c\n" +
-	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8d\x01\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\xb2\x01\n" +
 	"\x0fVersionManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x1a\n" +
 	"\bmanifest\x18\x02 \x01(\fR\bmanifest\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12\x1a\n" +
-	"\brecoding\x18\x05 \x01(\bR\brecoding\"[\n" +
+	"\brecoding\x18\x05 \x01(\bR\brecoding\x12#\n" +
+	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\"[\n" +
 	"\rBucketsAnswer\x12,\n" +
 	"\abuckets\x18\x01 \x03(\v2\x12.shoal.meta.BucketR\abuckets\x12\x1c\n" +
 	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\x8d\x01\n" +
@@ -12699,7 +12992,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06Inline\x12\x1f\n" +
 	"\vwrapped_dek\x18\x01 \x01(\fR\n" +
 	"wrappedDek\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xaa\x02\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xcf\x02\n" +
 	"\x06Upload\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x1c\n" +
@@ -12709,7 +13002,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1a\n" +
 	"\bmetadata\x18\a \x01(\fR\bmetadata\x12$\n" +
 	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\t \x01(\fR\x04tags\x12\x10\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\x12#\n" +
+	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\x12\x10\n" +
 	"\x03acl\x18( \x01(\fR\x03acl\"\xf3\x01\n" +
 	"\bPartInfo\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
@@ -12721,7 +13015,7 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\a \x01(\rR\fchecksumType\x12%\n" +
 	"\x0echecksum_value\x18\b \x01(\fR\rchecksumValue\"9\n" +
 	"\vPartsRecord\x12*\n" +
-	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xc1\x02\n" +
+	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xe6\x02\n" +
 	"\vOwnerRecord\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.shoal.meta.OwnerRecord.StateR\x05state\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -12730,7 +13024,8 @@ const file_meta_proto_rawDesc = "" +
 	"\astreams\x18\x05 \x03(\x04R\astreams\x12\x1a\n" +
 	"\brecoding\x18\a \x03(\x04R\brecoding\x12\x14\n" +
 	"\x05until\x18\x06 \x01(\x10R\x05until\x12'\n" +
-	"\x05lived\x18\b \x01(\v2\x11.shoal.meta.LivedR\x05lived\"9\n" +
+	"\x05lived\x18\b \x01(\v2\x11.shoal.meta.LivedR\x05lived\x12#\n" +
+	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\"9\n" +
 	"\x05State\x12\b\n" +
 	"\x04NONE\x10\x00\x12\r\n" +
 	"\tUPLOADING\x10\x01\x12\b\n" +
@@ -12752,7 +13047,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04part\x18\x05 \x01(\bR\x04part\x12\x18\n" +
 	"\arecoded\x18\b \x01(\bR\arecoded\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x1a\n" +
-	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xba\x02\n" +
+	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xcd\x02\n" +
 	"\x05Event\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12*\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x16.shoal.meta.Event.KindR\x04kind\x12\x16\n" +
@@ -12761,7 +13056,7 @@ const file_meta_proto_rawDesc = "" +
 	"\aversion\x18\x05 \x01(\fR\aversion\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x12\n" +
 	"\x04size\x18\a \x01(\x04R\x04size\x12\x12\n" +
-	"\x04etag\x18\b \x01(\fR\x04etag\"s\n" +
+	"\x04etag\x18\b \x01(\fR\x04etag\"\x85\x01\n" +
 	"\x04Kind\x12\b\n" +
 	"\x04NONE\x10\x00\x12\v\n" +
 	"\aCREATED\x10\x01\x12\n" +
@@ -12771,7 +13066,8 @@ const file_meta_proto_rawDesc = "" +
 	"\aREMOVED\x10\x04\x12\x12\n" +
 	"\x0eMARKER_CREATED\x10\x05\x12\v\n" +
 	"\aALTERED\x10\x06\x12\v\n" +
-	"\aRENAMED\x10\a\"[\n" +
+	"\aRENAMED\x10\a\x12\x10\n" +
+	"\fTRANSITIONED\x10\x1e\"[\n" +
 	"\tQueueItem\x12\x10\n" +
 	"\x03due\x18\x01 \x01(\x10R\x03due\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\fR\x02id\x12\x16\n" +
@@ -12817,7 +13113,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 144)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 147)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -12877,100 +13173,103 @@ var file_meta_proto_goTypes = []any{
 	(*DeleteObjects)(nil),       // 55: shoal.meta.DeleteObjects
 	(*DeleteItem)(nil),          // 56: shoal.meta.DeleteItem
 	(*AlterVersion)(nil),        // 57: shoal.meta.AlterVersion
-	(*RenameObject)(nil),        // 58: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 59: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 60: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 61: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 62: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 63: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 64: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 65: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 66: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 67: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 68: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 69: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 70: shoal.meta.Condemn
-	(*Recode)(nil),              // 71: shoal.meta.Recode
-	(*GarbageDone)(nil),         // 72: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 73: shoal.meta.SetCursor
-	(*Result)(nil),              // 74: shoal.meta.Result
-	(*VersionName)(nil),         // 75: shoal.meta.VersionName
-	(*Written)(nil),             // 76: shoal.meta.Written
-	(*DeletedList)(nil),         // 77: shoal.meta.DeletedList
-	(*Deleted)(nil),             // 78: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 79: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 80: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 81: shoal.meta.OwnerStates
-	(*Query)(nil),               // 82: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 83: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 84: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 85: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 86: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 87: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 88: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 89: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 90: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 91: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 92: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 93: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 94: shoal.meta.IdentityQuery
-	(*IdentitiesQuery)(nil),     // 95: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 96: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 97: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 98: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 99: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 100: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 101: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 102: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 103: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 104: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 105: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 106: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 107: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 108: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 109: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 110: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 111: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 112: shoal.meta.CursorsQuery
-	(*Answer)(nil),              // 113: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 114: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 115: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 116: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 117: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 118: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 119: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 120: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 121: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 122: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 123: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 124: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 125: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 126: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 127: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 128: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 129: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 130: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 131: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 132: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 133: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 134: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 135: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 136: shoal.meta.VersionEntry
-	(*CursorsAnswer)(nil),       // 137: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 138: shoal.meta.Cursor
-	(*Head)(nil),                // 139: shoal.meta.Head
-	(*Inline)(nil),              // 140: shoal.meta.Inline
-	(*Upload)(nil),              // 141: shoal.meta.Upload
-	(*PartInfo)(nil),            // 142: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 143: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 144: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 145: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 146: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 147: shoal.meta.Garbage
-	(*Event)(nil),               // 148: shoal.meta.Event
-	(*QueueItem)(nil),           // 149: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 150: shoal.meta.Keyring
-	nil,                         // 151: shoal.meta.DynamicAnswer.ValuesEntry
+	(*Transition)(nil),          // 58: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 59: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 60: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 61: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 62: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 63: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 64: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 65: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 66: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 67: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 68: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 69: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 70: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 71: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 72: shoal.meta.Condemn
+	(*Recode)(nil),              // 73: shoal.meta.Recode
+	(*GarbageDone)(nil),         // 74: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 75: shoal.meta.SetCursor
+	(*Result)(nil),              // 76: shoal.meta.Result
+	(*VersionName)(nil),         // 77: shoal.meta.VersionName
+	(*Written)(nil),             // 78: shoal.meta.Written
+	(*DeletedList)(nil),         // 79: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 80: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 81: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 82: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 83: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 84: shoal.meta.OwnerStates
+	(*Query)(nil),               // 85: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 86: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 87: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 88: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 89: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 90: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 91: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 92: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 93: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 94: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 95: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 96: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 97: shoal.meta.IdentityQuery
+	(*IdentitiesQuery)(nil),     // 98: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 99: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 100: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 101: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 102: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 103: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 104: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 105: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 106: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 107: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 108: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 109: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 110: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 111: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 112: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 113: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 114: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 115: shoal.meta.CursorsQuery
+	(*Answer)(nil),              // 116: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 117: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 118: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 119: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 120: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 121: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 122: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 123: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 124: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 125: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 126: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 127: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 128: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 129: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 130: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 131: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 132: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 133: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 134: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 135: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 136: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 137: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 138: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 139: shoal.meta.VersionEntry
+	(*CursorsAnswer)(nil),       // 140: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 141: shoal.meta.Cursor
+	(*Head)(nil),                // 142: shoal.meta.Head
+	(*Inline)(nil),              // 143: shoal.meta.Inline
+	(*Upload)(nil),              // 144: shoal.meta.Upload
+	(*PartInfo)(nil),            // 145: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 146: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 147: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 148: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 149: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 150: shoal.meta.Garbage
+	(*Event)(nil),               // 151: shoal.meta.Event
+	(*QueueItem)(nil),           // 152: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 153: shoal.meta.Keyring
+	nil,                         // 154: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -12999,165 +13298,168 @@ var file_meta_proto_depIdxs = []int32{
 	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
 	49,  // 24: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
 	55,  // 25: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	61,  // 26: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	62,  // 27: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	64,  // 28: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	65,  // 29: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	66,  // 30: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	67,  // 31: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	68,  // 32: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	70,  // 33: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	72,  // 34: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	73,  // 35: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	71,  // 36: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	60,  // 37: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	63,  // 26: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	64,  // 27: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	66,  // 28: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	67,  // 29: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	68,  // 30: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	69,  // 31: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	70,  // 32: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	72,  // 33: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	74,  // 34: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	75,  // 35: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	73,  // 36: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	62,  // 37: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
 	57,  // 38: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	58,  // 39: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	10,  // 40: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 41: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 42: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 43: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 44: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 45: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 46: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 47: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 48: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 49: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 50: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 51: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 52: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 53: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 54: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 55: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 56: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 57: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 58: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	48,  // 59: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	50,  // 60: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	52,  // 61: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	54,  // 62: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	56,  // 63: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	50,  // 64: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	59,  // 65: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	59,  // 66: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	50,  // 67: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	48,  // 68: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	63,  // 69: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	69,  // 70: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 71: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 72: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 73: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 74: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 75: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 76: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	76,  // 77: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	77,  // 78: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	79,  // 79: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	81,  // 80: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	80,  // 81: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	75,  // 82: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	3,   // 83: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 84: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	78,  // 85: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 86: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	83,  // 87: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	87,  // 88: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	88,  // 89: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	89,  // 90: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	90,  // 91: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	91,  // 92: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	92,  // 93: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	93,  // 94: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	98,  // 95: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	99,  // 96: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	84,  // 97: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	85,  // 98: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	95,  // 99: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	94,  // 100: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	100, // 101: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	101, // 102: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	103, // 103: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	104, // 104: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	105, // 105: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	106, // 106: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	107, // 107: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	108, // 108: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	109, // 109: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	110, // 110: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	111, // 111: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	102, // 112: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	112, // 113: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	86,  // 114: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	2,   // 115: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 116: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	97,  // 117: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 118: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	104, // 119: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	104, // 120: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	69,  // 121: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 122: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 123: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	118, // 124: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	119, // 125: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	120, // 126: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	121, // 127: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 128: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	122, // 129: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 130: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	114, // 131: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	115, // 132: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	96,  // 133: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 134: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	123, // 135: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	124, // 136: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	141, // 137: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	127, // 138: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	128, // 139: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	129, // 140: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	81,  // 141: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	131, // 142: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	132, // 143: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	134, // 144: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	135, // 145: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	137, // 146: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	116, // 147: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	28,  // 148: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	151, // 149: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	117, // 150: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 151: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 152: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 153: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 154: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 155: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 156: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	139, // 157: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	142, // 158: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 159: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 160: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	126, // 161: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	125, // 162: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	141, // 163: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	142, // 164: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	141, // 165: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	130, // 166: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	142, // 167: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	147, // 168: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	133, // 169: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	133, // 170: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	148, // 171: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	136, // 172: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	139, // 173: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	138, // 174: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	50,  // 175: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	142, // 176: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 177: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	145, // 178: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 179: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	180, // [180:180] is the sub-list for method output_type
-	180, // [180:180] is the sub-list for method input_type
-	180, // [180:180] is the sub-list for extension type_name
-	180, // [180:180] is the sub-list for extension extendee
-	0,   // [0:180] is the sub-list for field type_name
+	60,  // 39: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	58,  // 40: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	10,  // 41: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 42: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 43: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 44: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 45: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 46: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 47: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 48: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 49: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 50: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 51: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 52: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 53: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 54: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 55: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 56: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 57: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 58: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 59: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	48,  // 60: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	50,  // 61: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	52,  // 62: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	54,  // 63: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	56,  // 64: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	50,  // 65: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	59,  // 66: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	61,  // 67: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	61,  // 68: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	50,  // 69: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	48,  // 70: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	65,  // 71: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	71,  // 72: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 73: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 74: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 75: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 76: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 77: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 78: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	78,  // 79: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	79,  // 80: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	82,  // 81: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	84,  // 82: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	83,  // 83: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	77,  // 84: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	80,  // 85: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	3,   // 86: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 87: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	81,  // 88: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 89: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	86,  // 90: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	90,  // 91: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	91,  // 92: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	92,  // 93: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	93,  // 94: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	94,  // 95: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	95,  // 96: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	96,  // 97: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	101, // 98: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	102, // 99: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	87,  // 100: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	88,  // 101: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	98,  // 102: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	97,  // 103: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	103, // 104: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	104, // 105: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	106, // 106: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	107, // 107: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	108, // 108: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	109, // 109: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	110, // 110: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	111, // 111: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	112, // 112: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	113, // 113: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	114, // 114: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	105, // 115: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	115, // 116: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	89,  // 117: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	2,   // 118: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 119: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	100, // 120: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 121: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	107, // 122: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	107, // 123: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	71,  // 124: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 125: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 126: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	121, // 127: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	122, // 128: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	123, // 129: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	124, // 130: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 131: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	125, // 132: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 133: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	117, // 134: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	118, // 135: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	99,  // 136: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 137: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	126, // 138: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	127, // 139: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	144, // 140: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	130, // 141: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	131, // 142: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	132, // 143: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	84,  // 144: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	134, // 145: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	135, // 146: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	137, // 147: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	138, // 148: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	140, // 149: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	119, // 150: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	28,  // 151: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	154, // 152: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	120, // 153: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 154: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 155: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 156: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 157: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 158: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 159: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	142, // 160: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	145, // 161: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 162: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 163: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	129, // 164: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	128, // 165: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	144, // 166: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	145, // 167: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	144, // 168: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	133, // 169: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	145, // 170: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	150, // 171: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	136, // 172: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	136, // 173: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	151, // 174: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	139, // 175: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	142, // 176: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	141, // 177: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	50,  // 178: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	145, // 179: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 180: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	148, // 181: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 182: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	183, // [183:183] is the sub-list for method output_type
+	183, // [183:183] is the sub-list for method input_type
+	183, // [183:183] is the sub-list for extension type_name
+	183, // [183:183] is the sub-list for extension extendee
+	0,   // [0:183] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -13206,6 +13508,7 @@ func file_meta_proto_init() {
 		(*Command_SetObjectLock)(nil),
 		(*Command_AlterVersion)(nil),
 		(*Command_RenameObject)(nil),
+		(*Command_Transition)(nil),
 	}
 	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
 	file_meta_proto_msgTypes[32].OneofWrappers = []any{
@@ -13220,9 +13523,9 @@ func file_meta_proto_init() {
 		(*AlterVersion_LegalHold)(nil),
 		(*AlterVersion_Acl)(nil),
 	}
-	file_meta_proto_msgTypes[51].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[58].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[66].OneofWrappers = []any{
+	file_meta_proto_msgTypes[53].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[60].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[68].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -13237,8 +13540,9 @@ func file_meta_proto_init() {
 		(*Result_ConfigEpoch)(nil),
 		(*Result_Upload)(nil),
 		(*Result_Altered)(nil),
+		(*Result_Transitioned)(nil),
 	}
-	file_meta_proto_msgTypes[74].OneofWrappers = []any{
+	file_meta_proto_msgTypes[77].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -13268,7 +13572,7 @@ func file_meta_proto_init() {
 		(*Query_Cursors)(nil),
 		(*Query_Manifests)(nil),
 	}
-	file_meta_proto_msgTypes[105].OneofWrappers = []any{
+	file_meta_proto_msgTypes[108].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -13304,7 +13608,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   144,
+			NumMessages:   147,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

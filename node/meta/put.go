@@ -63,6 +63,7 @@ func (t *tx) storeVersion(s *bucketState, c *PutVersion, cur *head, id versionID
 	if len(c.Manifest) == 0 {
 		h.flags = flagInline
 	}
+	h.flags |= classFlags(c.StorageClass)
 	t.lockNew(s, h, c.Lock)
 	if r, err := t.replaceable(s, c.Key, cur); r != nil || err != nil {
 		return r, err
@@ -100,7 +101,7 @@ func (t *tx) storeContent(s *bucketState, c *PutVersion, id versionID) error {
 		streams = []uint64{0}
 	}
 	return t.setMessage(t.idKey(spaceOwner, id), &OwnerRecord{
-		State: OwnerRecord_LIVE, Bucket: s.id, Key: c.Key, Streams: streams,
+		State: OwnerRecord_LIVE, Bucket: s.id, Key: c.Key, Streams: streams, StorageClass: c.StorageClass,
 	})
 }
 
@@ -216,7 +217,7 @@ func checkPut(c *PutVersion) (versionID, *Result) {
 		len(c.Streams) > streamsMax:
 		return id, invalid("The content's description is too long.")
 	}
-	if r := checkAttributes(c.Lock, c.Tags, c.Acl); r != nil {
+	if r := firstRefusal(checkAttributes(c.Lock, c.Tags, c.Acl), checkClass(c.StorageClass)); r != nil {
 		return id, r
 	}
 	return id, checkTexts(c.Etag, c.ChecksumValue, c.Metadata)

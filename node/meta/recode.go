@@ -118,7 +118,9 @@ func (v *view) queryManifests(q *ManifestsQuery) (*ManifestsAnswer, *Result, err
 			a.Truncated = true
 			return false, nil
 		}
-		a.Manifests = append(a.Manifests, &VersionManifest{Version: id[:], Manifest: m, Bucket: o.Bucket, Key: o.Key, Recoding: len(o.Recoding) > 0})
+		a.Manifests = append(a.Manifests, &VersionManifest{
+			Version: id[:], Manifest: m, Bucket: o.Bucket, Key: o.Key, Recoding: len(o.Recoding) > 0, StorageClass: o.StorageClass,
+		})
 		return true, nil
 	})
 	return a, nil, err

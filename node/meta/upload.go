@@ -20,7 +20,7 @@ func (t *tx) createUpload(c *CreateUpload) (*Result, error) {
 	case len(c.Initiator) > 1024:
 		return invalid("The initiator is too long."), nil
 	}
-	if r := firstRefusal(checkTexts(nil, nil, c.Metadata), checkAttributes(c.Lock, c.Tags, c.Acl)); r != nil {
+	if r := firstRefusal(checkTexts(nil, nil, c.Metadata), checkAttributes(c.Lock, c.Tags, c.Acl), checkClass(c.StorageClass)); r != nil {
 		return r, nil
 	}
 	s, r, err := t.bucket(c.Bucket)
@@ -37,7 +37,7 @@ func (t *tx) createUpload(c *CreateUpload) (*Result, error) {
 	t.h.nextSeq++ // leaves a gap in the feed
 	err = t.setMessage(t.objectSeqKey(spaceUpload, s.id, c.Key, seq), &Upload{
 		Upload: c.Upload, Initiated: t.now(), Initiator: c.Initiator, ChecksumAlgorithm: c.ChecksumAlgorithm,
-		ChecksumType: c.ChecksumType, Metadata: c.Metadata, Lock: c.Lock, Tags: c.Tags, Acl: c.Acl,
+		ChecksumType: c.ChecksumType, Metadata: c.Metadata, Lock: c.Lock, Tags: c.Tags, StorageClass: c.StorageClass, Acl: c.Acl,
 	})
 	if err != nil {
 		return nil, err

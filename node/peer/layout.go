@@ -15,7 +15,7 @@ type Layout struct {
 	Epoch      uint64
 	Cluster    [16]byte
 	Partitions uint32
-	Profile    erasure.Profile // of new chunks
+	Profile    erasure.Profile // of new chunks; see As
 	InlineMax  int             // bytes of plaintext
 	Region     string
 	Table      *placement.Table // of this epoch, for chunks of Profile's width
@@ -35,6 +35,8 @@ type Layout struct {
 	Site  string
 	whole *Layout
 	views map[string]*Layout
+	// reduced is this view for REDUCED_REDUNDANCY; nil before Divide was called.
+	reduced *Layout
 }
 
 // EarlierEpoch holds the tables of an epoch before the present one.

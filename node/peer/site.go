@@ -17,12 +17,13 @@ type SiteTables struct {
 	Others  []*placement.Table // of other widths
 }
 
-// Divide makes the views of a layout that In and For give. It belongs to making the layout.
+// Divide makes the views of a layout that In, For and As give. It belongs to making the layout.
 func (l *Layout) Divide() {
 	l.views = make(map[string]*Layout, len(l.Sites))
 	for i := range l.Sites {
 		s := &l.Sites[i]
 		v := *l
+		v.reduced = nil
 		v.Site, v.whole, v.views = s.Site, l, nil
 		v.Profile, v.Table, v.Others, v.Earlier = s.Profile, s.Table, s.Others, nil
 		for _, e := range l.Earlier {
@@ -32,8 +33,10 @@ func (l *Layout) Divide() {
 				}
 			}
 		}
+		v.reduced = v.reduce()
 		l.views[s.Site] = &v
 	}
+	l.reduced = l.reduce()
 }
 
 // Whole gives the layout that a view was made of.
