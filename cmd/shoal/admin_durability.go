@@ -100,6 +100,13 @@ func showDurability(w *tabwriter.Writer, d api.Durability) {
 			row(w, fmt.Sprintf("%d more drives", t.Tolerates), t.Stripes, formatSize(t.Bytes))
 		}
 	}
+	if len(d.Profiles) > 1 {
+		row(w)
+		row(w, "CODED AS", "STRIPES", "BYTES")
+		for _, p := range d.Profiles {
+			row(w, p.Profile, p.Stripes, formatSize(p.Bytes))
+		}
+	}
 	if len(d.IfLost) > 0 {
 		row(w)
 		row(w, "UNREADABLE IF LOST", "STRIPES", "BYTES")

@@ -66,6 +66,7 @@ func newPlacementCommand(a *adminCommand) *cobra.Command {
 		http.MethodGet, "/admin/v1/placement", func(w *tabwriter.Writer, p api.Placement) {
 			row(w, "epoch", p.Epoch)
 			row(w, "profile", p.Profile)
+			row(w, "reduced redundancy", dash(p.Reduced))
 			row(w, "tables of width", joinInts(p.Widths))
 			row(w, "epochs still moved from", dash(joinInts(p.Earlier)))
 			least := ""

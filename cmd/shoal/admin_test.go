@@ -27,6 +27,7 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 	asked = new([]string)
 	durability := api.Durability{Epoch: 3, Complete: true, Nodes: 2, Stripes: 40, Bytes: 160 << 20,
 		Tolerance:    []api.Tolerance{{Tolerates: 0, Stripes: 3, Bytes: 12 << 20}, {Tolerates: 1, Stripes: 37, Bytes: 148 << 20}},
+		Profiles:     []api.ProfileStripes{{Profile: "2+2", Stripes: 31, Bytes: 124 << 20}, {Profile: "3+1", Stripes: 9, Bytes: 36 << 20}},
 		BelowPromise: api.Affected{Stripes: 3, Bytes: 12 << 20, Versions: 2, AtLeast: true},
 		IfLost:       []api.LossOf{{Kind: "node", Name: peerA, Stripes: 3, Bytes: 12 << 20}}}
 	without := durability
@@ -43,7 +44,7 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 			{PeerID: peerA, Roles: []string{"node"}, Site: "here", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Epoch: 4, State: "active", Liveness: "alive", Drives: 2, UsedBytes: 1 << 30, CapacityBytes: 4 << 40, Weight: 50, Release: "v9", LastSeen: time.Unix(0, 0)},
 			{PeerID: peerB, Roles: []string{"gateway"}, Site: "there", State: "active", Liveness: "dead"},
 		},
-		"GET /admin/v1/placement": api.Placement{Epoch: 12, Profile: "2+1", Widths: []int{3, 2}, Earlier: []uint64{11}, Moving: api.Moving{Shards: 8, Bytes: 1 << 20},
+		"GET /admin/v1/placement": api.Placement{Epoch: 12, Profile: "2+1", Reduced: "2+1", Widths: []int{3, 2}, Earlier: []uint64{11}, Moving: api.Moving{Shards: 8, Bytes: 1 << 20},
 			Drives: []api.PlacementDrive{{DriveID: "ab", Node: peerA, Site: "here", Weight: 100, Share: 0.3333}}},
 		"GET /admin/v1/settings":              append(api.KnownSettings(), api.Setting{Name: "later", Value: "7"}),
 		"GET /admin/v1/health":                api.ClusterHealth{Reasons: []string{"The node q is dead."}, More: 2},
@@ -113,12 +114,12 @@ func TestAdminCommands(t *testing.T) {
 		{"groups", []string{"GET /admin/v1/groups "}, []string{"LEADER", "yzaaaaa1,yzbbbbb2", "7 (yzbbbbb2)", "none", "adds a learner"}},
 		{"members", []string{getMembers}, []string{"/ip4/127.0.0.1/tcp/1", "yzaaaaa1", "active", "dead", "1.0 GiB", "4.0 TiB", "50%", "v9"}},
 		{"members --json", []string{getMembers}, []string{peerA, `"weight": 50`}},
-		{"placement", []string{"GET /admin/v1/placement "}, []string{"12", "2+1", "3 2", "11", "8 (1.0 MiB)", "33.33%"}},
+		{"placement", []string{"GET /admin/v1/placement "}, []string{"12", "2+1", "reduced redundancy", "3 2", "11", "8 (1.0 MiB)", "33.33%"}},
 		{"placement --json", []string{"GET /admin/v1/placement "}, []string{`"share": 0.3333`}},
 		{"health", []string{"GET /admin/v1/health "}, []string{"not whole", "The node q is dead.", "and 2 more"}},
 		{"settings", []string{getSettings}, []string{"survives", "replace-after", "(10m)", "later"}},
 		{"settings set voters 3", []string{getSettings, `POST /admin/v1/settings {"name":"voters","value":"3"}`}, []string{"voters is now 3"}},
-		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "node yzaaaaa1"}},
+		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "CODED AS", "3+1", "36.0 MiB", "node yzaaaaa1"}},
 		{"durability --what-if site=there", []string{getMembers, `POST /admin/v1/durability {"lost_site":"there"}`}, []string{"If site there were lost, unreadable: 9 (9.0 MiB), of 8 versions; below promise: none."}},
 		{"durability --what-if node=zaaaaa1", []string{getMembers, "GET /admin/v1/durability "}, []string{"If node " + peerA + " were lost, 3 (12.0 MiB) more stripes would be unreadable."}},
 		{"durability --what-if node=zbbbbb2", []string{getMembers, "GET /admin/v1/durability "}, []string{"everything that is readable now would stay so"}},

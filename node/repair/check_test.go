@@ -383,3 +383,26 @@ func TestDurability(t *testing.T) {
 		})
 	}
 }
+
+// TestCheckOfClasses: stripes with less parity are counted for what they survive, and are not below what they were written for.
+func TestCheckOfClasses(t *testing.T) {
+	c := newCluster(t, 6, 1)
+	c.lay(erasure.Profile{K: 4, M: 2}, 0, c.Nodes()...)
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, p := range []erasure.Profile{{K: 4, M: 2}, {K: 5, M: 1}, {K: 5, M: 1}} {
+		c.put(makeObject(t, r, p, 60_000, testOwner(i)))
+	}
+	d := c.checkAll()
+	if len(d.Tolerance) != 2 || d.Tolerance[0] != (api.Tolerance{Tolerates: 1, Stripes: 2, Bytes: 120_000}) || d.Tolerance[1].Tolerates != 2 || d.BelowPromise.Stripes != 0 {
+		t.Errorf("a check finds %+v", d)
+	}
+	want := []api.ProfileStripes{{Profile: "4+2", Stripes: 1, Bytes: 60_000}, {Profile: "5+1", Stripes: 2, Bytes: 120_000}}
+	if !slices.Equal(d.Profiles, want) {
+		t.Errorf("coded are %v, want %v", d.Profiles, want)
+	}
+	c.nodes["f"].down.Store(true)
+	d = c.checkAll()
+	if d.BelowPromise.Stripes != 3 || d.Tolerance[0] != (api.Tolerance{Tolerates: 0, Stripes: 2, Bytes: 120_000}) {
+		t.Errorf("without a node a check finds %+v", d)
+	}
+}

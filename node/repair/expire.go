@@ -25,12 +25,14 @@ type Expirable interface {
 	DeleteMany(ctx context.Context, bucket string, items []api.DeleteItem) ([]api.Deleted, error)
 	ListUploads(ctx context.Context, req *api.ListUploads) (*api.UploadPage, error)
 	AbortUpload(ctx context.Context, ref api.UploadRef) error
+	// Transition is that of node/client.
+	Transition(ctx context.Context, bucket string, class api.StorageClass, items []api.TransitionItem) ([]error, error)
 }
 
 const (
 	// expireEvery is the pause between two looks for what has changed in the groups led here.
 	expireEvery = 30 * time.Second
-	// expireBatch is how many keys one command removes: others wait behind it.
+	// expireBatch is how many versions one command removes or gives another class: others wait behind it.
 	expireBatch = 250
 	// expireHold is for how long what was found due may wait for more of it: its tags may change meanwhile.
 	expireHold = 5 * time.Second
@@ -50,9 +52,13 @@ type expirer struct {
 	log     *slog.Logger
 	worker  *Worker
 	met     *metrics
+	// recode is told when versions of a group have got another storage class.
+	recode func(consensus.GroupID)
 
 	looked map[consensus.GroupID]look
 	passed map[string]pass
+
+	transitioned int // versions, since the start
 }
 
 // look is when the buckets of a group were last asked for their rules.
@@ -106,7 +112,12 @@ func (e *expirer) cycle(ctx context.Context) error {
 			}
 			continue
 		}
-		if err := e.group(ctx, names, today, passed); err != nil {
+		was := e.transitioned
+		err := e.group(ctx, names, today, passed)
+		if e.transitioned > was {
+			e.recode(g)
+		}
+		if err != nil {
 			errs = append(errs, fmt.Errorf("group %d: %w", g, err))
 			continue
 		}
@@ -158,7 +169,9 @@ func (e *expirer) bucket(ctx context.Context, name string, doc []byte) error {
 		return err
 	}
 	e.worker.begin(0)
-	expires := func(r *api.LifecycleRule) bool { return r.ExpireDays > 0 || !r.ExpireDate.IsZero() }
+	expires := func(r *api.LifecycleRule) bool {
+		return r.ExpireDays > 0 || !r.ExpireDate.IsZero() || r.Transition != nil
+	}
 	for _, prefix := range prefixes(rules, expires) {
 		if err := e.objects(ctx, name, prefix, rules); err != nil {
 			return err
@@ -174,7 +187,9 @@ func (e *expirer) bucket(ctx context.Context, name string, doc []byte) error {
 
 // history carries out what rules say of a bucket's older versions.
 func (e *expirer) history(ctx context.Context, name string, rules []api.LifecycleRule) error {
-	below := prefixes(rules, func(r *api.LifecycleRule) bool { return r.NoncurrentDays > 0 || r.ExpireMarkers || r.ExpireDays > 0 })
+	below := prefixes(rules, func(r *api.LifecycleRule) bool {
+		return r.NoncurrentDays > 0 || r.NoncurrentTransition != nil || r.ExpireMarkers || r.ExpireDays > 0
+	})
 	if len(below) == 0 {
 		return nil
 	}
@@ -208,8 +223,8 @@ func prefixes(rules []api.LifecycleRule, of func(*api.LifecycleRule) bool) []str
 	return out
 }
 
-// objects removes the current versions below a prefix whose time has come. Each goes only as it was
-// listed: one that was written over meanwhile stays.
+// objects removes the current versions below a prefix whose time has come, and gives others their class.
+// Each goes only as it was listed: one that was written over meanwhile stays.
 func (e *expirer) objects(ctx context.Context, bucket, prefix string, rules []api.LifecycleRule) error {
 	req := &api.ListObjects{Bucket: bucket, Prefix: prefix, Max: api.MaxListObjects, Tags: tagged(rules)}
 	todo := &batch{e: e, bucket: bucket}
@@ -220,13 +235,12 @@ func (e *expirer) objects(ctx context.Context, bucket, prefix string, rules []ap
 		}
 		for i := range page.Objects {
 			o := &page.Objects[i]
-			s := api.Subject{Key: o.Key, Size: o.Size, Modified: o.LastModified, Tags: o.Tags}
-			due := func(r *api.LifecycleRule) bool {
-				at, ever := r.Expires(&s)
-				return ever && !at.After(e.now())
-			}
-			if fits(&s, rules, due) {
+			s := api.Subject{Key: o.Key, Size: o.Size, Modified: o.LastModified, Tags: o.Tags, Class: o.Class}
+			switch { // what is to be removed gets no other class first
+			case fits(&s, rules, func(r *api.LifecycleRule) bool { return e.due(r.Expires(&s)) }):
 				todo.add(api.DeleteItem{Key: o.Key, If: api.Condition{IfMatch: o.ETag}, IfSize: &o.Size, IfModified: &o.LastModified})
+			case fits(&s, rules, func(r *api.LifecycleRule) bool { return e.due(r.Transits(&s)) }):
+				todo.addTransit(api.TransitionItem{Key: o.Key, Modified: o.LastModified})
 			}
 			if err := todo.flush(ctx, expireBatch); err != nil {
 				return gone(err)
@@ -239,6 +253,9 @@ func (e *expirer) objects(ctx context.Context, bucket, prefix string, rules []ap
 		req.After = page.Next
 	}
 }
+
+// due says that a time has come, if it ever does.
+func (e *expirer) due(at time.Time, ever bool) bool { return ever && !at.After(e.now()) }
 
 // paced does one piece of work, and then gives way to others.
 func paced[T any](ctx context.Context, e *expirer, piece func() (T, error)) (T, error) {
@@ -258,30 +275,49 @@ func paced[T any](ctx context.Context, e *expirer, piece func() (T, error)) (T, 
 	return done, ctx.Err()
 }
 
-// batch is what is to be removed from a bucket.
+// batch is what is to be done to versions of a bucket.
 type batch struct {
-	e      *expirer
-	bucket string
-	remove []api.DeleteItem
-	since  time.Time // the first of them was found
+	e       *expirer
+	bucket  string
+	remove  []api.DeleteItem
+	transit []api.TransitionItem
+	since   time.Time // the first of both was found
 }
 
 func (b *batch) add(item api.DeleteItem) {
-	if len(b.remove) == 0 {
-		b.since = b.e.now()
-	}
+	b.began()
 	b.remove = append(b.remove, item)
 }
 
-// flush removes what there is, if it is as much as least or has waited for long.
+func (b *batch) addTransit(item api.TransitionItem) {
+	b.began()
+	b.transit = append(b.transit, item)
+}
+
+func (b *batch) began() {
+	if len(b.remove)+len(b.transit) == 0 {
+		b.since = b.e.now()
+	}
+}
+
+// flush does what there is, if it is as much of either kind as least or has waited for long.
 func (b *batch) flush(ctx context.Context, least int) error {
-	if n := len(b.remove); n < least && (n == 0 || b.e.now().Sub(b.since) < expireHold) {
+	removes, transits := len(b.remove), len(b.transit)
+	if max(removes, transits) < least && (removes+transits == 0 || b.e.now().Sub(b.since) < expireHold) {
 		return nil
 	}
-	if err := b.e.remove(ctx, b.bucket, b.remove); err != nil {
-		return err
+	if removes > 0 {
+		if err := b.e.remove(ctx, b.bucket, b.remove); err != nil {
+			return err
+		}
+		b.remove = b.remove[:0]
 	}
-	b.remove = b.remove[:0]
+	if transits > 0 {
+		if err := b.e.transit(ctx, b.bucket, b.transit); err != nil {
+			return err
+		}
+		b.transit = b.transit[:0]
+	}
 	return nil
 }
 
@@ -308,6 +344,34 @@ func gone(err error) error {
 	return err
 }
 
+// transit gives what was listed the one class that rules lead to. What has changed since stays as it is, and
+// is no error.
+func (e *expirer) transit(ctx context.Context, bucket string, items []api.TransitionItem) error {
+	done, err := paced(ctx, e, func() ([]error, error) { return e.c.Transition(ctx, bucket, api.ReducedRedundancy, items) })
+	if err != nil {
+		return err
+	}
+	for _, err := range done {
+		switch {
+		case err == nil:
+			e.transitioned++
+			e.met.transitioned.Inc()
+		case !changed(err):
+			return err
+		}
+	}
+	return nil
+}
+
+// changed says that a version is not what it was listed as, or is locked.
+func changed(err error) bool {
+	switch api.KindOf(err) {
+	case api.PreconditionFailed, api.NoSuchKey, api.NoSuchVersion, api.DeleteMarker, api.AccessDenied:
+		return true
+	}
+	return false
+}
+
 // remove removes what was listed. What has changed since stays, and is no error.
 func (e *expirer) remove(ctx context.Context, bucket string, items []api.DeleteItem) error {
 	done, err := paced(ctx, e, func() ([]api.Deleted, error) { return e.c.DeleteMany(ctx, bucket, items) })
@@ -318,8 +382,7 @@ func (e *expirer) remove(ctx context.Context, bucket string, items []api.DeleteI
 		switch err := done[i].Err; {
 		case err == nil:
 			e.met.expired.Inc()
-		case api.KindOf(err) == api.PreconditionFailed || api.KindOf(err) == api.NoSuchKey || api.KindOf(err) == api.AccessDenied:
-		default:
+		case !changed(err):
 			return err
 		}
 	}

@@ -23,6 +23,7 @@ type expiring struct {
 	at             uint64                                         // applied index of group 1
 	listed         int                                            // pages of keys
 	refuse         error                                          // of every listing
+	recoded        []consensus.GroupID                            // told to recode
 	between        func()                                         // runs between a listing and what follows
 	versionsListed func(*api.VersionPage)                         // runs after a listing of versions
 	removals       []int                                          // items of each
@@ -68,6 +69,7 @@ func newExpiring(t *testing.T) *expiring {
 	e.expirer = &expirer{
 		c: e, leads: func() []consensus.GroupID { return []consensus.GroupID{consensus.SystemGroup, 1} }, applied: func(consensus.GroupID) uint64 { return e.at },
 		now: func() time.Time { return e.clock }, log: quiet, worker: newWorker("lifecycle"), met: newMetrics(nil),
+		recode: func(g consensus.GroupID) { e.recoded = append(e.recoded, g) },
 	}
 	for _, name := range []string{"b", "c"} {
 		if _, err := e.CreateBucket(t.Context(), api.CreateBucket{Name: name, Owner: "root"}); err != nil {
@@ -424,4 +426,150 @@ func TestExpireTagged(t *testing.T) {
 	e.rules("b", api.LifecycleRule{ID: "1", Tags: []api.Tag{{Key: "a", Value: "1"}, {Key: "b", Value: "2"}}, ExpireDays: 1})
 	e.clock = e.clock.Add(2 * day)
 	e.want(e.run("b"), "none", "one")
+}
+
+// putSized puts objects of a size and gives nothing back.
+func (e *expiring) putSized(bucket string, size int64, keys ...string) {
+	e.t.Helper()
+	for _, k := range keys {
+		if _, err := e.Put(e.t.Context(), &api.PutObject{Bucket: bucket, Key: k, Size: size, Body: strings.NewReader(strings.Repeat("x", int(size)))}); err != nil {
+			e.t.Fatal(err)
+		}
+	}
+}
+
+// reduced runs a cycle and gives the versions of bucket b that are REDUCED_REDUNDANCY, as key or key@version.
+func (e *expiring) reduced() (out []string) {
+	e.t.Helper()
+	if err := e.cycle(e.t.Context()); err != nil {
+		e.t.Fatal(err)
+	}
+	page, err := e.Memory.ListVersions(e.t.Context(), &api.ListVersions{Bucket: "b", Max: 1000})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	nth := make(map[string]int)
+	for _, v := range page.Versions {
+		nth[v.Key]++
+		if v.Class == api.ReducedRedundancy {
+			out = append(out, fmt.Sprintf("%s/%d", v.Key, nth[v.Key]))
+		}
+	}
+	return out
+}
+
+func toReduced(days int) *api.LifecycleTransition {
+	return &api.LifecycleTransition{Class: api.ReducedRedundancy, Days: days}
+}
+
+// TestTransitObjects: current versions get their class at the midnight after so many days, if they are large enough; the
+// recoder is told of their group, once.
+func TestTransitObjects(t *testing.T) {
+	e := newExpiring(t)
+	e.putSized("b", api.TransitionSizeMin, "logs/1", "logs/2", "other")
+	e.putSized("b", api.TransitionSizeMin-1, "logs/small", "any/small")
+	zero := int64(0)
+	e.rules("b",
+		api.LifecycleRule{ID: "1", Prefix: "logs/", Transition: toReduced(2)}, api.LifecycleRule{ID: "2", Prefix: "any/", Above: &zero, Transition: toReduced(2)},
+		api.LifecycleRule{ID: "3", Prefix: "other", Transition: toReduced(0), Disabled: true})
+	e.want(e.reduced())
+	e.clock = time.Date(2026, 3, 6, 23, 59, 59, 0, time.UTC)
+	e.want(e.reduced())
+	e.clock = e.clock.Add(time.Second)
+	e.want(e.reduced(), "any/small/1", "logs/1/1", "logs/2/1")
+	if len(e.recoded) != 1 || e.recoded[0] != 1 {
+		t.Errorf("told to recode %v", e.recoded)
+	}
+	e.clock = e.clock.Add(day)
+	e.want(e.reduced(), "any/small/1", "logs/1/1", "logs/2/1")
+	if len(e.recoded) != 1 {
+		t.Errorf("told to recode %v", e.recoded)
+	}
+}
+
+// TestTransitByDate: on a date all go; what expires as well expires instead, and tags decide as for expiration.
+func TestTransitByDate(t *testing.T) {
+	e := newExpiring(t)
+	e.putSized("b", api.TransitionSizeMin, "a", "gone", "tagged")
+	if _, err := e.SetTags(t.Context(), &api.ObjectRef{Bucket: "b", Key: "tagged"}, []api.Tag{{Key: "k", Value: "v"}}); err != nil {
+		t.Fatal(err)
+	}
+	at := e.clock.Truncate(day).Add(day)
+	e.rules("b",
+		api.LifecycleRule{ID: "1", Tags: []api.Tag{{Key: "k", Value: "v"}}, Transition: &api.LifecycleTransition{Class: api.ReducedRedundancy, Date: at}},
+		api.LifecycleRule{ID: "2", Prefix: "gone", ExpireDate: at, Transition: &api.LifecycleTransition{Class: api.ReducedRedundancy, Date: at.Add(-day)}})
+	e.want(e.reduced(), "gone/1")
+	e.clock = at
+	e.want(e.reduced(), "tagged/1")
+	e.want(e.run("b"), "a", "tagged")
+}
+
+// TestTransitChangedMeanwhile: what is written over between the listing and the transition keeps its class.
+func TestTransitChangedMeanwhile(t *testing.T) {
+	e := newExpiring(t)
+	e.putSized("b", api.TransitionSizeMin, "a", "b", "c")
+	e.rules("b", api.LifecycleRule{ID: "1", Transition: toReduced(0)})
+	e.clock = e.clock.Add(3 * day)
+	e.between = func() {
+		e.between = nil
+		e.putSized("b", api.TransitionSizeMin, "b")
+		if _, err := e.Delete(t.Context(), &api.DeleteObject{Bucket: "b", DeleteItem: api.DeleteItem{Key: "c"}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.want(e.reduced(), "a/1")
+}
+
+// TestTransitMany gives more than one batch and page their class.
+func TestTransitMany(t *testing.T) {
+	e := newExpiring(t)
+	n := api.MaxListObjects + expireBatch/2
+	for i := range n {
+		e.put("b", fmt.Sprintf("k/%05d", i))
+	}
+	zero := int64(0)
+	e.rules("b", api.LifecycleRule{ID: "1", Above: &zero, Transition: &api.LifecycleTransition{Class: api.ReducedRedundancy, Date: e.clock.Truncate(day)}})
+	if err := e.cycle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if e.transitioned != n {
+		t.Errorf("%d were transitioned, want %d", e.transitioned, n)
+	}
+}
+
+// TestTransitNoncurrent: noncurrent versions go by when they became so, but for the newest few; the current one stays.
+func TestTransitNoncurrent(t *testing.T) {
+	e := newExpiring(t)
+	if err := e.SetVersioning(t.Context(), "b", api.VersioningEnabled); err != nil {
+		t.Fatal(err)
+	}
+	for range 4 {
+		e.putSized("b", api.TransitionSizeMin, "k")
+		e.clock = e.clock.Add(day)
+	}
+	if _, err := e.Delete(t.Context(), &api.DeleteObject{Bucket: "b", DeleteItem: api.DeleteItem{Key: "k"}}); err != nil {
+		t.Fatal(err)
+	}
+	move := toReduced(1)
+	move.Newer = 1
+	e.rules("b", api.LifecycleRule{ID: "1", NoncurrentTransition: move, NoncurrentDays: 9})
+	// The versions, the newest first: a marker, then those of days 4 to 1, noncurrent since days 5, 4, 3 and 2.
+	e.want(e.reduced(), "k/4", "k/5")
+	e.clock = e.clock.Add(day)
+	e.want(e.reduced(), "k/3", "k/4", "k/5")
+	e.clock = e.clock.Add(3 * day)
+	e.want(e.reduced(), "k/3", "k/4", "k/5") // one is kept
+	e.versionsListed = func(page *api.VersionPage) {
+		// The newest of them becomes current again before the transition.
+		e.versionsListed = nil
+		for _, v := range page.Versions {
+			if v.DeleteMarker {
+				if _, err := e.Delete(t.Context(), &api.DeleteObject{Bucket: "b", DeleteItem: api.DeleteItem{Key: "k", VersionID: v.VersionID}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
+	e.rules("b", api.LifecycleRule{ID: "1", NoncurrentTransition: toReduced(1)})
+	e.want(e.reduced(), "k/2", "k/3", "k/4")
 }

@@ -16,8 +16,8 @@ type chain struct {
 }
 
 // versions removes noncurrent versions below a prefix whose time has come, and delete markers with
-// nothing below them. A version goes only while it is noncurrent: one that has become current again,
-// for what was above it was deleted, stays.
+// nothing below them, and gives other noncurrent versions their class. A version goes only while it is
+// noncurrent: one that has become current again, for what was above it was deleted, stays.
 func (e *expirer) versions(ctx context.Context, bucket, prefix string, rules []api.LifecycleRule) error {
 	req := &api.ListVersions{Bucket: bucket, Prefix: prefix, Max: api.MaxListObjects, Tags: tagged(rules), History: true}
 	var c chain
@@ -47,7 +47,7 @@ func (e *expirer) versions(ctx context.Context, bucket, prefix string, rules []a
 	}
 }
 
-// version goes one version down a chain, and finds out whether it is to go.
+// version goes one version down a chain, and finds out what the rules want of it.
 func (e *expirer) version(todo *batch, c *chain, v *api.ListedVersion, rules []api.LifecycleRule) {
 	since, newer := c.above, c.noncurrent
 	c.above, c.marker = v.LastModified, nil
@@ -58,12 +58,16 @@ func (e *expirer) version(todo *batch, c *chain, v *api.ListedVersion, rules []a
 		return
 	}
 	c.noncurrent++
-	s := api.Subject{Key: v.Key, Size: v.Size, Modified: v.LastModified, Tags: v.Tags}
+	s := api.Subject{Key: v.Key, Size: v.Size, Modified: v.LastModified, Tags: v.Tags, Class: v.Class}
 	due := func(r *api.LifecycleRule) bool {
 		return r.NoncurrentDays > 0 && newer >= r.NoncurrentNewer && !api.DaysLater(since, r.NoncurrentDays).After(e.now())
 	}
-	if fits(&s, rules, due) {
+	transits := func(r *api.LifecycleRule) bool { return e.due(r.NoncurrentTransits(&s, since, newer)) }
+	switch {
+	case fits(&s, rules, due):
 		todo.add(api.DeleteItem{Key: v.Key, VersionID: v.VersionID, Noncurrent: true})
+	case !v.DeleteMarker && fits(&s, rules, transits):
+		todo.addTransit(api.TransitionItem{Key: v.Key, VersionID: v.VersionID, Noncurrent: true, Modified: v.LastModified})
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -19,7 +20,7 @@ import (
 	"shoal/p2p/placement"
 )
 
-// Recoder puts a version's content into shards of the present profile. It tells whether it did; it
+// Recoder puts a version's content into shards of the present profile of its storage class. It tells whether it did; it
 // need not when the version is gone or is another one by now.
 type Recoder interface {
 	Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error)
@@ -38,7 +39,7 @@ const (
 // manifestsPage is how many manifests are asked for at a time.
 const manifestsPage = 1000
 
-// recoder gives the versions of the groups led here the redundancy of the present profile.
+// recoder gives the versions of the groups led here the redundancy of the present profiles.
 type recoder struct {
 	c       Groups
 	r       Recoder
@@ -53,6 +54,9 @@ type recoder struct {
 	met     *metrics
 
 	clean map[consensus.GroupID]cleanGroup
+
+	mu    sync.Mutex // guards stale
+	stale map[consensus.GroupID]bool
 }
 
 // cleanGroup is a group in which the last passes found nothing to recode.
@@ -61,6 +65,27 @@ type cleanGroup struct {
 	epoch   uint64
 	passes  int
 	at      time.Time
+}
+
+// again says that versions of a group have got another storage class. It does not wait.
+func (r *recoder) again(g consensus.GroupID) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stale == nil {
+		r.stale = make(map[consensus.GroupID]bool)
+	}
+	r.stale[g] = true
+	r.worker.wake()
+}
+
+// forget makes the groups be looked through of which again was called since the last time.
+func (r *recoder) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for g := range r.stale {
+		delete(r.clean, g)
+	}
+	r.stale = nil
 }
 
 // cycle looks through the groups led here.
@@ -72,6 +97,7 @@ func (r *recoder) cycle(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.forget()
 	limit := rate.NewLimiter(rate.Limit(r.rate), int(max(r.rate/8, 1)))
 	clean := make(map[consensus.GroupID]cleanGroup)
 	var errs []error
@@ -110,7 +136,10 @@ func (r *recoder) cycle(ctx context.Context) error {
 // be recoded is passed over, and counts as found.
 func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout, limit *rate.Limiter) (found int, err error) {
 	var failed error
-	weak := weakness(l)
+	wrong := make(map[api.StorageClass]func(erasure.Profile) bool)
+	for _, class := range [...]api.StorageClass{api.StandardClass, api.ReducedRedundancy} {
+		wrong[class] = wrongProfiles(l, class)
+	}
 	for after := []byte(nil); ; {
 		a, err := r.c.Manifests(ctx, g, after, manifestsPage)
 		if err != nil {
@@ -122,7 +151,7 @@ func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout
 			}
 			after = v.GetVersion()
 			r.worker.progress(1)
-			bytes := r.wants(ctx, g, weak, v.GetManifest())
+			bytes := r.wants(ctx, g, wrong[v.Class()], v.GetManifest())
 			if bytes == 0 {
 				// Who announced a new manifest for what may stay as it is has crashed, or is not up to date.
 				if v.GetRecoding() {
@@ -173,9 +202,9 @@ func (r *recoder) one(ctx context.Context, g consensus.GroupID, v *meta.VersionM
 	return nil
 }
 
-// wants gives the bytes of a version some of whose stripes are weak, those of its tree included; 0 when
-// it may stay as it is. What cannot be read is for others to find.
-func (r *recoder) wants(ctx context.Context, g consensus.GroupID, weak func(erasure.Profile) bool, manifest []byte) (bytes int64) {
+// wants gives the bytes of a version some of whose stripes are of a wrong profile, those of its tree included;
+// 0 when it may stay as it is. What cannot be read is for others to find.
+func (r *recoder) wants(ctx context.Context, g consensus.GroupID, wrong func(erasure.Profile) bool, manifest []byte) (bytes int64) {
 	m, err := chunker.ParseManifest(manifest)
 	if err != nil {
 		return 0
@@ -184,11 +213,11 @@ func (r *recoder) wants(ctx context.Context, g consensus.GroupID, weak func(eras
 	for i := range m.Segments {
 		s := &m.Segments[i]
 		tree = tree || s.Kind == chunker.SegmentNode
-		wants = wants || weak(erasure.Profile{K: s.K, M: s.M})
+		wants = wants || wrong(erasure.Profile{K: s.K, M: s.M})
 	}
 	if tree && !wants {
 		err := r.c.Stripes(ctx, g, manifest, func(s client.Stripe) bool {
-			wants = weak(erasure.Profile{K: s.K, M: s.M})
+			wants = wrong(erasure.Profile{K: s.K, M: s.M})
 			return !wants
 		})
 		if err != nil && ctx.Err() == nil {
@@ -199,6 +228,21 @@ func (r *recoder) wants(ctx context.Context, g consensus.GroupID, weak func(eras
 		return 0
 	}
 	return max(m.Size, 1)
+}
+
+// wrongProfiles says in which profiles versions of a storage class do not stay. What keeps more safe than
+// the class's own may stay in STANDARD. Those who choose another class want what it costs, so what
+// takes more room than that goes too.
+func wrongProfiles(l *peer.Layout, class api.StorageClass) func(erasure.Profile) bool {
+	l = l.As(class)
+	weak := weakness(l)
+	if class == api.StandardClass {
+		return weak
+	}
+	room := func(a, b erasure.Profile) int { return a.Width() * int(b.K) }
+	return func(p erasure.Profile) bool {
+		return weak(p) || room(p, l.Profile) > room(l.Profile, p)
+	}
 }
 
 // weakness says which profiles keep less of what is stored safe than the layout's: they have less parity, there are too few drives

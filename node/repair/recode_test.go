@@ -11,6 +11,7 @@ import (
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/p2p/placement"
 )
 
 // recodings remembers what it was asked to recode, and makes it right.
@@ -131,4 +132,77 @@ func TestRecodeOfTrees(t *testing.T) {
 	if err := w.cycle(t.Context()); err != nil || string(rec.seen) != "\x02\x03" {
 		t.Errorf("recoded were %v, %v; want the second and third", rec.seen, err)
 	}
+}
+
+// TestRecodeByClass: what a version's class does not promise is not kept for it, and what it promises is.
+func TestRecodeByClass(t *testing.T) {
+	c := newCluster(t, 6, 1)
+	for i := range c.order {
+		c.order[i].Site = "here"
+	}
+	four2 := erasure.Profile{K: 4, M: 2}
+	c.lay(four2, 0, c.Nodes()...)
+	l, err := c.Layout(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The other tables that an epoch may have.
+	for _, width := range []int{2, 3, 4} {
+		table, err := placement.Build(l.Epoch, l.Table.Drives(), width, nil, placement.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Others = append(l.Others, table)
+	}
+	rec := &recodings{c: c, to: four2}
+	w := &c.nodes["a"].repair.recode
+	w.r = rec
+	profiles := []erasure.Profile{{K: 4, M: 2}, {K: 5, M: 1}, {K: 2, M: 2}, {K: 2, M: 1}, {K: 1, M: 1}, {K: 6}}
+	for _, class := range []api.StorageClass{api.StandardClass, api.ReducedRedundancy} {
+		for _, p := range profiles {
+			id := append([]byte{byte(len(c.pages) + 1)}, make([]byte, 15)...)
+			c.pages = append(c.pages, &meta.VersionManifest{Version: id, Manifest: manifestOf(p), StorageClass: uint32(class)})
+		}
+	}
+	if err := w.cycle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// STANDARD keeps 4+2 and 2+2, which has as much parity. REDUCED_REDUNDANCY keeps 5+1: all others cost more, or
+	// survive nothing.
+	if want := "\x02\x04\x05\x06\x07\x09\x0a\x0b\x0c"; string(rec.seen) != want {
+		t.Errorf("recoded were %v, want %v", rec.seen, []byte(want))
+	}
+}
+
+// TestRecodeAfterTransition: a group that was found clean is looked at again when versions in it have another class.
+func TestRecodeAfterTransition(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	for i := range c.order {
+		c.order[i].Site = "here"
+	}
+	c.lay(two2, 0, c.Nodes()...)
+	rec := &recodings{c: c, to: erasure.Profile{K: 3, M: 1}}
+	w := &c.nodes["a"].repair.recode
+	w.r = rec
+	c.pages = []*meta.VersionManifest{{Version: append([]byte{1}, make([]byte, 15)...), Manifest: manifestOf(two2)}}
+	pass := func(want string) {
+		t.Helper()
+		rec.seen = nil
+		if err := w.cycle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if string(rec.seen) != want {
+			t.Errorf("recoded were %v, want %v", rec.seen, []byte(want))
+		}
+	}
+	for range recodeClean {
+		pass("")
+	}
+	c.pages[0].StorageClass = uint32(api.ReducedRedundancy)
+	pass("") // nobody has said anything
+	w.again(2)
+	pass("")
+	w.again(1)
+	pass("\x01")
+	pass("")
 }

@@ -132,6 +132,7 @@ func New(cfg Config) *Repair {
 			c: cfg.Expirable, leads: cfg.Leads, applied: cfg.Applied, now: cfg.Now, log: cfg.Logger, worker: newWorker("lifecycle"), met: met,
 		},
 	}
+	r.expire.recode = r.recode.again
 	r.verify = verifier{
 		c: cfg.Client, heal: h, layouts: lay, leads: cfg.Leads, changes: r.check.changes.Load, now: cfg.Now, log: cfg.Logger, worker: newWorker("verify"),
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
@@ -34,6 +35,7 @@ type tally struct {
 
 	stripes, bytes    int64
 	tolerance         map[int]*amount
+	profiles          map[erasure.Profile]*amount
 	below, unreadable affected
 	lost              map[domain]*amount // what the loss of a domain would make unreadable
 	sites             map[string]*siteLoss
@@ -63,7 +65,7 @@ type affected struct {
 
 func newTally(l *peer.Layout, changes uint64) *tally {
 	t := &tally{
-		epoch: l.Epoch, changes: changes, began: time.Now(), tolerance: make(map[int]*amount), lost: make(map[domain]*amount), sites: make(map[string]*siteLoss),
+		epoch: l.Epoch, changes: changes, began: time.Now(), tolerance: make(map[int]*amount), profiles: make(map[erasure.Profile]*amount), lost: make(map[domain]*amount), sites: make(map[string]*siteLoss),
 		widths: make(map[int]bool), domains: make(map[peer.DriveID][3]domain),
 	}
 	var tables []*placement.Table
@@ -89,7 +91,8 @@ func newTally(l *peer.Layout, changes uint64) *tally {
 func (t *tally) end() { t.ended = time.Now() }
 
 // count adds a stripe. Promised is what it was written for, or what is promised of new ones where that is less: drives may have gone
-// since.
+// since. A stripe of REDUCED_REDUNDANCY was written for less. What has the class and was not recoded yet is held to what it was written
+// for, which is more.
 func (t *tally) count(c *candidate) {
 	size := int64(c.ChunkLen)
 	t.stripes++
@@ -101,6 +104,7 @@ func (t *tally) count(c *candidate) {
 	}
 	left := peer.Tolerates(c.state.at, k)
 	grow(t.tolerance, left).add(size)
+	grow(t.profiles, erasure.Profile{K: c.K, M: c.M}).add(size)
 	promised := min(width-k, int(c.l.Profile.M))
 	below := left < promised
 	if below {
@@ -229,6 +233,10 @@ func (r *Repair) Durability(ctx context.Context, whatIf string) (api.Durability,
 	for _, n := range slices.Sorted(maps.Keys(t.tolerance)) {
 		d.Tolerance = append(d.Tolerance, api.Tolerance{Tolerates: n, Stripes: t.tolerance[n].stripes, Bytes: t.tolerance[n].bytes})
 	}
+	for p, a := range t.profiles {
+		d.Profiles = append(d.Profiles, api.ProfileStripes{Profile: p.String(), Stripes: a.stripes, Bytes: a.bytes})
+	}
+	slices.SortFunc(d.Profiles, func(a, b api.ProfileStripes) int { return cmpStrings(a.Profile, b.Profile) })
 	for dom, a := range t.lost {
 		d.IfLost = append(d.IfLost, api.LossOf{Kind: dom.kind, Name: dom.name, Stripes: a.stripes, Bytes: a.bytes})
 	}
