@@ -55,6 +55,7 @@ func families() []family {
 		requestPaymentFamily(),
 		retentionFamily(),
 		signatureFamily(),
+		classFamily(),
 		taggingFamily(),
 		taggingHeaderFamily(),
 		uploadChecksumFamily(),

@@ -35,6 +35,12 @@ func lifecycleFamily() family {
 	none := exchange{do: "GET /{b}?lifecycle", status: 404, code: "NoSuchLifecycleConfiguration"}
 	and := func(inner string) string { return "<Filter><And>" + inner + "</And></Filter>" }
 	tag := func(k, v string) string { return "<Tag><Key>" + k + "</Key><Value>" + v + "</Value></Tag>" }
+	moves := func(when string) string {
+		return action("Transition", when+"<StorageClass>REDUCED_REDUNDANCY</StorageClass>")
+	}
+	pastMoves := func(when string) string {
+		return action("NoncurrentVersionTransition", when+"<StorageClass>REDUCED_REDUNDANCY</StorageClass>")
+	}
 	set := put("", rule(everything, oneDay), 200, "")
 	long := strings.Repeat("i", 255)
 	return family{name: "lifecycle", doc: page, cases: []exchange{
@@ -88,7 +94,30 @@ func lifecycleFamily() family {
 		put("uploads with a tag", rule("<Filter>"+tag("a", "b")+"</Filter>", action("AbortIncompleteMultipartUpload", "<DaysAfterInitiation>1</DaysAfterInitiation>")), 400, "InvalidRequest", "AbortIncompleteMultipartUpload cannot be specified with Tags."),
 		put("delete markers with a tag", rule("<Filter>"+tag("a", "b")+"</Filter>", action("Expiration", "<ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>")), 400, "InvalidRequest", "ExpiredObjectDeleteMarker cannot be specified with Tags."),
 		put("prefix too long", rule("<Filter><Prefix>"+strings.Repeat("p", 1025)+"</Prefix></Filter>", oneDay), 400, "InvalidRequest", "The maximum size of a prefix is 1024."),
-		put("transition", rule(everything, action("Transition", "<Days>30</Days><StorageClass>GLACIER</StorageClass>")), 501, "NotImplemented"),
+		kept("transition", rule(everything, moves("<Days>30</Days>"))),
+		kept("transition at the next midnight", rule(everything, moves("<Days>0</Days>"))),
+		kept("transition by date", rule(everything, moves("<Date>2050-01-02T00:00:00.000Z</Date>"))),
+		kept("transition before expiration", rule(everything, moves("<Days>30</Days>")+action("Expiration", "<Days>31</Days>"))),
+		kept("transition by size", rule("<Filter><ObjectSizeGreaterThan>0</ObjectSizeGreaterThan></Filter>", moves("<Days>1</Days>"))),
+		kept("transition with a tag", rule("<Filter>"+tag("a", "b")+"</Filter>", moves("<Days>1</Days>"))),
+		kept("noncurrent transition", rule(everything, pastMoves("<NoncurrentDays>3</NoncurrentDays>"))),
+		kept("noncurrent transition, some kept", rule(everything, pastMoves("<NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>5</NewerNoncurrentVersions>"))),
+		kept("noncurrent transition before expiration", rule(everything, pastMoves("<NoncurrentDays>3</NoncurrentDays>")+action("NoncurrentVersionExpiration", "<NoncurrentDays>4</NoncurrentDays>"))),
+		put("transition to glacier", rule(everything, action("Transition", "<Days>30</Days><StorageClass>GLACIER</StorageClass>")), 400, "InvalidStorageClass", "Lifecycle rules lead to REDUCED_REDUNDANCY.", "<StorageClassRequested>GLACIER</StorageClassRequested>"),
+		put("transition to standard", rule(everything, action("Transition", "<Days>30</Days><StorageClass>STANDARD</StorageClass>")), 400, "InvalidStorageClass"),
+		put("noncurrent transition to glacier", rule(everything, action("NoncurrentVersionTransition", "<NoncurrentDays>30</NoncurrentDays><StorageClass>GLACIER</StorageClass>")), 400, "InvalidStorageClass"),
+		put("transition to nothing", rule(everything, action("Transition", "<Days>30</Days>")), 400, "MalformedXML"),
+		put("transition without a time", rule(everything, moves("")), 400, "MalformedXML"),
+		put("transition of days and date", rule(everything, moves("<Days>1</Days><Date>2050-01-02T00:00:00Z</Date>")), 400, "MalformedXML"),
+		put("transition after negative days", rule(everything, moves("<Days>-1</Days>")), 400, "InvalidArgument", " in Transition action must be nonnegative"),
+		put("transition at no midnight", rule(everything, moves("<Date>2050-01-02T03:00:00Z</Date>")), 400, "InvalidArgument", " must be at midnight GMT"),
+		put("transition on the day of expiration", rule(everything, moves("<Days>1</Days>")+oneDay), 400, "InvalidArgument", "must be greater than "),
+		put("transition after the date of expiration", rule(everything, moves("<Date>2050-01-02T00:00:00Z</Date>")+action("Expiration", "<Date>2050-01-01T00:00:00Z</Date>")), 400, "InvalidArgument"),
+		put("transition by date, expiration by days", rule(everything, moves("<Date>2050-01-02T00:00:00Z</Date>")+oneDay), 400, "InvalidRequest", "Found mixed "),
+		put("transition twice", rule(everything, moves("<Days>1</Days>")+moves("<Days>2</Days>")), 400, "InvalidRequest", " must be different for "),
+		put("noncurrent transition after expiration", rule(everything, pastMoves("<NoncurrentDays>4</NoncurrentDays>")+action("NoncurrentVersionExpiration", "<NoncurrentDays>4</NoncurrentDays>")), 400, "InvalidArgument", "must be greater than "),
+		put("noncurrent transition by date", rule(everything, pastMoves("<Date>2050-01-02T00:00:00Z</Date>")), 400, "MalformedXML"),
+		put("noncurrent transition, too many kept", rule(everything, pastMoves("<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>101</NewerNoncurrentVersions>")), 400, "InvalidArgument"),
 		put("no rules", "", 400, "MalformedXML"),
 		put("unknown element", rule(everything, oneDay+"<Colour/>"), 400, "MalformedXML"),
 		put("a thousand rules", manyRules(1000), 200, ""),

@@ -12,7 +12,7 @@ import (
 
 // casesMin is how many cases there are at least. It is raised with every family, so that
 // none disappears unseen.
-const casesMin = 1550
+const casesMin = 1609
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 
@@ -65,6 +65,10 @@ func runAll(t *testing.T, s *store) {
 	t.Run("expires", func(t *testing.T) {
 		t.Parallel()
 		testExpires(t, s)
+	})
+	t.Run("transits", func(t *testing.T) {
+		t.Parallel()
+		testTransits(t, s)
 	})
 	for _, f := range families() {
 		t.Run(f.name, func(t *testing.T) {

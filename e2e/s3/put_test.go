@@ -36,7 +36,7 @@ func putFamily() family {
 		{name: "append", do: "PUT /{b}/k", head: H{"x-amz-write-offset-bytes": "5"}, body: "x", status: 501, code: "NotImplemented"},
 		{name: "no such storage class", do: "PUT /{b}/k", head: H{"x-amz-storage-class": "FIRST"}, body: "x", status: 400, code: "InvalidStorageClass"},
 		{name: "a colder storage class", do: "PUT /{b}/k", head: H{"x-amz-storage-class": "GLACIER"}, body: "x", status: 400, code: "InvalidStorageClass", has: []string{"<StorageClassRequested>GLACIER</StorageClassRequested>"}, then: []exchange{gone("k")}},
-		{name: "reduced redundancy", do: "PUT /{b}/k", head: H{"x-amz-storage-class": "REDUCED_REDUNDANCY"}, body: "x", status: 501, code: "NotImplemented", then: []exchange{gone("k")}},
+		{name: "reduced redundancy", do: "PUT /{b}/k", head: H{"x-amz-storage-class": "REDUCED_REDUNDANCY"}, body: "x", status: 200, then: []exchange{{do: "HEAD /{b}/k", status: 200, want: H{"x-amz-storage-class": "REDUCED_REDUNDANCY"}}}},
 		{name: "standard storage class", do: "PUT /{b}/k", head: H{"x-amz-storage-class": "STANDARD"}, body: "x", status: 200, then: []exchange{{do: "HEAD /{b}/k", status: 200, want: H{"x-amz-storage-class": "-"}}}},
 		{name: "md5", doc: sums, do: "PUT /{b}/k", head: H{"Content-MD5": md5Of("hello")}, body: "hello", status: 200},
 		{name: "md5 of something else", doc: sums, before: []exchange{put("k", "old")}, do: "PUT /{b}/k", head: H{"Content-MD5": md5Of("other")}, body: "hello", status: 400, code: "BadDigest", then: []exchange{gives("k", "old")}},

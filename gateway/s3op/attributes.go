@@ -100,7 +100,7 @@ func describeAttributes(info *api.ObjectInfo, wanted map[string]bool, page *s3xm
 		doc.Checksum = &info.Checksum
 	}
 	if wanted["StorageClass"] {
-		doc.StorageClass = "STANDARD"
+		doc.StorageClass = info.Class.String()
 	}
 	if wanted["ObjectSize"] {
 		doc.Size = &info.Size

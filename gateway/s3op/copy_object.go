@@ -40,6 +40,10 @@ func (c *call) readCopy(ctx context.Context) (*copySource, *api.CopyObject, erro
 	if err := checkSettings(h); err != nil {
 		return nil, nil, err
 	}
+	class, err := readClass(h)
+	if err != nil {
+		return nil, nil, err
+	}
 	source, err := c.readCopySource(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -48,7 +52,7 @@ func (c *call) readCopy(ctx context.Context) (*copySource, *api.CopyObject, erro
 	if err != nil {
 		return nil, nil, err
 	}
-	req := &api.CopyObject{Bucket: c.Bucket, Key: c.Key, Source: source.ref, ReplaceTags: retag}
+	req := &api.CopyObject{Bucket: c.Bucket, Key: c.Key, Source: source.ref, ReplaceTags: retag, Class: class}
 	if req.ACL, err = c.newACL(ctx); err != nil {
 		return nil, nil, err
 	}

@@ -24,6 +24,10 @@ func createMultipartUpload(ctx context.Context, c *call) error {
 	if err := checkSettings(h); err != nil {
 		return err
 	}
+	class, err := readClass(h)
+	if err != nil {
+		return err
+	}
 	if err := refuseConditions(h); err != nil {
 		return err
 	}
@@ -53,6 +57,7 @@ func createMultipartUpload(ctx context.Context, c *call) error {
 	}
 	id, err := c.Uploads.CreateUpload(ctx, &api.CreateUpload{
 		Bucket: c.Bucket, Key: c.Key, Metadata: md, Checksum: a, Type: kind, Initiator: c.Caller.ID, Tags: tags, ACL: granted, Lock: lock, CustomerKey: key,
+		Class: class,
 	})
 	if err != nil {
 		return err

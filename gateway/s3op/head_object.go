@@ -142,6 +142,7 @@ func (a *reading) writeHeaders() {
 	h["Accept-Ranges"] = acceptBytes
 	writeMetadata(h, &info.Metadata)
 	writeSealed(h, a.key)
+	writeClass(h, info.Class)
 	if n := len(info.Tags); n > 0 {
 		h["X-Amz-Tagging-Count"] = []string{itoa(int64(n))}
 	}

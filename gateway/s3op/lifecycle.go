@@ -82,6 +82,8 @@ func ruleError(err error) error {
 	switch {
 	case !errors.As(err, &bad):
 		return xmlError(err)
+	case bad.Class != "":
+		return s3err.Newf(s3err.InvalidStorageClass, "%s", bad.Message).With("StorageClassRequested", bad.Class)
 	case bad.Argument:
 		return s3err.Newf(s3err.InvalidArgument, "%s", bad.Message)
 	}

@@ -41,6 +41,9 @@ func (c *call) readPut(ctx context.Context) (*api.PutObject, error) {
 	}
 	put := &api.PutObject{Bucket: c.Bucket, Key: c.Key}
 	var err error
+	if put.Class, err = readClass(h); err != nil {
+		return nil, err
+	}
 	if put.ACL, err = c.newACL(ctx); err != nil {
 		return nil, err
 	}

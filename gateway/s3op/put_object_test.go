@@ -63,6 +63,8 @@ func TestPutSettings(t *testing.T) {
 		refused("context", "x-amz-server-side-encryption-context", "e30=", 501, "NotImplemented"),
 		refused("half a customer key", "x-amz-server-side-encryption-customer-algorithm", "AES256", 400, "InvalidArgument"),
 		taken("standard", "x-amz-storage-class", "STANDARD"),
+		taken("reduced redundancy", "x-amz-storage-class", "REDUCED_REDUNDANCY"),
+		refused("class in small letters", "x-amz-storage-class", "standard", 400, "InvalidStorageClass"),
 		refused("glacier", "x-amz-storage-class", "GLACIER", 400, "InvalidStorageClass"),
 		refused("no class", "x-amz-storage-class", "FIRST", 400, "InvalidStorageClass"),
 		refused("tags", "x-amz-tagging", "a=b", 200, ""),

@@ -8,8 +8,7 @@ import (
 	"shoal/node/api"
 )
 
-// checkSettings refuses what a write asks for and would not get: keys of a KMS, storage classes that do not
-// exist here.
+// checkSettings refuses what a write asks for and would not get: keys of a KMS.
 func checkSettings(h http.Header) error {
 	switch sse := h.Get("X-Amz-Server-Side-Encryption"); sse {
 	case "", "AES256":
@@ -18,13 +17,6 @@ func checkSettings(h http.Header) error {
 	default:
 		return s3err.New(s3err.InvalidEncryptionAlgorithmError).
 			With("ArgumentName", "x-amz-server-side-encryption").With("ArgumentValue", sse)
-	}
-	switch class := h.Get("X-Amz-Storage-Class"); class {
-	case "", "STANDARD":
-	case "REDUCED_REDUNDANCY":
-		return errHeaderNotImplemented("x-amz-storage-class")
-	default:
-		return s3err.New(s3err.InvalidStorageClass).With("StorageClassRequested", class)
 	}
 	return nil
 }

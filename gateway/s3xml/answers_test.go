@@ -43,6 +43,8 @@ func answers() map[string][]byte {
 		CommonPrefixes: []string{"p/"}, Truncated: true, NextKey: oddKey, NextVersion: "v3",
 	}
 	n := size
+	reduced := func(o api.ListedObject) api.ListedObject { o.Class = api.ReducedRedundancy; return o }(objects[1])
+	reducedUpload := func(u api.UploadInfo) api.UploadInfo { u.Class = api.ReducedRedundancy; return u }(upload)
 	docs := map[string][]byte{
 		"list-v1":     AppendListV1(nil, &ListV1{Bucket: "b", Prefix: "p", Delimiter: "/", Marker: "m", MaxKeys: 2, NextMarker: "n", Owner: "o", Page: page}),
 		"list-v1-url": AppendListV1(nil, &ListV1{Bucket: "b", Prefix: oddKey, Delimiter: "&", Marker: " ", MaxKeys: 2, URL: true, NextMarker: "+", Owner: "o", Page: page}),
@@ -70,8 +72,12 @@ func answers() map[string][]byte {
 		"delete-quiet": AppendDeleteResult(nil, []DeletedKey{{Key: "k"}, {Key: "f", Code: "AccessDenied", Message: "no"}}, true),
 		"attributes": AppendAttributes(nil, &Attributes{ETag: "e", Checksum: &crc, StorageClass: "STANDARD", Size: &n,
 			Parts: &AttributeParts{Total: 9, Marker: 1, Next: 7, Max: 2, Truncated: true, Parts: parts}}),
-		"initiate": AppendInitiate(nil, "b", oddKey, "u"),
-		"complete": AppendComplete(nil, &Completed{Location: "http://h/b/k?a&b", Bucket: "b", Key: oddKey, ETag: "e-2", Checksum: crc}),
+		"list-reduced":     AppendListV2(nil, &ListV2{Bucket: "b", MaxKeys: 1, Page: &api.ListPage{Objects: []api.ListedObject{reduced}}}),
+		"versions-reduced": AppendListVersions(nil, &ListVersions{Bucket: "b", MaxKeys: 1, Owner: "o", Page: &api.VersionPage{Versions: []api.ListedVersion{{Key: "k", VersionID: "null", Latest: true, ETag: "e", LastModified: at, Class: api.ReducedRedundancy}}}}),
+		"parts-reduced":    AppendListParts(nil, &ListParts{Bucket: "b", Key: "k", Owner: "o", MaxParts: 1, Page: &api.PartPage{Upload: reducedUpload}}),
+		"uploads-reduced":  AppendListUploads(nil, &ListUploads{Bucket: "b", MaxUploads: 1, Owner: "o", Page: &api.UploadPage{Uploads: []api.UploadInfo{reducedUpload}}}),
+		"initiate":         AppendInitiate(nil, "b", oddKey, "u"),
+		"complete":         AppendComplete(nil, &Completed{Location: "http://h/b/k?a&b", Bucket: "b", Key: oddKey, ETag: "e-2", Checksum: crc}),
 		"parts": AppendListParts(nil, &ListParts{Bucket: "b", Key: oddKey, Owner: "o", Marker: 3, MaxParts: 2,
 			Page: &api.PartPage{Upload: upload, Parts: parts, Truncated: true, Next: 7}}),
 		"uploads": AppendListUploads(nil, &ListUploads{Bucket: "b", Prefix: "p", Delimiter: "/", KeyMarker: "k", UploadIDMarker: "u", MaxUploads: 2, Owner: "o",

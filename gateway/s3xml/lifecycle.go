@@ -15,7 +15,9 @@ type RuleError struct {
 	// Argument says that it is a single value that is out of range; otherwise the rule as a
 	// whole makes no sense.
 	Argument bool
-	Message  string
+	// Class is the storage class that was named and is none that rules lead to; "" for other errors.
+	Class   string
+	Message string
 }
 
 // Error gives the message.
@@ -26,7 +28,7 @@ func nonsense(message string) error { return &RuleError{Message: message} }
 
 // ParseLifecycle reads the document of PutBucketLifecycleConfiguration and judges its rules.
 // A rule without ID has none. ErrMalformed for what the document cannot be, *RuleError for
-// rules that S3 refuses, *UnsupportedError for transitions.
+// rules that S3 refuses.
 func ParseLifecycle(text []byte) ([]api.LifecycleRule, error) {
 	p, err := newParser(text, api.MaxLifecycleRules*64)
 	if err != nil {
@@ -77,8 +79,11 @@ const (
 // read reads the elements inside of a Rule.
 func (r *lifecycleRule) read() error {
 	err := r.children(func(name string) error {
-		if name == "Transition" || name == "NoncurrentVersionTransition" {
-			return &UnsupportedError{Element: name}
+		switch name {
+		case "Transition":
+			return r.transition(name, &r.Transition)
+		case "NoncurrentVersionTransition":
+			return r.transition(name, &r.NoncurrentTransition)
 		}
 		if err := r.once.again(name); err != nil {
 			return err
@@ -215,26 +220,31 @@ func (r *lifecycleRule) expiration(name string) error {
 	case "Days":
 		return r.positive(&r.ExpireDays, name, "'Days' for Expiration action must be a positive integer")
 	case "Date":
-		text, err := r.text()
-		if err != nil {
-			return err
-		}
-		t, err := time.Parse(time.RFC3339, text)
-		if err != nil {
-			if t, err = time.Parse("2006-01-02", text); err != nil {
-				return malformed("Date %s", text)
-			}
-		}
-		if r.ExpireDate = t.UTC(); !t.Equal(t.UTC().Truncate(24*time.Hour)) || t.Year() < 1 || t.IsZero() {
-			return argument("'Date' must be at midnight GMT")
-		}
-		return nil
+		return r.midnight(&r.ExpireDate)
 	case "ExpiredObjectDeleteMarker":
 		var err error
 		r.ExpireMarkers, err = r.boolean(name)
 		return err
 	}
 	return malformed("element %s", name)
+}
+
+// midnight reads a date.
+func (r *lifecycleRule) midnight(v *time.Time) error {
+	text, err := r.text()
+	if err != nil {
+		return err
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		if t, err = time.Parse("2006-01-02", text); err != nil {
+			return malformed("Date %s", text)
+		}
+	}
+	if *v = t.UTC(); !t.Equal(t.UTC().Truncate(24*time.Hour)) || t.Year() < 1 || t.IsZero() {
+		return argument("'Date' must be at midnight GMT")
+	}
+	return nil
 }
 
 func (r *lifecycleRule) noncurrent(name string) error {
@@ -245,14 +255,7 @@ func (r *lifecycleRule) noncurrent(name string) error {
 	case "NoncurrentDays":
 		return r.positive(&r.NoncurrentDays, name, "'NoncurrentDays' for NoncurrentVersionExpiration action must be a positive integer")
 	case "NewerNoncurrentVersions":
-		const message = "'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be a positive integer"
-		if err := r.positive(&r.NoncurrentNewer, name, message); err != nil {
-			return err
-		}
-		if r.NoncurrentNewer > newerNoncurrentMax {
-			return argument("'NewerNoncurrentVersions' for NoncurrentVersionExpiration action must be at most 100")
-		}
-		return nil
+		return r.newer(&r.NoncurrentNewer, "NoncurrentVersionExpiration")
 	}
 	return malformed("element %s", name)
 }
@@ -283,7 +286,8 @@ func (r *lifecycleRule) judge() error {
 		r.once["NoncurrentVersionExpiration"] && !r.once["Noncurrent/NoncurrentDays"],
 		r.once["AbortIncompleteMultipartUpload"] && r.AbortDays == 0:
 		return malformed("action without a time")
-	case !r.once["Expiration"] && !r.once["NoncurrentVersionExpiration"] && !r.once["AbortIncompleteMultipartUpload"]:
+	case !r.once["Expiration"] && !r.once["NoncurrentVersionExpiration"] && !r.once["AbortIncompleteMultipartUpload"] &&
+		r.Transition == nil && r.NoncurrentTransition == nil:
 		return nonsense("At least one action needs to be specified in a rule.")
 	case r.ExpireMarkers && len(r.Tags) > 0:
 		return nonsense("ExpiredObjectDeleteMarker cannot be specified with Tags.")
@@ -298,7 +302,7 @@ func (r *lifecycleRule) judge() error {
 	case r.NoncurrentNewer > 0 && r.Form == api.FilterLegacy:
 		return nonsense("NewerNoncurrentVersions requires Filter element.")
 	}
-	return nil
+	return r.judgeTransitions()
 }
 
 // AppendLifecycle appends the document of GetBucketLifecycleConfiguration
@@ -319,7 +323,7 @@ func appendLifecycleRule(b []byte, r *api.LifecycleRule) []byte {
 	if r.Disabled {
 		status = "Disabled"
 	}
-	b = element(b, "Status", status)
+	b = appendTransitions(element(b, "Status", status), r)
 	switch {
 	case r.ExpireDays > 0:
 		b = shut(number(open(b, "Expiration"), "Days", int64(r.ExpireDays)), "Expiration")
@@ -327,7 +331,7 @@ func appendLifecycleRule(b []byte, r *api.LifecycleRule) []byte {
 		b = shut(instant(open(b, "Expiration"), "Date", r.ExpireDate), "Expiration")
 	case r.ExpireMarkers:
 		b = shut(boolean(open(b, "Expiration"), "ExpiredObjectDeleteMarker", true), "Expiration")
-	case r.NoncurrentDays == 0 && r.AbortDays == 0:
+	case r.NoncurrentDays == 0 && r.AbortDays == 0 && r.Transition == nil && r.NoncurrentTransition == nil:
 		b = shut(boolean(open(b, "Expiration"), "ExpiredObjectDeleteMarker", false), "Expiration")
 	}
 	if r.NoncurrentDays > 0 {

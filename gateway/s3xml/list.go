@@ -100,7 +100,8 @@ func appendListed(b []byte, o *api.ListedObject, url bool, owner []byte) []byte 
 	b = appendInt(b, o.Size)
 	b = append(b, "</Size>"...)
 	b = append(b, owner...)
-	return append(b, "<StorageClass>STANDARD</StorageClass></Contents>"...)
+	b = append(append(b, "<StorageClass>"...), o.Class.String()...)
+	return append(b, "</StorageClass></Contents>"...)
 }
 
 // appendAlgorithm appends the algorithm and the type of a checksum.

@@ -58,7 +58,7 @@ func AppendListParts(b []byte, l *ListParts) []byte {
 	b = element(b, "UploadId", up.UploadID)
 	b = appendInitiator(b, up.Initiator)
 	b = appendOwner(b, l.Owner)
-	b = element(b, "StorageClass", "STANDARD")
+	b = element(b, "StorageClass", up.Class.String())
 	b = number(b, "PartNumberMarker", int64(l.Marker))
 	b = number(b, "NextPartNumberMarker", int64(l.Page.Next))
 	b = number(b, "MaxParts", int64(l.MaxParts))
@@ -122,7 +122,7 @@ func AppendListUploads(b []byte, l *ListUploads) []byte {
 		b = element(b, "UploadId", up.UploadID)
 		b = appendInitiator(b, up.Initiator)
 		b = appendOwner(b, l.Owner)
-		b = element(b, "StorageClass", "STANDARD")
+		b = element(b, "StorageClass", up.Class.String())
 		b = instant(b, "Initiated", up.Initiated)
 		if up.Checksum != 0 {
 			b = appendAlgorithm(b, up.Checksum, up.Type)

@@ -58,6 +58,10 @@ func codecs() []codec {
 		{root: "LifecycleConfiguration", again: coded(ParseLifecycle, AppendLifecycle),
 			good: []string{lifecycleRules},
 			bad: []string{"", "<Rule/>", "<X/>", rule("<Status>On</Status><Filter/>"), rule("<Filter/>"), rule("<Status>Enabled</Status>"), rule("<Status>Enabled</Status><Filter/><Prefix/>"),
+				rule(on + "<Transition/>"), rule(on + "<Transition><Days>1</Days></Transition>"), rule(on + "<Transition><Days>1</Days><StorageClass/></Transition>"), rule(on + moves("")),
+				rule(on + moves("<Days>1</Days><Date>2026-01-01T00:00:00Z</Date>")), rule(on + moves("<Days>x</Days>")), rule(on + moves("<Days>1</Days><Days>1</Days>")), rule(on + moves("<Date>soon</Date>")),
+				rule(on + moves("<NoncurrentDays>1</NoncurrentDays>")), rule(on + moves("<Days>1</Days><NewerNoncurrentVersions>1</NewerNoncurrentVersions>")), rule(on + moves("<X/>")),
+				rule(on + noncurrentMoves("")), rule(on + noncurrentMoves("<Days>1</Days>")), rule(on + noncurrentMoves("<Date>2026-01-01T00:00:00Z</Date>")),
 				rule(on + "<Expiration/>"), rule(on + "<Expiration><Days>1</Days><Date>2026-01-01T00:00:00Z</Date></Expiration>"), rule(on + "<Expiration><Days>x</Days></Expiration>"),
 				rule(on + "<Expiration><Date>soon</Date></Expiration>"), rule(on + "<NoncurrentVersionExpiration/>"), rule(on + "<AbortIncompleteMultipartUpload/>"), rule(on + "<X/>"),
 				rule("<Status>Enabled</Status><Filter><Prefix>a</Prefix><ObjectSizeLessThan>5</ObjectSizeLessThan></Filter>"), rule("<Status>Enabled</Status><Filter><And><Prefix>a</Prefix></And></Filter>"),
@@ -75,8 +79,22 @@ const (
 		"<NoncurrentVersionExpiration><NoncurrentDays>5</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>" +
 		"<AbortIncompleteMultipartUpload><DaysAfterInitiation>7</DaysAfterInitiation></AbortIncompleteMultipartUpload></Rule>" +
 		"<Rule><ID>d</ID><Filter><And><Prefix>p</Prefix><Tag><Key>k</Key><Value>v</Value></Tag><Tag><Key>l</Key><Value></Value></Tag><ObjectSizeGreaterThan>0</ObjectSizeGreaterThan><ObjectSizeLessThan>9</ObjectSizeLessThan></And></Filter>" +
-		"<Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>"
+		"<Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule>" +
+		"<Rule><ID>e</ID><Filter></Filter><Status>Enabled</Status><Transition><Days>0</Days><StorageClass>REDUCED_REDUNDANCY</StorageClass></Transition>" +
+		"<NoncurrentVersionTransition><NoncurrentDays>3</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions><StorageClass>REDUCED_REDUNDANCY</StorageClass></NoncurrentVersionTransition>" +
+		"<Expiration><Days>1</Days></Expiration><NoncurrentVersionExpiration><NoncurrentDays>4</NoncurrentDays></NoncurrentVersionExpiration></Rule>" +
+		"<Rule><ID>f</ID><Prefix></Prefix><Status>Enabled</Status><Transition><Date>2026-01-02T00:00:00.000Z</Date><StorageClass>REDUCED_REDUNDANCY</StorageClass></Transition></Rule>"
 )
+
+// moves is a Transition.
+func moves(inner string) string {
+	return "<Transition>" + inner + "<StorageClass>REDUCED_REDUNDANCY</StorageClass></Transition>"
+}
+
+// noncurrentMoves is a NoncurrentVersionTransition.
+func noncurrentMoves(inner string) string {
+	return "<NoncurrentVersionTransition>" + inner + "<StorageClass>REDUCED_REDUNDANCY</StorageClass></NoncurrentVersionTransition>"
+}
 
 func rule(inner string) string { return "<Rule>" + inner + "</Rule>" }
 
@@ -117,13 +135,26 @@ func TestRuleErrors(t *testing.T) {
 	tagged := "<Status>Enabled</Status><Filter><Tag><Key>a</Key><Value>b</Value></Tag></Filter>"
 	sized := "<Status>Enabled</Status><Filter><ObjectSizeLessThan>5</ObjectSizeLessThan></Filter>"
 	for inner, isArgument := range map[string]bool{
-		rule(on + "<Expiration><Days>0</Days></Expiration>"):                                                                       true,
-		rule(on + "<Expiration><Days>-1</Days></Expiration>"):                                                                      true,
-		rule(on + "<Expiration><Date>2026-01-02T00:00:01Z</Date></Expiration>"):                                                    true,
-		rule(on + "<NoncurrentVersionExpiration><NoncurrentDays>0</NoncurrentDays></NoncurrentVersionExpiration>"):                 true,
-		rule(on + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>"): true,
-		rule("<ID>" + strings.Repeat("i", 256) + "</ID>" + on + days):                                                              true,
-		rule("<ID>i</ID>"+on+days) + rule("<ID>i</ID>"+on+days):                                                                    true,
+		rule(on + "<Expiration><Days>0</Days></Expiration>"):                                                                                                               true,
+		rule(on + "<Expiration><Days>-1</Days></Expiration>"):                                                                                                              true,
+		rule(on + "<Expiration><Date>2026-01-02T00:00:01Z</Date></Expiration>"):                                                                                            true,
+		rule(on + "<NoncurrentVersionExpiration><NoncurrentDays>0</NoncurrentDays></NoncurrentVersionExpiration>"):                                                         true,
+		rule(on + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>0</DaysAfterInitiation></AbortIncompleteMultipartUpload>"):                                         true,
+		rule("<ID>" + strings.Repeat("i", 256) + "</ID>" + on + days):                                                                                                      true,
+		rule("<ID>i</ID>"+on+days) + rule("<ID>i</ID>"+on+days):                                                                                                            true,
+		rule(on + moves("<Days>-1</Days>")):                                                                                                                                true,
+		rule(on + moves("<Date>2026-01-02T00:00:01Z</Date>")):                                                                                                              true,
+		rule(on + moves("<Days>1</Days>") + days):                                                                                                                          true,
+		rule(on + moves("<Date>2026-01-03</Date>") + "<Expiration><Date>2026-01-02</Date></Expiration>"):                                                                   true,
+		rule(on + moves("<Date>2026-01-03</Date>") + "<Expiration><Date>2026-01-03</Date></Expiration>"):                                                                   true,
+		rule(on + noncurrentMoves("<NoncurrentDays>-1</NoncurrentDays>")):                                                                                                  true,
+		rule(on + noncurrentMoves("<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>0</NewerNoncurrentVersions>")):                                               true,
+		rule(on + noncurrentMoves("<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>101</NewerNoncurrentVersions>")):                                             true,
+		rule(on + noncurrentMoves("<NoncurrentDays>2</NoncurrentDays>") + "<NoncurrentVersionExpiration><NoncurrentDays>2</NoncurrentDays></NoncurrentVersionExpiration>"): true,
+		rule(on + moves("<Date>2026-01-03</Date>") + days):                                                                                                                 false,
+		rule(on + moves("<Days>0</Days>") + "<Expiration><Date>2026-01-03</Date></Expiration>"):                                                                            false,
+		rule(on + moves("<Days>0</Days>") + moves("<Days>1</Days>")):                                                                                                       false,
+		rule("<Status>Enabled</Status><Prefix/>" + noncurrentMoves("<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>1</NewerNoncurrentVersions>")):              false,
 		rule(on): false,
 		rule(tagged + "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker></Expiration>"):                                                         false,
 		rule(tagged + "<AbortIncompleteMultipartUpload><DaysAfterInitiation>1</DaysAfterInitiation></AbortIncompleteMultipartUpload>"):                                false,
@@ -138,10 +169,15 @@ func TestRuleErrors(t *testing.T) {
 			t.Errorf("%s: %v", inner, err)
 		}
 	}
-	_, err := ParseLifecycle([]byte("<LifecycleConfiguration>" + rule(on+"<Transition/>") + "</LifecycleConfiguration>"))
-	var unsupported *UnsupportedError
-	if !errors.As(err, &unsupported) {
-		t.Errorf("transition: %v", err)
+	for _, class := range []string{"GLACIER", "STANDARD", "STANDARD_IA"} {
+		for _, action := range []string{"<Transition><Days>1</Days><StorageClass>%s</StorageClass></Transition>",
+			"<NoncurrentVersionTransition><NoncurrentDays>1</NoncurrentDays><StorageClass>%s</StorageClass></NoncurrentVersionTransition>"} {
+			_, err := ParseLifecycle([]byte("<LifecycleConfiguration>" + rule(on+fmt.Sprintf(action, class)) + "</LifecycleConfiguration>"))
+			var e *RuleError
+			if !errors.As(err, &e) || e.Class != class {
+				t.Errorf("transition to %s: %v", class, err)
+			}
+		}
 	}
 }
 

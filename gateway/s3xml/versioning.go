@@ -113,7 +113,7 @@ func appendVersion(b []byte, v *api.ListedVersion, url bool, owner []byte) []byt
 			b = appendAlgorithm(b, v.Checksum, v.Type)
 		}
 		b = number(b, "Size", v.Size)
-		b = element(b, "StorageClass", "STANDARD")
+		b = element(b, "StorageClass", v.Class.String())
 	}
 	return shut(append(b, owner...), kind)
 }
