@@ -261,6 +261,9 @@ func (w *walk) listVersions(q *VersionsQuery) (names, folded []string) {
 		a := w.ask(&Query_Versions{q}).GetVersions()
 		for _, e := range a.Versions {
 			h := e.Head
+			if len(h.Metadata) > 0 || len(h.Acl) > 0 || !q.Tags && len(h.Tags) > 0 {
+				w.t.Fatalf("listed as %v", h)
+			}
 			v := modelVersion{id: string(h.Version), seq: h.Seq, size: h.Size, etag: string(h.Etag), null: h.NullVersion(), marker: h.DeleteMarker()}
 			names = append(names, v.name(string(e.Key), e.Latest))
 		}
