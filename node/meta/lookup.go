@@ -152,25 +152,13 @@ func (v *view) fill(a *LookupAnswer, q *LookupQuery, h *head) (ok bool, err erro
 
 // parseInline reads the message Inline without copying.
 func parseInline(a *LookupAnswer, b []byte) bool {
-	for len(b) > 0 {
-		num, typ, n := protowire.ConsumeTag(b)
-		if n < 0 {
-			return false
+	return eachBytes(b, func(num protowire.Number, val []byte) bool {
+		switch num {
+		case 1:
+			a.WrappedDek = val
+		case 2:
+			a.Inline = val
 		}
-		m := protowire.ConsumeFieldValue(num, typ, b[n:])
-		if m < 0 {
-			return false
-		}
-		if typ == protowire.BytesType {
-			val, _ := protowire.ConsumeBytes(b[n:])
-			switch num {
-			case 1:
-				a.WrappedDek = val
-			case 2:
-				a.Inline = val
-			}
-		}
-		b = b[n+m:]
-	}
-	return true
+		return true
+	})
 }

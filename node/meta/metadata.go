@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	"shoal/node/api"
@@ -43,20 +44,48 @@ func AppendTags(dst []byte, tags []api.Tag) []byte {
 	return out
 }
 
-// ParseTags decodes what AppendTags made. Corrupt for anything else.
-func ParseTags(b []byte) ([]api.Tag, error) {
-	if len(b) == 0 {
-		return nil, nil
-	}
-	var rec Tags
-	if err := proto.Unmarshal(b, &rec); err != nil {
-		return nil, &api.Error{Kind: api.Corrupt, Op: "meta.ParseTags", Err: err}
-	}
-	tags := make([]api.Tag, len(rec.Tags))
-	for i, t := range rec.Tags {
-		tags[i] = api.Tag{Key: string(t.GetKey()), Value: string(t.GetValue())}
+// ParseTags decodes what AppendTags made. Corrupt for anything else. It is coded by hand: lifecycle reads the tags of whole buckets.
+func ParseTags(b []byte) (tags []api.Tag, err error) {
+	good := eachBytes(b, func(num protowire.Number, rec []byte) bool {
+		if num != 1 {
+			return true
+		}
+		tags = append(tags, api.Tag{})
+		return eachBytes(rec, func(num protowire.Number, text []byte) bool {
+			switch num {
+			case 1:
+				tags[len(tags)-1].Key = string(text)
+			case 2:
+				tags[len(tags)-1].Value = string(text)
+			}
+			return true
+		})
+	})
+	if !good {
+		return nil, &api.Error{Kind: api.Corrupt, Op: "meta.ParseTags"}
 	}
 	return tags, nil
+}
+
+// eachBytes calls f for the fields of a message that are bytes. It says whether b is a message and f was content with all of it.
+func eachBytes(b []byte, f func(num protowire.Number, val []byte) bool) bool {
+	for len(b) > 0 {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return false
+		}
+		m := protowire.ConsumeFieldValue(num, typ, b[n:])
+		if m < 0 {
+			return false
+		}
+		if typ == protowire.BytesType {
+			if val, _ := protowire.ConsumeBytes(b[n:]); !f(num, val) {
+				return false
+			}
+		}
+		b = b[n+m:]
+	}
+	return true
 }
 
 // ParseMetadata decodes what AppendMetadata made. Corrupt for anything else.

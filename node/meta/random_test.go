@@ -38,7 +38,7 @@ func TestRandomOps(t *testing.T) {
 	for seed := range envCount(t, "SHOAL_META_SEEDS", 6) {
 		seed += first
 		if _, err := os.Stat(stop); err == nil {
-			t.Logf("stopped before seed %d", seed)
+			fmt.Printf("stopped before seed %d\n", seed)
 			return
 		}
 		if stop != "" && seed%1000 == 0 {
