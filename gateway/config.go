@@ -41,6 +41,8 @@ type Config struct {
 	Credentials api.Credentials
 	// Identities are users, groups and policies. Required.
 	Identities api.Identities
+	// Sessions makes and opens temporary credentials. Nil has none.
+	Sessions api.Sessions
 	// Health and Admin are required where AdminAddr is given.
 	Health api.Health
 	Admin  api.Admin

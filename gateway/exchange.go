@@ -12,6 +12,7 @@ import (
 	"shoal/gateway/edge"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
+	"shoal/gateway/sts"
 	"shoal/node/api"
 )
 
@@ -37,6 +38,7 @@ type exchange struct {
 	decided  *s3op.Decisions
 	recorded bool
 	ending   bool // it was recorded before the last bytes of the answer
+	token    bool // it is for the token service
 }
 
 // serve runs a request through its stations.
@@ -58,6 +60,9 @@ func (x *exchange) run(ctx context.Context) error {
 		return err
 	}
 	t := &x.target
+	if t.bucket == "" && t.key == "" && sts.Asks(x.r) {
+		return x.serveToken(ctx)
+	}
 	op := s3op.Match(x.r.Method, t.bucket, t.key, t.query, x.r.Header)
 	x.op = op.Name
 	req := &s3op.Request{HTTP: x.r, Bucket: t.bucket, Key: t.key, Query: t.query, RequestID: x.id, Now: x.started}
@@ -92,9 +97,30 @@ func (x *exchange) run(ctx context.Context) error {
 	return op.Serve(ctx, x.service, req, x.w)
 }
 
+// serveToken answers a request for the token service.
+func (x *exchange) serveToken(ctx context.Context) error {
+	x.token = true
+	req := &sts.Request{HTTP: x.r, Body: x.body, RequestID: x.id, Now: x.started}
+	answer, err := x.sts.Serve(ctx, req)
+	x.keyID, x.user = req.AccessKeyID, req.Caller.ID
+	if req.Action != "" {
+		x.op = req.Action
+	}
+	if req.Decision != nil {
+		x.decided = new(s3op.Decisions)
+		x.decided.Note("sts:"+req.Action, req.Decision)
+	}
+	if err != nil {
+		return err
+	}
+	return answer.Write(x.w)
+}
+
 // fail answers with an error document, or breaks an answer off that was begun.
 func (x *exchange) fail(err error) {
-	x.failure = s3err.From(err)
+	if x.failure = s3err.From(err); x.token {
+		x.failure = sts.Failure(err)
+	}
 	x.logFailure(err)
 	if x.w.Status() != 0 {
 		x.aborted = true
@@ -103,6 +129,10 @@ func (x *exchange) fail(err error) {
 	x.body.Abandon(x.w, x.r)
 	if x.failure.Code == s3err.RequestTimeout {
 		x.w.Header().Set("Connection", "close")
+	}
+	if x.token {
+		sts.WriteError(x.w, err, x.id)
+		return
 	}
 	for _, f := range x.failure.Fields {
 		if f.Name == "Region" { // HEAD has no document to tell it

@@ -15,6 +15,7 @@ import (
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
 	"shoal/gateway/sigv4"
+	"shoal/gateway/sts"
 )
 
 // handler serves S3 requests. It is shared by all of them and not written after New.
@@ -22,6 +23,7 @@ type handler struct {
 	hosts    hosts
 	iam      *iam.Store
 	verifier *sigv4.Verifier
+	sts      *sts.Service
 	service  *s3op.Service
 	access   *audit.Log // nil keeps no access log
 	metrics  *metrics
@@ -34,10 +36,21 @@ type handler struct {
 func newVerifier(cfg Config, known *iam.Store) *sigv4.Verifier {
 	return sigv4.New(sigv4.Config{
 		Credentials:  known,
+		Session:      known.Session,
 		Regions:      []string{cfg.Region},
 		GlobalRegion: asksLocation,
 		Now:          cfg.Now,
 	})
+}
+
+func newTokenService(cfg Config, known *iam.Store) *sts.Service {
+	return &sts.Service{
+		IAM: known, Sessions: cfg.Sessions, Region: cfg.Region,
+		Verifier: sigv4.New(sigv4.Config{
+			Credentials: known, Session: known.Session, Regions: []string{cfg.Region}, Services: []string{"sts"},
+			GlobalRegion: func(*http.Request) bool { return true }, Now: cfg.Now,
+		}),
+	}
 }
 
 // authenticateForm finds out who signed the policy of a form.
@@ -52,7 +65,7 @@ func (h *handler) authenticateForm(ctx context.Context, r *s3op.Request, f *sigv
 // identify puts into a request who has signed it.
 func (h *handler) identify(ctx context.Context, r *s3op.Request, auth *sigv4.Auth, how string) (err error) {
 	r.AccessKeyID, r.Caller.ID, r.AuthType, r.SignedAt = auth.AccessKeyID, auth.Principal, how, auth.Time
-	caller, err := h.iam.Caller(ctx, auth.AccessKeyID, auth.Principal, auth.SessionPolicy)
+	caller, err := h.iam.Caller(ctx, auth)
 	if err == nil {
 		r.Caller = caller
 	}

@@ -18,7 +18,6 @@ import (
 	"shoal/gateway/edge"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3op"
-	"shoal/gateway/sigv4"
 )
 
 // Server is a gateway with its listeners bound.
@@ -43,7 +42,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s := &Server{cfg: cfg.withDefaults()}
-	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Logger: s.cfg.Logger, Now: s.cfg.Now})
+	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
@@ -130,7 +129,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 		return err
 	}
 	h := &handler{
-		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), access: s.access,
+		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), sts: newTokenService(cfg, s.iam), access: s.access,
 		service: &s3op.Service{
 			Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Versions: cfg.Versions,
 			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
@@ -165,7 +164,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		secure = nil
 	}
 	h := admin.New(admin.Config{
-		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.caller,
+		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.iam.Caller, Session: s.iam.Session,
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
 			return s.iam.Simulate(ctx, s.rules, cfg.Objects, q)
 		},
@@ -183,11 +182,6 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
 	})
 	return nil
-}
-
-// caller gives whom a signature is of.
-func (s *Server) caller(ctx context.Context, auth *sigv4.Auth) (iam.Caller, error) {
-	return s.iam.Caller(ctx, auth.AccessKeyID, auth.Principal, auth.SessionPolicy)
 }
 
 // Addrs gives the bound addresses, nil for what is not served.

@@ -46,13 +46,16 @@ func loadRootCredential(path string, create bool) (rootCredential, error) {
 	return r, nil
 }
 
+// accessKeyPrefix begins the IDs of access keys.
+const accessKeyPrefix = "SHOL"
+
 // newRootCredential draws an access key ID of 20 and a secret of 40 characters, as AWS's are.
 func newRootCredential() rootCredential {
 	id, secret := make([]byte, 10), make([]byte, 30)
 	rand.Read(id)
 	rand.Read(secret)
 	return rootCredential{
-		accessKeyID: "SHOL" + base32.StdEncoding.EncodeToString(id),
+		accessKeyID: accessKeyPrefix + base32.StdEncoding.EncodeToString(id),
 		secret:      base64.RawURLEncoding.EncodeToString(secret),
 		made:        true,
 	}

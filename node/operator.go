@@ -67,6 +67,10 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return o.n.repair.Moving(ctx)
 	case "create-key":
 		return with(arg, func(req api.NewKey) (api.IssuedKey, error) { return o.n.createKey(ctx, req) })
+	case "issue-session":
+		return with(arg, func(req api.NewSession) (api.IssuedSession, error) { return o.n.issueSession(ctx, req) })
+	case "open-session":
+		return with(arg, o.n.openSession)
 	case "set-setting":
 		return with(arg, func(s api.Setting) (struct{}, error) { return struct{}{}, o.n.setSetting(ctx, s) })
 	}

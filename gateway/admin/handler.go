@@ -32,9 +32,11 @@ type Config struct {
 	Credentials api.Credentials
 	// Caller gives whom an access key acts for, with all policies that speak of it.
 	Caller func(context.Context, *sigv4.Auth) (iam.Caller, error)
-	Region string
-	Health api.Health
-	Admin  api.Admin
+	// Session finds the secret of a session, as sigv4.Config has it. Nil knows no sessions.
+	Session func(ctx context.Context, accessKeyID, token string) (api.Credential, error)
+	Region  string
+	Health  api.Health
+	Admin   api.Admin
 	// Simulate says what would be decided of a request.
 	Simulate func(context.Context, *iam.Question) (iam.Outcome, error)
 	// Permissions gives what a bucket's ACL grants, SetPermissions replaces it.
@@ -67,7 +69,7 @@ func New(cfg Config) *Handler {
 	h := &Handler{
 		cfg: cfg,
 		verifier: sigv4.New(sigv4.Config{
-			Credentials: cfg.Credentials, Regions: []string{cfg.Region},
+			Credentials: cfg.Credentials, Session: cfg.Session, Regions: []string{cfg.Region},
 			Services: []string{"shoal", "s3"}, Now: cfg.Now,
 		}),
 		mux:     http.NewServeMux(),

@@ -69,9 +69,9 @@ func (h *Handler) createKey(ctx context.Context, c *call, req *api.NewKey) (api.
 	if err := c.mayKey(verb, principal); err != nil {
 		return api.IssuedKey{}, err
 	}
-	// Whoever is narrowed would be rid of that by a key of its own.
-	if principal == c.caller.ID && len(c.caller.Sessions) > 0 {
-		return api.IssuedKey{}, s3err.Newf(s3err.AccessDenied, "An access key that is narrowed by a policy makes none for its owner.")
+	// Whoever is narrowed, or will end, would be rid of that by a key of its own.
+	if principal == c.caller.ID && (len(c.caller.Sessions) > 0 || c.caller.Session != nil) {
+		return api.IssuedKey{}, s3err.Newf(s3err.AccessDenied, "A session, or an access key that is narrowed by a policy, makes no key for its owner.")
 	}
 	issued, err := h.cfg.Admin.CreateKey(ctx, *req)
 	return issued, noSuchKey(err)

@@ -102,7 +102,7 @@ func (c *call) may(action string) error {
 	}
 	r := acl.Request{
 		Principal: c.caller.Principal, Action: action, Resource: "*",
-		Keys: iam.RequestKeys(c.http, &c.caller.Principal, c.h.cfg.Region, c.h.now()),
+		Keys: iam.RequestKeys(c.http, &c.caller, c.h.cfg.Region, c.h.now()),
 	}
 	if target, _ := policy.TargetOf(action); target == policy.OnBucket {
 		r.Resource = acl.BucketARN(c.http.PathValue("bucket"))

@@ -11,6 +11,7 @@ import (
 
 	"shoal/acl"
 	"shoal/gateway/iam"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 	"shoal/node/apitest"
 )
@@ -169,14 +170,14 @@ func BenchmarkAuthorize(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
-	if _, err := s.Caller(b.Context(), "AK", "user:u0", ""); err != nil {
+	if _, err := s.Caller(b.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:u0"}); err != nil {
 		b.Fatal(err)
 	}
 	n := 0
 	for b.Loop() {
 		n = (n + 7919) % 10_000
 		name := fmt.Sprint("u", n)
-		c, err := s.Caller(b.Context(), "AK", "user:"+name, "")
+		c, err := s.Caller(b.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:" + name})
 		if err != nil {
 			b.Fatal(err)
 		}

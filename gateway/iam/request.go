@@ -16,11 +16,14 @@ const requestKeysHint = 24
 
 // RequestKeys are the condition keys that every request has, whatever is asked for: who asks, when, from where
 // and how (IAM User Guide, "AWS global condition context keys").
-func RequestKeys(r *http.Request, by *acl.Principal, region string, now time.Time) map[string][]string {
+func RequestKeys(r *http.Request, by *Caller, region string, now time.Time) map[string][]string {
 	q := acl.Request{Keys: make(map[string][]string, requestKeysHint)}
-	q.SetPrincipal(by)
+	q.SetPrincipal(&by.Principal)
 	q.SetTime(now)
 	k := q.Keys
+	if by.Session != nil {
+		k["aws:tokenissuetime"] = []string{by.Session.Issued.UTC().Format(time.RFC3339)}
+	}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		k["aws:sourceip"] = []string{at.Addr().Unmap().WithZone("").String()}
 	}

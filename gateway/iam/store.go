@@ -9,6 +9,7 @@ import (
 
 	"shoal/acl"
 	"shoal/gateway/s3err"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 )
 
@@ -17,6 +18,8 @@ type Config struct {
 	// Credentials and Identities are required.
 	Credentials api.Credentials
 	Identities  api.Identities
+	// Sessions opens tokens. Nil knows no sessions.
+	Sessions api.Sessions
 	// Every is how often it is asked what has changed. Default 250 ms.
 	Every time.Duration
 	// Limit is for how long the copy is used after it was confirmed. Default 1 s.
@@ -42,6 +45,7 @@ type Store struct {
 	cfg      Config
 	copy     atomic.Pointer[confirmed]
 	sessions sessionCache
+	tokens   tokenCache
 	wake     chan struct{}
 
 	mu   sync.Mutex    // guards next
@@ -158,6 +162,8 @@ type Caller struct {
 	acl.Principal
 	Identity []acl.Policy
 	Sessions []acl.Policy
+	// Session is set when it asks by a session.
+	Session *api.Session
 }
 
 // Root is the store's owner.
@@ -165,13 +171,45 @@ func Root() Caller {
 	return Caller{Principal: acl.Principal{Kind: acl.Root, ID: api.RootPrincipal, Account: api.Account}}
 }
 
-// Caller finds out who an access key acts for. AccessDenied when nobody.
-func (s *Store) Caller(ctx context.Context, accessKeyID, principal, sessionPolicy string) (Caller, error) {
-	caller, err := s.principal(ctx, principal)
-	if err == nil && sessionPolicy != "" {
-		caller.Sessions = []acl.Policy{s.sessions.get(accessKeyID, sessionPolicy)}
+// Caller finds out who has signed a request. AccessDenied when nobody may.
+func (s *Store) Caller(ctx context.Context, auth *sigv4.Auth) (Caller, error) {
+	caller, err := s.principal(ctx, auth.Principal)
+	if err != nil {
+		return caller, err
+	}
+	of, session := auth.AccessKeyID, auth.Session
+	if session != nil {
+		of = session.Parent
+	}
+	if auth.SessionPolicy != "" {
+		caller.Sessions = append(caller.Sessions, s.sessions.get(of, auth.SessionPolicy))
+	}
+	if session != nil {
+		err = s.narrow(ctx, &caller, session)
 	}
 	return caller, err
+}
+
+// narrow adds the policies of a session.
+func (s *Store) narrow(ctx context.Context, caller *Caller, session *api.Session) error {
+	caller.Session = session
+	if session.Policy != "" {
+		caller.Sessions = append(caller.Sessions, s.sessions.get(session.AccessKeyID, session.Policy))
+	}
+	if session.Role == "" {
+		return nil
+	}
+	t, err := s.await(ctx, time.Now().Add(-s.cfg.Limit))
+	if err == nil {
+		caller.Sessions = append(caller.Sessions, t.policy(session.Role))
+	}
+	return err
+}
+
+// HasPolicy says whether there is a policy of a name.
+func (s *Store) HasPolicy(ctx context.Context, name string) (bool, error) {
+	t, err := s.await(ctx, time.Now())
+	return err == nil && t.policies[name] != nil, err
 }
 
 func (s *Store) principal(ctx context.Context, id string) (Caller, error) {

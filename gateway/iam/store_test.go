@@ -11,6 +11,7 @@ import (
 	"shoal/acl"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 	"shoal/node/apitest"
 )
@@ -52,7 +53,7 @@ func change(t *testing.T, people *apitest.Identities, kind, name, do, arg string
 // allowed says whether a user may do something by its own policies.
 func allowed(t *testing.T, s *iam.Store, name, action string) bool {
 	t.Helper()
-	caller, err := s.Caller(t.Context(), "AK", "user:"+name, "")
+	caller, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:" + name})
 	if err != nil {
 		if s3err.From(err).Code != s3err.AccessDenied {
 			t.Fatal(err)
@@ -114,15 +115,15 @@ func TestUnconfirmed(t *testing.T) {
 		people.Fail(errors.New("cut off"))
 		<-time.After(1100 * time.Millisecond)
 		began := time.Now()
-		if _, err := s.Caller(t.Context(), "AK", "user:alice", ""); api.KindOf(err) != api.Unavailable || time.Since(began) != 5*time.Second {
+		if _, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:alice"}); api.KindOf(err) != api.Unavailable || time.Since(began) != 5*time.Second {
 			t.Fatalf("%v after %v", err, time.Since(began))
 		}
-		if _, err := s.Caller(t.Context(), "AK", "root", ""); err != nil {
+		if _, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "root"}); err != nil {
 			t.Fatalf("root: %v", err)
 		}
 		answered := make(chan error, 1)
 		go func() {
-			_, err := s.Caller(t.Context(), "AK", "user:alice", "")
+			_, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:alice"})
 			answered <- err
 		}()
 		synctest.Wait()
@@ -145,14 +146,14 @@ func TestNewUser(t *testing.T) {
 		<-time.After(time.Millisecond)
 		change(t, people, api.KindUser, "new", api.DoCreate, "")
 		began := time.Now()
-		if c, err := s.Caller(t.Context(), "AK", "user:new", ""); err != nil || c.Kind != acl.User || c.ARN() != "arn:aws:iam::000000000000:user/new" {
+		if c, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:new"}); err != nil || c.Kind != acl.User || c.ARN() != "arn:aws:iam::000000000000:user/new" {
 			t.Fatalf("%v, %v", c, err)
 		}
 		if time.Since(began) > 250*time.Millisecond {
 			t.Errorf("after %v", time.Since(began))
 		}
 		for _, odd := range []string{"user:", "user:none", "guest", ""} {
-			if _, err := s.Caller(t.Context(), "AK", odd, ""); err == nil || s3err.From(err).Code != s3err.AccessDenied {
+			if _, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: odd}); err == nil || s3err.From(err).Code != s3err.AccessDenied {
 				t.Errorf("%q: %v", odd, err)
 			}
 		}
@@ -196,7 +197,7 @@ func TestChildren(t *testing.T) {
 		}
 		<-time.After(time.Second)
 		decide := func(principal, session, action, resource string) bool {
-			c, err := s.Caller(t.Context(), "AK", principal, session)
+			c, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: principal, SessionPolicy: session})
 			if err != nil {
 				t.Fatal(err)
 			}

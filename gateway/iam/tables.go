@@ -83,11 +83,7 @@ func (t *tables) rulesOf(u *api.User) []acl.Policy {
 				continue
 			}
 			seen[name] = true
-			if p := t.policies[name]; p != nil {
-				out = append(out, p)
-			} else {
-				out = append(out, unreadable(name))
-			}
+			out = append(out, t.policy(name))
 		}
 	}
 	add(u.Policies)
@@ -99,6 +95,14 @@ func (t *tables) rulesOf(u *api.User) []acl.Policy {
 		}
 	}
 	return out
+}
+
+// policy gives a policy by its name; one that is not known denies.
+func (t *tables) policy(name string) acl.Policy {
+	if p := t.policies[name]; p != nil {
+		return p
+	}
+	return unreadable(name)
 }
 
 // unreadable is a policy of which it is not known what it says.

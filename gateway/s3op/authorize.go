@@ -129,7 +129,7 @@ func (c *call) may(ctx context.Context, action string, t thing) error {
 			return err
 		}
 	}
-	c.Decisions.note(action, &d)
+	c.Decisions.Note(action, &d)
 	switch {
 	case d.Allowed:
 		return nil

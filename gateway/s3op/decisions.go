@@ -15,8 +15,8 @@ type Decisions struct {
 	partly          bool         // the denials were of parts, and the rest went on
 }
 
-// note adds a decision.
-func (d *Decisions) note(action string, one *acl.Decision) {
+// Note adds a decision.
+func (d *Decisions) Note(action string, one *acl.Decision) {
 	if d.allowed+d.denied == 0 || !one.Allowed && d.denied == 0 {
 		d.first, d.action = *one, action
 	}

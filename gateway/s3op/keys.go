@@ -43,7 +43,7 @@ func (c *call) conditionKeys() map[string][]string {
 	if c.keys != nil {
 		return c.keys
 	}
-	k := iam.RequestKeys(c.HTTP, &c.Caller.Principal, c.Region, c.Now)
+	k := iam.RequestKeys(c.HTTP, &c.Caller, c.Region, c.Now)
 	k["s3:resourceaccount"] = []string{api.Account}
 	for _, h := range headerKeys {
 		if v := c.HTTP.Header[h.header]; len(v) > 0 && v[0] != "" {

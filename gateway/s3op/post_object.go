@@ -88,7 +88,7 @@ func (c *call) authorizeForm(ctx context.Context, f *form) (*postPolicy, error) 
 	}
 	err := c.AuthenticateForm(ctx, c.Request, &sigv4.Form{
 		Algorithm: f.fields["x-amz-algorithm"], Credential: f.fields["x-amz-credential"], Date: f.fields["x-amz-date"],
-		Signature: f.fields["x-amz-signature"], Policy: encoded,
+		Signature: f.fields["x-amz-signature"], Policy: encoded, Token: f.fields["x-amz-security-token"],
 	})
 	if err != nil {
 		return nil, err

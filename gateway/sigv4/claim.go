@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/gateway/s3err"
+	"shoal/node/api"
 )
 
 type signaturePlace int
@@ -101,16 +104,34 @@ func (c *claim) parseHeader(r *http.Request) error {
 	case !c.parseCredential(credential):
 		return errHeader("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
 	}
-	if _, ok := r.Header["X-Amz-Security-Token"]; ok {
-		return errToken()
+	if err := c.readToken(r.Header); err != nil {
+		return err
 	}
 	if err := c.parseDate(r.Header); err != nil {
 		return err
+	}
+	if sent := r.Header["X-Amz-Content-Sha256"]; c.payloadHash != "" {
+		if len(sent) > 0 && (len(sent) > 1 || sent[0] != c.payloadHash) {
+			return s3err.New(s3err.XAmzContentSHA256Mismatch)
+		}
+		return nil
 	}
 	if len(r.Header["X-Amz-Content-Sha256"]) != 1 {
 		return errNoSHA256Header()
 	}
 	c.payloadHash = r.Header["X-Amz-Content-Sha256"][0]
+	return nil
+}
+
+// readToken reads the token of a session from its header.
+func (c *claim) readToken(h http.Header) error {
+	values, ok := h["X-Amz-Security-Token"]
+	if ok && (len(values) != 1 || values[0] == "" || len(values[0]) > api.SessionTokenMax) {
+		return errToken()
+	}
+	if ok {
+		c.token = values[0]
+	}
 	return nil
 }
 
@@ -185,7 +206,7 @@ func (c *claim) setTime(text string) bool {
 // parseQuery reads the signature of a presigned URL.
 func (c *claim) parseQuery(r *http.Request) error {
 	c.presigned = true
-	var name, credential, expires, date, hash string
+	var name, credential, expires, date, hash, token string
 	for rest := r.URL.RawQuery; rest != ""; {
 		var pair string
 		pair, rest, _ = strings.Cut(rest, "&")
@@ -207,7 +228,7 @@ func (c *claim) parseQuery(r *http.Request) error {
 		case "X-Amz-Content-Sha256":
 			into = &hash
 		case "X-Amz-Security-Token":
-			return errToken()
+			into = &token
 		default:
 			continue
 		}
@@ -233,9 +254,10 @@ func (c *claim) parseQuery(r *http.Request) error {
 	if !c.setTime(date) {
 		return errQuery("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
 	}
-	if _, ok := r.Header["X-Amz-Security-Token"]; ok {
+	if _, ok := r.Header["X-Amz-Security-Token"]; ok || len(token) > api.SessionTokenMax {
 		return errToken()
 	}
+	c.token = token
 	c.payloadHash = queryPayload(hash, r.Header)
 	return c.parseExpires(expires)
 }

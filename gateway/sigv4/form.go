@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"shoal/gateway/s3err"
+	"shoal/node/api"
 )
 
 // Form is what a POST form says of its signature.
@@ -16,6 +17,7 @@ type Form struct {
 	Date       string // x-amz-date
 	Signature  string // x-amz-signature
 	Policy     string // as it stands in the form: what is signed
+	Token      string // x-amz-security-token
 }
 
 // AuthenticateForm finds out who signed the policy of a POST form. Until when it may be used is said
@@ -33,11 +35,14 @@ func (v *Verifier) AuthenticateForm(ctx context.Context, r *http.Request, f *For
 	n := len(parts)
 	c := claim{
 		presigned: true, accessKeyID: strings.Join(parts[:n-4], "/"), scope: strings.Join(parts[n-4:], "/"), date: parts[n-4], region: parts[n-3],
-		service: parts[n-2], terminal: parts[n-1], signature: f.Signature, amzDate: f.Date,
+		service: parts[n-2], terminal: parts[n-1], signature: f.Signature, amzDate: f.Date, token: f.Token,
 	}
 	if len(f.Date) != len(timeFormat) || len(c.date) != 8 || f.Date[:8] != c.date {
 		return nil, s3err.Newf(s3err.InvalidArgument, "X-Amz-Date must be formatted as an ISO8601 long date and fit the credential.").
 			With("ArgumentName", "x-amz-date").With("ArgumentValue", f.Date)
+	}
+	if len(f.Token) > api.SessionTokenMax {
+		return nil, errToken()
 	}
 	if err := v.checkScope(&c, r); err != nil {
 		return nil, err
@@ -51,5 +56,5 @@ func (v *Verifier) AuthenticateForm(ctx context.Context, r *http.Request, f *For
 	if subtle.ConstantTimeCompare(want[:], []byte(f.Signature)) != 1 {
 		return nil, s3err.New(s3err.SignatureDoesNotMatch)
 	}
-	return &Auth{AccessKeyID: strings.Clone(c.accessKeyID), Principal: cred.Principal, SessionPolicy: cred.SessionPolicy, Time: c.time}, nil
+	return &Auth{AccessKeyID: strings.Clone(c.accessKeyID), Principal: cred.Principal, SessionPolicy: cred.SessionPolicy, Session: cred.Session, Time: c.time}, nil
 }

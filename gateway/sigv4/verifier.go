@@ -31,6 +31,9 @@ const (
 type Config struct {
 	// Credentials finds secrets. Required.
 	Credentials api.Credentials
+	// Session finds the secret of a session by the token that came with its access key ID: ExpiredToken and
+	// InvalidToken are its errors. Nil knows no sessions.
+	Session func(ctx context.Context, accessKeyID, token string) (api.Credential, error)
 	// Regions are the regions a scope may name; the first is this store's own, which
 	// clients are told. Default us-east-1.
 	Regions []string
@@ -80,6 +83,8 @@ type Auth struct {
 	Principal   string
 	// SessionPolicy is that of the access key.
 	SessionPolicy string
+	// Session is set for a session, whose parent the other fields tell of.
+	Session *api.Session
 	// Time is when it was signed.
 	Time time.Time
 	// SignedHeaders are the names of the signed headers as sent: lower case, sorted,
@@ -104,13 +109,32 @@ type claim struct {
 	time          time.Time
 	expires       time.Duration // of a presigned URL
 	payloadHash   string        // last line of the canonical request
+	token         string        // of a session
 }
 
 // Authenticate finds out who signed r. A request without any signature gives an Auth
 // that is Anonymous. The error is a *s3err.Error, or that of the credential store. It
 // reads no byte of the body and does not change r.
 func (v *Verifier) Authenticate(ctx context.Context, r *http.Request) (*Auth, error) {
-	var c claim
+	return v.authenticate(ctx, r, "")
+}
+
+// AuthenticateBody finds out who signed a request of another service than S3: in the Authorization header, with
+// the body in the signature whether or not a header tells of it
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html). The body is proven
+// when there is no error, and Payload says nothing. A request that is not signed so gives an Auth that is
+// Anonymous.
+func (v *Verifier) AuthenticateBody(ctx context.Context, r *http.Request, body []byte) (*Auth, error) {
+	if kind, err := signatureKind(r); err != nil || kind != inHeader {
+		return &Auth{Anonymous: true}, err
+	}
+	sum := sha256Sum(body)
+	return v.authenticate(ctx, r, hex.EncodeToString(sum[:]))
+}
+
+// authenticate takes the digest of the body, "" to take what the headers say.
+func (v *Verifier) authenticate(ctx context.Context, r *http.Request, bodyHash string) (*Auth, error) {
+	c := claim{payloadHash: bodyHash}
 	switch kind, err := signatureKind(r); {
 	case err != nil:
 		return nil, err
@@ -148,7 +172,7 @@ func (v *Verifier) Authenticate(ctx context.Context, r *http.Request) (*Auth, er
 	}
 	return &Auth{
 		Presigned: c.presigned, AccessKeyID: cred.AccessKeyID, Principal: cred.Principal,
-		SessionPolicy: cred.SessionPolicy, Time: c.time,
+		SessionPolicy: cred.SessionPolicy, Session: cred.Session, Time: c.time,
 		SignedHeaders: c.signedHeaders, Payload: payload,
 	}, nil
 }
@@ -167,6 +191,12 @@ func anonymous(r *http.Request) (*Auth, error) {
 
 // credential finds the secret. That a key does not exist is told; nothing else is.
 func (v *Verifier) credential(ctx context.Context, c *claim) (api.Credential, error) {
+	if c.token != "" {
+		if v.cfg.Session == nil {
+			return api.Credential{}, errToken()
+		}
+		return v.cfg.Session(ctx, c.accessKeyID, c.token)
+	}
 	cred, err := v.cfg.Credentials.Credential(ctx, c.accessKeyID)
 	if err == nil && cred.Secret != "" {
 		return cred, nil

@@ -21,6 +21,8 @@ type Credential struct {
 	Expires time.Time
 	// SessionPolicy narrows what the principal may do; "" does not.
 	SessionPolicy string
+	// Session is set where the credential is that of a session; SessionPolicy is then that of its parent.
+	Session *Session
 }
 
 // String hides the secret.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"shoal/acl/policy"
 	"shoal/node/api"
@@ -21,6 +22,7 @@ type Identities struct {
 	groups   map[string]api.UserGroup
 	policies map[string]api.NamedPolicy
 	keys     map[string]api.IssuedKey
+	sessions map[string]api.Session // by token
 	failing  error
 }
 
@@ -159,6 +161,38 @@ func (m *Identities) CreateKey(_ context.Context, req api.NewKey) (api.IssuedKey
 	}}
 	m.keys[k.AccessKeyID] = k
 	return k, nil
+}
+
+// IssueSession implements api.Sessions. The token stands for what is kept here.
+func (m *Identities) IssueSession(_ context.Context, req api.NewSession) (api.IssuedSession, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k, ok := m.keys[req.Parent]
+	if !ok || k.Disabled {
+		return api.IssuedSession{}, &api.Error{Kind: api.NoSuchCredential, Op: "apitest.IssueSession"}
+	}
+	m.epoch++
+	now := time.Now()
+	s := api.IssuedSession{Token: fmt.Sprintf("token-%d", m.epoch), Session: api.Session{
+		AccessKeyID: fmt.Sprintf("SHOTTEST%012d", m.epoch), Secret: fmt.Sprintf("secret-%030d", m.epoch), Parent: req.Parent, Principal: k.Principal,
+		Name: req.Name, Role: req.Role, Policy: req.Policy, Issued: now, Expires: now.Add(req.Life),
+	}}
+	if m.sessions == nil {
+		m.sessions = make(map[string]api.Session)
+	}
+	m.sessions[s.Token] = s.Session
+	return s, nil
+}
+
+// OpenSession implements api.Sessions.
+func (m *Identities) OpenSession(_ context.Context, token string) (api.Session, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s, ok := m.sessions[token]
+	if !ok {
+		return s, &api.Error{Kind: api.NoSuchCredential, Op: "apitest.OpenSession"}
+	}
+	return s, nil
 }
 
 // ChangeKey implements api.IdentityAdmin.

@@ -234,6 +234,19 @@ func (c *Client) CreateKey(ctx context.Context, req api.NewKey) (api.IssuedKey, 
 	return act[api.IssuedKey](ctx, c, "create-key", req)
 }
 
+// IssueSession implements api.Sessions. A node does it: it has the key that tokens are sealed under.
+func (c *Client) IssueSession(ctx context.Context, req api.NewSession) (api.IssuedSession, error) {
+	return act[api.IssuedSession](ctx, c, "issue-session", req)
+}
+
+// OpenSession implements api.Sessions.
+func (c *Client) OpenSession(ctx context.Context, token string) (api.Session, error) {
+	if len(token) > api.SessionTokenMax {
+		return api.Session{}, &api.Error{Kind: api.NoSuchCredential, Op: "client.OpenSession"}
+	}
+	return ask[api.Session](ctx, c, "open-session", token)
+}
+
 // ChangeKey implements api.IdentityAdmin.
 func (c *Client) ChangeKey(ctx context.Context, ch api.KeyChange) error {
 	a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Credential{Credential: &meta.CredentialQuery{AccessKeyId: ch.AccessKeyID}}})

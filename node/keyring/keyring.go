@@ -3,6 +3,7 @@ package keyring
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ const (
 	purposeKEK    = "kek"
 	purposeSecret = "credential secret"
 	purposeMark   = "mark of " // and what for
+	purposeToken  = "session token"
 )
 
 // Keyring opens and keeps KEKs in memory. It is safe for concurrent use.
@@ -91,6 +93,21 @@ func (k *Keyring) OpenSecret(accessKeyID string, sealed []byte) (string, error) 
 		return "", fmt.Errorf("open the secret of %s: %w", accessKeyID, err)
 	}
 	return string(raw), nil
+}
+
+// SealSession makes the token of a session, in characters that stand in headers and URLs as they are.
+func (k *Keyring) SealSession(session []byte) (token string, err error) {
+	sealed, err := envelope.SealKey(k.root, purposeToken, session, nil)
+	return base64.RawURLEncoding.EncodeToString(sealed), err
+}
+
+// OpenSession opens what SealSession made.
+func (k *Keyring) OpenSession(token string) (session []byte, err error) {
+	sealed, err := base64.RawURLEncoding.DecodeString(token)
+	if err != nil || base64.RawURLEncoding.EncodeToString(sealed) != token { // decoding overlooks ends of lines
+		return nil, errors.New("a session token is not in its form")
+	}
+	return envelope.OpenKey(k.root, purposeToken, sealed, nil)
 }
 
 func kekAAD(id uint32) []byte { return binary.LittleEndian.AppendUint32(nil, id) }

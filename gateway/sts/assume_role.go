@@ -1,0 +1,145 @@
+package sts
+
+import (
+	"context"
+	"encoding/xml"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"shoal/acl"
+	"shoal/acl/policy"
+	"shoal/gateway/iam"
+	"shoal/node/api"
+)
+
+const (
+	actionAssumeRole = "sts:AssumeRole"
+	lifeDefault      = time.Hour
+	roleARN          = "arn:aws:iam::" + api.Account + ":role/"
+	arnMax           = 2048
+)
+
+// sessionName is what a session may be called.
+var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+
+type assumeRoleAnswer struct {
+	XMLName xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleResponse"`
+	Result  struct {
+		Credentials struct {
+			AccessKeyID     string `xml:"AccessKeyId"`
+			SecretAccessKey string
+			SessionToken    string
+			Expiration      string
+		}
+		User struct {
+			ID  string `xml:"AssumedRoleId"`
+			ARN string `xml:"Arn"`
+		} `xml:"AssumedRoleUser"`
+		PackedPolicySize *int // percent
+	} `xml:"AssumeRoleResult"`
+	Metadata metadata `xml:"ResponseMetadata"`
+}
+
+// metadata closes every answer.
+type metadata struct {
+	RequestID string `xml:"RequestId"`
+}
+
+func (c *call) assumeRole(ctx context.Context) (any, error) {
+	if c.Sessions == nil {
+		return nil, newError("NotImplemented", http.StatusNotImplemented, "This store makes no sessions.")
+	}
+	req, err := c.readAssumeRole()
+	if err != nil {
+		return nil, err
+	}
+	if err := c.mayAssume(ctx, req.Role); err != nil {
+		return nil, err
+	}
+	issued, err := c.Sessions.IssueSession(ctx, *req)
+	if err != nil {
+		return nil, err
+	}
+	a := &assumeRoleAnswer{Metadata: metadata{c.RequestID}}
+	out := &a.Result
+	out.Credentials.AccessKeyID, out.Credentials.SecretAccessKey, out.Credentials.SessionToken = issued.AccessKeyID, issued.Secret, issued.Token
+	out.Credentials.Expiration = issued.Expires.UTC().Format(time.RFC3339)
+	caller := c.Caller
+	caller.Session = &issued.Session
+	out.User.ID, out.User.ARN = userID(&caller), callerARN(&caller)
+	if n := len(req.Policy); n > 0 {
+		percent := (n*100 + api.SessionPolicyMax - 1) / api.SessionPolicyMax
+		out.PackedPolicySize = &percent
+	}
+	return a, nil
+}
+
+// readAssumeRole reads the parameters.
+func (c *call) readAssumeRole() (*api.NewSession, error) {
+	if err := c.takes("RoleArn", "RoleSessionName", "Policy", "DurationSeconds"); err != nil {
+		return nil, err
+	}
+	req := &api.NewSession{Parent: c.AccessKeyID, Name: c.form.Get("RoleSessionName"), Policy: c.form.Get("Policy"), Life: lifeDefault}
+	if !sessionName.MatchString(req.Name) {
+		return nil, invalid("RoleSessionName must be 2 to 64 letters, digits and characters of _+=,.@-")
+	}
+	if text, ok := c.form["DurationSeconds"]; ok {
+		seconds, err := strconv.ParseInt(text[0], 10, 32)
+		req.Life = time.Duration(seconds) * time.Second
+		if err != nil || req.Life < api.SessionMin || req.Life > api.SessionMax {
+			return nil, invalid("DurationSeconds must be %d to %d.", int(api.SessionMin.Seconds()), int(api.SessionMax.Seconds()))
+		}
+	}
+	if len(req.Policy) > api.SessionPolicyMax {
+		return nil, newError("PackedPolicyTooLarge", http.StatusBadRequest, "The policy must not be longer than %d bytes.", api.SessionPolicyMax)
+	}
+	if req.Policy != "" {
+		if _, err := policy.ParseIdentity("session", []byte(req.Policy)); err != nil {
+			return nil, newError("MalformedPolicyDocument", http.StatusBadRequest, "%s", err)
+		}
+	}
+	arn := c.form.Get("RoleArn")
+	name, isRole := strings.CutPrefix(arn, roleARN)
+	switch {
+	case len(arn) > arnMax || !strings.HasPrefix(arn, "arn:aws:"):
+		return nil, invalid("RoleArn must be an ARN: %sNAME for the policy NAME, or %s for all that you may do.", roleARN, c.Caller.ARN())
+	case isRole && name != "":
+		req.Role = name
+	case arn != c.Caller.ARN():
+		return nil, c.denied()
+	}
+	return req, nil
+}
+
+// mayAssume asks for the right to have a session.
+func (c *call) mayAssume(ctx context.Context, role string) error {
+	if c.Caller.Session != nil {
+		return newError("AccessDenied", http.StatusForbidden, "A session cannot be asked for with a session: use the access key.")
+	}
+	r := acl.Request{
+		Principal: c.Caller.Principal, Action: actionAssumeRole, Resource: "*",
+		Keys: iam.RequestKeys(c.HTTP, &c.Caller, c.Region, c.Now),
+	}
+	d := acl.Evaluate(&r, &acl.Rules{Identity: c.Caller.Identity, Sessions: c.Caller.Sessions})
+	c.Decision = &d
+	if !d.Allowed {
+		return c.denied().wrap(fmt.Errorf("%s: %s", actionAssumeRole, d.String()))
+	}
+	if role == "" {
+		return nil
+	}
+	known, err := c.IAM.HasPolicy(ctx, role)
+	if err == nil && !known {
+		err = c.denied()
+	}
+	return err
+}
+
+// denied does not tell whether there is such a role.
+func (c *call) denied() *Error {
+	return newError("AccessDenied", http.StatusForbidden, "User: %s is not authorized to perform: %s on resource: %.256s", callerARN(&c.Caller), actionAssumeRole, c.form.Get("RoleArn"))
+}
