@@ -97,8 +97,15 @@ func putObjectACL(ctx context.Context, c *call) error {
 	if err := c.checkCanned(grant.Object); err != nil {
 		return err
 	}
-	if _, err := c.Objects.Head(ctx, ref); err != nil {
+	info, err := c.Objects.Head(ctx, ref)
+	if err != nil {
 		return c.readError(err, ref)
+	}
+	if err := c.confirm(ref, info); err != nil {
+		return err
+	}
+	if info.VersionID != "" {
+		ref.VersionID = info.VersionID // what was judged is what changes
 	}
 	rules, err := c.Rules.Rules(ctx, c.Bucket)
 	if err != nil {

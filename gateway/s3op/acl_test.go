@@ -373,15 +373,18 @@ func (r *replacing) Head(ctx context.Context, ref *api.ObjectRef) (*api.ObjectIn
 // TestACLOfWhatIsRead: the version whose bytes are given is the one whose ACL allows that, whatever was current when
 // the right was asked for.
 func TestACLOfWhatIsRead(t *testing.T) {
-	for _, line := range []string{"GET /bkt/k", "PUT /bkt/copy", "GET /bkt/k?acl"} {
+	for _, line := range []string{"GET /bkt/k", "PUT /bkt/copy", "GET /bkt/k?acl", "PUT /bkt/k?acl"} {
 		s := newServer(t)
 		aclBucket(s)
 		s.must("PUT /bkt?acl", H{"X-Amz-Grant-Write": "id=" + aliceID}, "")
 		s.must("PUT /bkt/k?acl", H{"X-Amz-Grant-Full-Control": "id=" + aliceID}, "")
 		s.asUser("alice")
 		head := H{}
-		if line == "PUT /bkt/copy" {
+		switch line {
+		case "PUT /bkt/copy":
 			head["X-Amz-Copy-Source"] = "bkt/k"
+		case "PUT /bkt/k?acl":
+			head["X-Amz-Grant-Full-Control"] = "id=" + aliceID
 		}
 		s.must(line, head, "")
 		s.service.Objects = &replacing{s.store, t}
