@@ -35,6 +35,7 @@ func (w *walk) compare() {
 	}
 	w.sameCounters(w.ask(&Query_Counters{&CountersQuery{}}).GetCounters().Group, total)
 	w.compareOwners()
+	w.compareManifests()
 	w.compareGarbage()
 	w.compareFeed()
 }
@@ -118,7 +119,7 @@ func (w *walk) sameVersion(a *LookupAnswer, err error, v *modelVersion) {
 	}
 	if !sameBytes(h.Version, v.id) || h.Mtime != v.mtime || h.Seq != v.seq || !sameBytes(h.Metadata, v.meta) || h.HoldSet() != v.holdSet ||
 		sumName(h.ChecksumAlgorithm, h.ChecksumType, h.ChecksumValue) != v.sum || numbers != "" && numbers != v.numbers || h.Size != v.size || !sameBytes(h.Etag, v.etag) || h.NullVersion() != v.null ||
-		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) || !sameBytes(h.Acl, v.acl) ||
+		h.Inline() != v.inline || !sameBytes(body, v.body) || int(h.Parts) != v.parts || !sameBytes(h.Tags, v.tags) || uint32(h.StorageClass()) != v.class || !sameBytes(h.Acl, v.acl) ||
 		h.LegalHold() != v.lock.LegalHold || h.LockMode != uint32(v.lock.Mode) || h.RetainUntil != v.lock.Until {
 		w.t.Fatalf("lookup %v, model %+v", a, v)
 	}
@@ -296,6 +297,34 @@ func (w *walk) compareOwners() {
 				w.t.Fatalf("owner %x/%d is %v; live %v, closed %v", id, s, got, live, closed)
 			}
 		}
+	}
+}
+
+// compareManifests lists all live versions in shards, as those who recode them see them.
+func (w *walk) compareManifests() {
+	w.t.Helper()
+	var got, want []string
+	for q := (&ManifestsQuery{Max: 5}); ; {
+		a := w.ask(&Query_Manifests{q}).GetManifests()
+		for _, m := range a.Manifests {
+			got = append(got, fmt.Sprintf("%x %d %q %s %v %d", m.Version, m.Bucket, m.Key, m.Manifest, m.Recoding, m.Class()))
+			q.After = m.Version
+		}
+		if !a.Truncated {
+			break
+		}
+	}
+	for id, b := range w.buckets {
+		for key, vs := range b.keys {
+			for _, v := range vs {
+				if !v.inline && !v.marker {
+					want = append(want, fmt.Sprintf("%x %d %q %s %v %d", v.id, id, key, v.body, len(v.recoding) > 0, v.class))
+				}
+			}
+		}
+	}
+	if slices.Sort(want); !slices.Equal(got, want) {
+		w.t.Fatalf("manifests %q, want %q", got, want)
 	}
 }
 

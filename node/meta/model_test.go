@@ -73,6 +73,7 @@ type modelVersion struct {
 	mtime   int64
 	seq     uint64
 	streams []uint64
+	class   uint32
 	lock    lock.State
 	holdSet bool
 	tags    string
@@ -87,6 +88,7 @@ type modelUpload struct {
 	tags    string
 	acl     string
 	meta    string
+	class   uint32
 	begun   int64
 	parts   map[uint32]*modelPart
 }
@@ -232,7 +234,7 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 		return api.QuotaExceeded
 	}
 	v := &modelVersion{
-		id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata),
+		id: id, size: c.Size, etag: string(c.Etag), body: string(c.Inline), inline: true, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata), class: c.StorageClass,
 		sum: sumName(c.ChecksumAlgorithm, c.ChecksumType, c.ChecksumValue),
 	}
 	m.lockNew(b, v, c.Lock)

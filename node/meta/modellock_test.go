@@ -91,6 +91,36 @@ func (m *model) alter(b *modelBucket, c *AlterVersion) api.Kind {
 	return ok
 }
 
+// transition gives one version another storage class.
+func (m *model) transition(b *modelBucket, item *TransitionItem, class uint32) api.Kind {
+	vs := b.keys[string(item.Key)]
+	i := 0
+	if len(item.Version) > 0 || item.NullVersion {
+		i = slices.IndexFunc(vs, func(v *modelVersion) bool {
+			return item.NullVersion && v.null || !item.NullVersion && v.id == string(item.Version)
+		})
+		if i < 0 || item.Seq != 0 && item.Seq != vs[i].seq {
+			return api.NoSuchVersion
+		}
+	} else if len(vs) == 0 {
+		return api.NoSuchKey
+	}
+	v := vs[i]
+	switch {
+	case v.marker:
+		return api.DeleteMarker
+	case v.mtime != item.Mtime || item.Noncurrent && i == 0:
+		return api.PreconditionFailed
+	case v.class > class:
+		return api.InvalidArgument
+	case v.class == class:
+		return ok
+	}
+	v.class = class
+	m.tell(Event_TRANSITIONED, b, string(item.Key), v)
+	return ok
+}
+
 // rename moves the newest version of a key.
 func (m *model) rename(b *modelBucket, c *RenameObject) api.Kind {
 	from, to := string(c.From), string(c.To)

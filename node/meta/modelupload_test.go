@@ -22,7 +22,7 @@ func (m *model) createUpload(b *modelBucket, c *CreateUpload) api.Kind {
 		return api.NoObjectLock
 	}
 	b.uploads = append(b.uploads, &modelUpload{
-		id: id, key: string(c.Key), parts: map[uint32]*modelPart{}, lock: c.Lock, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata), begun: m.clock,
+		id: id, key: string(c.Key), parts: map[uint32]*modelPart{}, lock: c.Lock, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata), class: c.StorageClass, begun: m.clock,
 	})
 	m.seq++
 	return ok
@@ -176,7 +176,7 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 	m.commit(u.id, c.Streams...)
 	v := &modelVersion{
 		id: u.id, size: c.Size, etag: string(c.Etag), body: string(c.Manifest), parts: len(c.Parts),
-		streams: append(streams, c.Streams...), tags: u.tags, acl: u.acl, meta: u.meta, sum: sumName(c.ChecksumAlgorithm, c.ChecksumType, c.ChecksumValue),
+		streams: append(streams, c.Streams...), tags: u.tags, acl: u.acl, meta: u.meta, class: u.class, sum: sumName(c.ChecksumAlgorithm, c.ChecksumType, c.ChecksumValue),
 	}
 	for _, p := range c.Parts {
 		v.numbers += fmt.Sprintf(" %d:%d", p.Number, u.parts[p.Number].size)

@@ -126,7 +126,7 @@ func (w *walk) step() {
 		w.forget()
 		w.tick()
 	}
-	switch n := w.rnd.IntN(127); {
+	switch n := w.rnd.IntN(131); {
 	case n < 30:
 		w.put()
 	case n < 50:
@@ -167,6 +167,8 @@ func (w *walk) step() {
 		w.lifecycle()
 	case n < 126:
 		w.crash()
+	case n < 130:
+		w.transition()
 	default:
 		w.handOver()
 	}
@@ -304,6 +306,7 @@ func (w *walk) put() {
 	}
 	c.Source = w.source()
 	c.Lock, c.Tags, c.Acl = w.someLock(w.bucket(id)), w.someTags(), w.someACL()
+	c.StorageClass = uint32(w.rnd.IntN(2))
 	w.runPut(c)
 }
 

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"shoal/node/api"
 )
 
 // aging is one lifecycle rule as the worker that carries it out sees it.
@@ -128,6 +130,34 @@ func (b *modelBucket) outdated(r *aging) (out []string) {
 		}
 	}
 	return out
+}
+
+// transition gives some versions a storage class.
+func (w *walk) transition() {
+	id := w.bucketID()
+	b := w.bucket(id)
+	c := &Transition{Bucket: id, StorageClass: uint32(w.rnd.IntN(2))}
+	for range 1 + w.rnd.IntN(3) {
+		d := w.deleteItem(id)
+		item := &TransitionItem{Key: d.Key, Version: d.Version, NullVersion: d.NullVersion, Seq: d.Seq, Noncurrent: d.Noncurrent}
+		if vs := b.keys[string(d.Key)]; len(vs) > 0 {
+			item.Mtime = vs[0].mtime
+			for _, v := range vs {
+				if w.chance(90) && (v.id == string(item.Version) || item.NullVersion && v.null) {
+					item.Mtime = v.mtime
+				}
+			}
+		}
+		c.Items = append(c.Items, item)
+	}
+	if b.fenced {
+		w.run(&Command_Transition{c}, api.NoSuchBucket)
+		return
+	}
+	res := w.run(&Command_Transition{c}, ok)
+	for i, code := range res.GetTransitioned().GetCodes() {
+		w.expect(c.Items[i], code, w.model.transition(b, c.Items[i], c.StorageClass))
+	}
 }
 
 // recode announces other streams for a version's content, or moves it there.

@@ -13,6 +13,7 @@ func (w *walk) create() {
 	c := &CreateUpload{Bucket: id, Key: w.pick(walkKeys), Upload: w.freshID(), Metadata: w.metadata(), Initiator: "me"}
 	b := w.bucket(id)
 	c.Lock, c.Tags, c.Acl = w.someLock(b), w.someTags(), w.someACL()
+	c.StorageClass = uint32(w.rnd.IntN(2))
 	w.runCreate(c)
 }
 
