@@ -115,6 +115,24 @@ func TestRecordBeforeEnd(t *testing.T) {
 	}
 }
 
+// TestActIsSynced: an act is on the record, on the disk, before it is answered, and says no more than what was set.
+func TestActIsSynced(t *testing.T) {
+	g := start(t, nil)
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	a := g.want(call{method: "PUT", target: "/bucket?versioning", body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"}, 200, "")
+	text, err := os.ReadFile(g.logDir + "/acts.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := lastLine(text)
+	for _, piece := range []string{`"event":"act"`, `"operation":"PutBucketVersioning"`, `"target":"bucket"`, `\"versioning\":\"off\"`, `\"versioning\":\"enabled\"`,
+		`"user":"root"`, `"request_id":"` + a.header.Get("X-Amz-Request-Id") + `"`} {
+		if !strings.Contains(last, piece) {
+			t.Errorf("%s lacks %s", last, piece)
+		}
+	}
+}
+
 func lastLine(text []byte) string {
 	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
 	return lines[len(lines)-1]

@@ -115,6 +115,13 @@ func (s *Server) openLogs() (err error) {
 	return err
 }
 
+// recordAct writes a record of an act.
+func (s *Server) recordAct(a *audit.Act) {
+	if err := s.acts.Append(a); err != nil {
+		s.cfg.Logger.Error("an act is not on the record", "request_id", a.RequestID, "operation", a.Operation, "err", err)
+	}
+}
+
 // actCheckpoint is the time between checkpoints of the log of acts while there are acts.
 const actCheckpoint = time.Second
 
@@ -135,6 +142,9 @@ func (s *Server) openS3(secure *tls.Config) error {
 			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
 		},
 		logger: cfg.Logger, hostID: newHostID(), now: cfg.Now,
+	}
+	if s.acts != nil {
+		h.service.RecordAct, h.sts.RecordAct = s.recordAct, s.recordAct
 	}
 	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
@@ -175,7 +185,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 			return s.iam.SetPermissions(ctx, s.rules, bucket, p)
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
-		Access: s.access, NewRequestID: newRequestID, Keeper: s.keeper,
+		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy),

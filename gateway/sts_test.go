@@ -8,6 +8,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/aws-sdk-go-v2/service/sts/types"
 	"github.com/aws/smithy-go"
 
 	"shoal/gateway"
@@ -123,7 +125,24 @@ func TestAssumeRole(t *testing.T) {
 			if err != nil || *who.Arn != *out.AssumedRoleUser.Arn || *who.UserId != *out.AssumedRoleUser.AssumedRoleId || *who.Account != api.Account || !strings.HasSuffix(*who.Arn, "/test") {
 				t.Errorf("%+v, %v, user %+v", who, err, out.AssumedRoleUser)
 			}
+			wantSessionAct(t, g.logDir, c)
 		})
+	}
+}
+
+// wantSessionAct demands that the last act is that a session was made, and that no secret of it is there.
+func wantSessionAct(t *testing.T, dir string, c *types.Credentials) {
+	t.Helper()
+	text, err := os.ReadFile(dir + "/acts.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := lastLine(text)
+	if !strings.Contains(last, `"kind":"credential","operation":"AssumeRole","target":"`+*c.AccessKeyId+`"`) || !strings.Contains(last, `\"name\":\"test\"`) {
+		t.Errorf("the last act is %s", last)
+	}
+	if strings.Contains(string(text), *c.SecretAccessKey) || strings.Contains(string(text), *c.SessionToken) {
+		t.Error("the log holds a secret of a session")
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"time"
 
+	"shoal/gateway/audit"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
@@ -15,11 +16,11 @@ import (
 // backupRoutes hold what nobody but root may have: the root key, and all metadata.
 func backupRoutes() []route {
 	return []route{
-		question(http.MethodPost, "/admin/v1/backup", "A node's keys, over loopback or TLS alone", (*Handler).backup, "admin:Backup").byRoot(),
-		{
+		acts(question(http.MethodPost, "/admin/v1/backup", "A node's keys, over loopback or TLS alone", (*Handler).backup, "admin:Backup").byRoot(), audit.OnKey, lookBackup),
+		acts(route{
 			method: http.MethodGet, path: "/admin/v1/backup/metadata", summary: "All metadata of the store, sealed as it is kept",
 			actions: []string{"admin:Backup"}, root: true, gives: reflect.TypeFor[[]byte](), stream: (*Handler).backupMetadata,
-		},
+		}, audit.OnKey, lookBackup),
 	}
 }
 

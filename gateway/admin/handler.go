@@ -50,6 +50,8 @@ type Config struct {
 	Now      func() time.Time
 	// Access gets a record of every request but those for health and metrics. Nil keeps none.
 	Access *audit.Log
+	// Acts gets a record of every act. Nil keeps none.
+	Acts *audit.Log
 	// NewRequestID names a request. Required with Access.
 	NewRequestID func() string
 	// Keeper has the checkpoints of logs; nil has none.

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"shoal/acl"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
@@ -16,13 +17,13 @@ import (
 func identityRoutes() []route {
 	return []route{
 		report("/admin/v1/identities", "Users, groups and policies", api.Admin.IdentityList, "admin:ListUsers", "admin:ListGroups", "admin:ListPolicies"),
-		order(http.MethodPost, "/admin/v1/identities/change", "Change a user, a group or a policy", (*Handler).changeIdentity,
-			slices.Sorted(maps.Values(identityActions))...).choosing(),
+		acts(order(http.MethodPost, "/admin/v1/identities/change", "Change a user, a group or a policy", (*Handler).changeIdentity,
+			slices.Sorted(maps.Values(identityActions))...).choosing(), "", lookIdentity),
 		report("/admin/v1/keys", "Access keys, without their secrets", api.Admin.AccessKeys, "admin:ListAccessKeys"),
-		order(http.MethodPost, "/admin/v1/keys", "Make an access key, or one in the place of another; the secret is told this once", (*Handler).createKey,
-			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(),
-		order(http.MethodPost, "/admin/v1/keys/change", "Enable, disable or revoke an access key", (*Handler).changeKey,
-			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(),
+		acts(order(http.MethodPost, "/admin/v1/keys", "Make an access key, or one in the place of another; the secret is told this once", (*Handler).createKey,
+			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(), audit.OnCredential, lookNewKey),
+		acts(order(http.MethodPost, "/admin/v1/keys/change", "Enable, disable or revoke an access key", (*Handler).changeKey,
+			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(), audit.OnCredential, lookKey),
 		order(http.MethodPost, "/admin/v1/simulate", "What would be decided of a request", (*Handler).simulate, "admin:SimulatePolicy"),
 	}
 }

@@ -36,6 +36,8 @@ type route struct {
 	takes, gives reflect.Type
 	// run answers with a value of the type gives.
 	run func(*Handler, context.Context, *call, []byte) (any, error)
+	// acting is what is recorded of it, nil when it is no act.
+	acting *acting
 	// stream answers with bytes, in the place of run.
 	stream func(*Handler, context.Context, *call, io.Writer) error
 }
@@ -139,12 +141,16 @@ func (h *Handler) handle(rt *route) http.HandlerFunc {
 		body, err := c.admit(w)
 		c.visit.asks(c.auth)
 		if err == nil && rt.stream != nil {
+			if rt.acting != nil && h.cfg.Acts != nil {
+				target, state := rt.acting.look(r.Context(), c, nil, nil)
+				h.recordAct(c, target, state, nil, "")
+			}
 			h.serveStream(w, c)
 			return
 		}
 		var result any
 		if err == nil {
-			result, err = rt.run(h, r.Context(), c, body)
+			result, err = h.act(c, body)
 		}
 		if err != nil {
 			h.refuse(w, c, err)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"time"
 
+	"shoal/gateway/audit"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
 )
@@ -35,17 +36,17 @@ func clusterRoutes() []route {
 		question(http.MethodGet, "/admin/v1/durability", "How many more failures objects survive", (*Handler).durability, "admin:GetDurability"),
 		order(http.MethodPost, "/admin/v1/durability", "The same if a site were lost", (*Handler).durabilityWithout, "admin:GetDurability"),
 		question(http.MethodPost, "/admin/v1/scrub", "Check every shard now, and heal what is damaged", (*Handler).scrub, "admin:Scrub"),
-		order(http.MethodPost, "/admin/v1/settings", "Change a setting; an empty value goes back to the default", (*Handler).setSetting, "admin:SetSetting"),
-		order(http.MethodPost, "/admin/v1/invites", "Make a token by which a member may join once", (*Handler).invite, "admin:InviteMember"),
-		order(http.MethodPost, "/admin/v1/members/allow", "Let a peer join by its ID", (*Handler).allow, "admin:AllowMember"),
-		order(http.MethodPost, "/admin/v1/members/revoke", "Expel a member for good", (*Handler).revoke, "admin:RevokeMember"),
-		order(http.MethodPost, "/admin/v1/members/set", "Change a member's site or weight, or drain it", (*Handler).setMember, "admin:SetMember", "admin:Drain").choosing(),
-		order(http.MethodPost, "/admin/v1/drives/remove", "Remove a drive that is gone", (*Handler).removeDrive, "admin:RemoveDrive"),
+		acts(order(http.MethodPost, "/admin/v1/settings", "Change a setting; an empty value goes back to the default", (*Handler).setSetting, "admin:SetSetting"), audit.OnConfiguration, lookSetting),
+		acts(order(http.MethodPost, "/admin/v1/invites", "Make a token by which a member may join once", (*Handler).invite, "admin:InviteMember"), audit.OnMembership, lookInvite),
+		acts(order(http.MethodPost, "/admin/v1/members/allow", "Let a peer join by its ID", (*Handler).allow, "admin:AllowMember"), audit.OnMembership, lookAllow),
+		acts(order(http.MethodPost, "/admin/v1/members/revoke", "Expel a member for good", (*Handler).revoke, "admin:RevokeMember"), audit.OnMembership, lookRevoked),
+		acts(order(http.MethodPost, "/admin/v1/members/set", "Change a member's site or weight, or drain it", (*Handler).setMember, "admin:SetMember", "admin:Drain").choosing(), audit.OnMembership, lookMember),
+		acts(order(http.MethodPost, "/admin/v1/drives/remove", "Remove a drive that is gone", (*Handler).removeDrive, "admin:RemoveDrive"), audit.OnMembership, lookDrive),
 		question(http.MethodGet, "/admin/v1/buckets/{bucket}/quota", "What a bucket holds, and what it may hold", (*Handler).usage, "admin:GetQuota"),
-		order(http.MethodPut, "/admin/v1/buckets/{bucket}/quota", "Bound what a bucket may hold", (*Handler).setQuota, "admin:SetQuota"),
-		question(http.MethodDelete, "/admin/v1/buckets/{bucket}/quota", "Take the bounds from a bucket", (*Handler).removeQuota, "admin:SetQuota"),
+		acts(order(http.MethodPut, "/admin/v1/buckets/{bucket}/quota", "Bound what a bucket may hold", (*Handler).setQuota, "admin:SetQuota"), audit.OnConfiguration, lookQuota),
+		acts(question(http.MethodDelete, "/admin/v1/buckets/{bucket}/quota", "Take the bounds from a bucket", (*Handler).removeQuota, "admin:SetQuota"), audit.OnConfiguration, lookQuota),
 		question(http.MethodGet, "/admin/v1/buckets/{bucket}/permissions", "What a bucket's ACL grants, by whom it is granted to", (*Handler).permissions, "admin:GetPermissions"),
-		order(http.MethodPut, "/admin/v1/buckets/{bucket}/permissions", "Replace what a bucket's ACL grants; root keeps full control", (*Handler).setPermissions, "admin:SetPermissions"),
+		acts(order(http.MethodPut, "/admin/v1/buckets/{bucket}/permissions", "Replace what a bucket's ACL grants; root keeps full control", (*Handler).setPermissions, "admin:SetPermissions"), audit.OnPermission, lookPermissions),
 	}
 }
 

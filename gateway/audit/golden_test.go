@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -15,6 +16,15 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
+// TestLongDocument: of a text that is too long the record has the beginning, the length and the hash, in one line
+// that is shorter than a line may be.
+func TestLongDocument(t *testing.T) {
+	line := audit.Line(&audit.Act{Before: strings.Repeat("\x01", 1<<20), After: strings.Repeat("\x02", 1<<20), Target: strings.Repeat("\x03", 1<<20)})
+	if len(line) >= 1<<20 || !bytes.Contains(line, []byte(`"before_bytes":1048576,"before_hash":"`)) || !json.Valid(line) {
+		t.Errorf("%d bytes", len(line))
+	}
+}
+
 // TestGolden: this release writes the lines of format 1 as they are kept here, and reads those.
 func TestGolden(t *testing.T) {
 	lines := audit.Lines(
@@ -27,6 +37,10 @@ func TestGolden(t *testing.T) {
 		},
 		&audit.Record{Time: someTime, Method: "GET", Operation: "Unrouted", Status: 400, RequestID: "S", ErrorCode: "InvalidURI", Aborted: true},
 		&audit.Cut{Time: someTime, RequestID: "R", BytesSent: 3},
+		&audit.Act{
+			Time: someTime, RemoteAddr: "192.0.2.1:5", User: "root", AccessKeyID: "ID", RequestID: "R", Kind: audit.OnPermission, Operation: "PutBucketPolicy",
+			Target: "b", VersionID: "v", After: `{"Version":"2012-10-17"}`, Bypass: true, Failed: "InternalError",
+		},
 		audit.ShedNote(someTime, 7, "2026-03-01T03:05:06.000000007Z"),
 	)
 	point := audit.PointOf(lines, testWriter, "access", strings.Repeat("0123456789abcdef", 2), someTime, testKey(testWriter))
@@ -50,7 +64,7 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	r := verify(t, verifyOptions(dir))
-	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:6 First:1 Last:6 Pruned:0 Checkpoints:1 Attested:6 ") {
+	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:7 First:1 Last:7 Pruned:0 Checkpoints:1 Attested:7 ") {
 		t.Errorf("read as %s", got)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"shoal/acl"
 	"shoal/chunker/checksum"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
@@ -79,6 +80,8 @@ type Service struct {
 	AuthenticateForm func(context.Context, *Request, *sigv4.Form) error
 	// PlainCustomerKeys lets clients bring keys for their objects without TLS.
 	PlainCustomerKeys bool
+	// RecordAct writes a record of an act before it is answered. Nil records none.
+	RecordAct func(*audit.Act)
 	// Logger gets what broke off in the middle of an answer. Nil logs nothing.
 	Logger *slog.Logger
 }
@@ -129,6 +132,8 @@ type call struct {
 	w     http.ResponseWriter
 	keys  map[string][]string // see conditionKeys
 	byACL []ground            // see confirm
+	// outcome is what an act has come to, where that cannot be looked at; JSON.
+	outcome string
 }
 
 // Serve answers one request. On error nothing was written and the caller writes the
@@ -155,7 +160,7 @@ func (op *Operation) Serve(ctx context.Context, s *Service, r *Request, w http.R
 	if err := c.checkExpectedOwner(ctx); err != nil {
 		return err
 	}
-	return c.hide(ctx, c.withKey(op.serve(ctx, c)))
+	return c.hide(ctx, c.withKey(c.serveActing(ctx)))
 }
 
 // withKey names the request's key in an error of the store that is about a key and names

@@ -2,6 +2,7 @@ package sts
 
 import (
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"shoal/acl"
 	"shoal/acl/policy"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/node/api"
 )
@@ -64,6 +66,9 @@ func (c *call) assumeRole(ctx context.Context) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := c.record(req, &issued.Session); err != nil {
+		return nil, err
+	}
 	a := &assumeRoleAnswer{Metadata: metadata{c.RequestID}}
 	out := &a.Result
 	out.Credentials.AccessKeyID, out.Credentials.SecretAccessKey, out.Credentials.SessionToken = issued.AccessKeyID, issued.Secret, issued.Token
@@ -76,6 +81,28 @@ func (c *call) assumeRole(ctx context.Context) (any, error) {
 		out.PackedPolicySize = &percent
 	}
 	return a, nil
+}
+
+// record tells of a session that was made: everything but its secret and its token.
+func (c *call) record(req *api.NewSession, made *api.Session) error {
+	if c.RecordAct == nil {
+		return nil
+	}
+	after, err := json.Marshal(struct {
+		Parent  string    `json:"parent"`
+		Name    string    `json:"name"`
+		Role    string    `json:"role,omitempty"`
+		Policy  string    `json:"policy,omitempty"`
+		Expires time.Time `json:"expires"`
+	}{req.Parent, req.Name, req.Role, req.Policy, made.Expires})
+	if err != nil {
+		return err
+	}
+	c.RecordAct(&audit.Act{
+		Time: c.Now, RemoteAddr: c.HTTP.RemoteAddr, User: c.Caller.ID, AccessKeyID: c.AccessKeyID, RequestID: c.RequestID,
+		Kind: audit.OnCredential, Operation: c.Action, Target: made.AccessKeyID, After: string(after),
+	})
+	return nil
 }
 
 // readAssumeRole reads the parameters.

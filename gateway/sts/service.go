@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/acl"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/sigv4"
 	"shoal/node/api"
@@ -30,6 +31,8 @@ type Service struct {
 	// Sessions makes sessions; nil answers NotImplemented.
 	Sessions api.Sessions
 	Region   string
+	// RecordAct writes a record of an act before it is answered. Nil records none.
+	RecordAct func(*audit.Act)
 }
 
 // Asks says whether a request to the endpoint itself, without bucket, is one of this service.

@@ -1,0 +1,215 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+
+	"shoal/gateway/audit"
+	"shoal/gateway/s3err"
+	"shoal/node/api"
+)
+
+// acting is what the log of acts tells of a route.
+type acting struct {
+	kind audit.ActKind // "" is what stands before the colon of the target
+	// look gives what the act is about and how that is now, nil for nothing. result is what the route gave,
+	// nil before. What it gives is recorded, so it must not hold a secret.
+	look func(ctx context.Context, c *call, body []byte, result any) (target string, state any)
+}
+
+// acts makes a route one whose requests are acts. look gets the body, empty where it cannot be read.
+func acts[In any](rt route, kind audit.ActKind, look func(ctx context.Context, c *call, in *In, result any) (string, any)) route {
+	rt.acting = &acting{kind, func(ctx context.Context, c *call, body []byte, result any) (string, any) {
+		in := new(In)
+		if len(body) > 0 && json.Unmarshal(body, in) != nil {
+			in = new(In) // the route refuses it
+		}
+		return look(ctx, c, in, result)
+	}}
+	return rt
+}
+
+// lookWithin bounds how long the state after an act is looked for.
+const lookWithin = 5 * time.Second
+
+// act runs a route and records what it did, before the answer. What was refused is in the access log alone.
+func (h *Handler) act(c *call, body []byte) (result any, err error) {
+	ctx := c.http.Context()
+	if c.acting == nil || h.cfg.Acts == nil {
+		return c.run(h, ctx, c, body)
+	}
+	target, before := c.acting.look(ctx, c, body, nil)
+	result, err = c.run(h, ctx, c, body)
+	var failed string
+	if err != nil {
+		e := s3err.From(err)
+		if e.Status < http.StatusInternalServerError || e.Status == http.StatusNotImplemented {
+			return result, err
+		}
+		failed = string(e.Code)
+	}
+	after := any(nil)
+	if failed == "" {
+		// The client may have gone; the act is done.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+		defer cancel()
+		target, after = c.acting.look(ctx, c, body, result)
+	}
+	h.recordAct(c, target, before, after, failed)
+	return result, err
+}
+
+// recordAct writes a record of an act.
+func (h *Handler) recordAct(c *call, target string, before, after any, failed string) {
+	kind := c.acting.kind
+	if kind == "" {
+		before, _, _ := strings.Cut(target, ":")
+		kind = audit.ActKind(before)
+	}
+	a := &audit.Act{
+		Time: h.now(), RemoteAddr: c.http.RemoteAddr, User: c.auth.Principal, AccessKeyID: c.auth.AccessKeyID, Kind: kind,
+		Operation: c.method + " " + c.path, Target: target, Before: stateText(before), After: stateText(after), Failed: failed,
+	}
+	if c.visit != nil {
+		a.RequestID = c.visit.record.RequestID
+	}
+	if err := h.cfg.Acts.Append(a); err != nil {
+		c.log().Error("an act is not on the record", "err", err)
+	}
+}
+
+func stateText(state any) string {
+	switch s := state.(type) {
+	case nil:
+		return ""
+	case string:
+		return s
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// unknown is the state of what could not be looked at.
+func unknown(err error) any { return map[string]string{"unknown": err.Error()} }
+
+// one finds what it is looking for in a list: its state, or nil.
+func one[T any](list []T, err error, is func(*T) bool, state func(*T) any) any {
+	if err != nil {
+		return unknown(err)
+	}
+	for i := range list {
+		if is(&list[i]) {
+			return state(&list[i])
+		}
+	}
+	return nil
+}
+
+func lookSetting(ctx context.Context, c *call, in *settingRequest, _ any) (string, any) {
+	list, err := c.h.cfg.Admin.Settings(ctx)
+	return in.Name, one(list, err, func(s *api.Setting) bool { return s.Name == in.Name }, func(s *api.Setting) any { return s.Value })
+}
+
+func lookInvite(_ context.Context, _ *call, in *inviteRequest, result any) (string, any) {
+	if result == nil {
+		return "a new member", nil
+	}
+	return "a new member", in
+}
+
+func lookAllow(_ context.Context, _ *call, in *allowRequest, result any) (string, any) {
+	if result == nil {
+		return in.PeerID, nil
+	}
+	return in.PeerID, in
+}
+
+// memberState is what operators decide about a member.
+type memberState struct {
+	Roles  []string `json:"roles"`
+	Site   string   `json:"site"`
+	State  string   `json:"state"`
+	Weight uint32   `json:"weight"`
+}
+
+func (h *Handler) memberState(ctx context.Context, peerID string) any {
+	list, err := h.cfg.Admin.Members(ctx)
+	return one(list, err, func(m *api.Member) bool { return m.PeerID == peerID },
+		func(m *api.Member) any { return memberState{m.Roles, m.Site, m.State, m.Weight} })
+}
+
+func lookRevoked(ctx context.Context, c *call, in *revokeRequest, _ any) (string, any) {
+	return in.PeerID, c.h.memberState(ctx, in.PeerID)
+}
+
+func lookMember(ctx context.Context, c *call, in *api.MemberChange, _ any) (string, any) {
+	return in.PeerID, c.h.memberState(ctx, in.PeerID)
+}
+
+func lookDrive(_ context.Context, _ *call, in *driveRequest, _ any) (string, any) {
+	return in.Drive, nil
+}
+
+// lookQuota looks at the bucket of the request's path.
+func lookQuota(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
+	bucket := c.http.PathValue("bucket")
+	u, err := c.h.cfg.Admin.Usage(ctx, bucket)
+	if err != nil {
+		return bucket, unknown(err)
+	}
+	return bucket, u.Quota
+}
+
+// lookPermissions looks at the bucket of the request's path.
+func lookPermissions(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
+	bucket := c.http.PathValue("bucket")
+	p, err := c.h.cfg.Permissions(ctx, bucket)
+	if err != nil {
+		return bucket, unknown(err)
+	}
+	return bucket, p
+}
+
+func lookIdentity(ctx context.Context, c *call, in *api.IdentityChange, _ any) (string, any) {
+	target := in.Kind + ":" + in.Name
+	list, err := c.h.cfg.Admin.IdentityList(ctx)
+	switch {
+	case err != nil:
+		return target, unknown(err)
+	case in.Kind == api.KindUser:
+		return target, one(list.Users, nil, func(u *api.User) bool { return u.Name == in.Name }, func(u *api.User) any { return u })
+	case in.Kind == api.KindGroup:
+		return target, one(list.Groups, nil, func(g *api.UserGroup) bool { return g.Name == in.Name }, func(g *api.UserGroup) any { return g })
+	}
+	return target, one(list.Policies, nil, func(p *api.NamedPolicy) bool { return p.Name == in.Name }, func(p *api.NamedPolicy) any { return p.Document })
+}
+
+func (h *Handler) keyState(ctx context.Context, id string) any {
+	list, err := h.cfg.Admin.AccessKeys(ctx)
+	return one(list, err, func(k *api.AccessKey) bool { return k.AccessKeyID == id }, func(k *api.AccessKey) any { return k })
+}
+
+func lookNewKey(ctx context.Context, c *call, in *api.NewKey, result any) (string, any) {
+	if issued, ok := result.(api.IssuedKey); ok {
+		return issued.AccessKeyID, issued.AccessKey // without its secret
+	}
+	if in.Replaces == "" {
+		return in.Principal, nil
+	}
+	return in.Replaces, c.h.keyState(ctx, in.Replaces)
+}
+
+func lookKey(ctx context.Context, c *call, in *api.KeyChange, _ any) (string, any) {
+	return in.AccessKeyID, c.h.keyState(ctx, in.AccessKeyID)
+}
+
+// lookBackup tells that all keys of a node, or all metadata, were given away.
+func lookBackup(_ context.Context, _ *call, _ *struct{}, _ any) (string, any) {
+	return "this node", nil
+}

@@ -1,0 +1,173 @@
+package admin_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"shoal/gateway/admin"
+	"shoal/gateway/audit"
+	"shoal/gateway/iam"
+	"shoal/gateway/sigv4"
+	"shoal/node/api"
+	"shoal/node/apitest"
+)
+
+// changing is a store whose members and settings can be changed, and seen.
+type changing struct {
+	keeper
+	member   api.Member
+	settings map[string]string
+}
+
+func (c *changing) Members(context.Context) ([]api.Member, error) { return []api.Member{c.member}, nil }
+func (c *changing) SetMember(_ context.Context, m api.MemberChange) error {
+	c.member.State = m.State
+	return c.fail
+}
+func (c *changing) Settings(context.Context) ([]api.Setting, error) {
+	return []api.Setting{{Name: "voters", Value: c.settings["voters"]}}, nil
+}
+func (c *changing) SetSetting(_ context.Context, name, value string) error {
+	c.settings[name] = value
+	return c.fail
+}
+
+// recordedActs runs requests and gives the acts on the record.
+func recordedActs(t *testing.T, fail error, requests ...request) (acts []map[string]any, text string) {
+	t.Helper()
+	people := new(apitest.Identities)
+	c := &changing{member: api.Member{PeerID: "p", Site: "a", State: api.MemberActive}, settings: map[string]string{"voters": "3"}}
+	c.IdentityAdmin, c.fail = people, fail
+	dir := t.TempDir()
+	cfg := audit.Config{Dir: dir, Name: audit.ActLog, Writer: "peer"}
+	log, err := audit.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Name = audit.AccessLog
+	access, err := audit.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := admin.New(admin.Config{
+		Credentials: c, Region: "us-east-1", Health: c, Admin: c, Gatherer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
+		Caller: func(_ context.Context, a *sigv4.Auth) (iam.Caller, error) {
+			if a.Principal != api.RootPrincipal {
+				return iam.Caller{}, nil
+			}
+			return iam.Root(), nil
+		},
+		Acts: log, Access: access, NewRequestID: func() string { return "REQUEST" },
+	})
+	for _, q := range requests {
+		q.do(t, h)
+	}
+	for _, l := range []*audit.Log{log, access} {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, name := range []string{"acts.jsonl", "access.jsonl"} {
+		all, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text += string(all)
+	}
+	for line := range strings.Lines(text) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		if r["event"] == "act" {
+			acts = append(acts, r)
+		}
+	}
+	return acts, text
+}
+
+func TestActs(t *testing.T) {
+	post := func(path, body string) request {
+		return request{method: "POST", target: "/admin/v1/" + path, body: body}
+	}
+	acts, text := recordedActs(t, nil,
+		post("settings", `{"name":"voters","value":"5"}`),
+		post("settings", `{"name":"voters","value":"nonsense"}`), // refused: no act
+		post("invites", `{"role":"node","site":"b","ttl":"1h"}`),
+		post("members/allow", `{"peer_id":"q","role":"gateway","ttl":"1h"}`),
+		post("members/set", `{"peer_id":"p","state":"draining"}`),
+		post("members/revoke", `{"peer_id":"p"}`),
+		post("drives/remove", `{"drive":"/mnt/b"}`),
+		request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"bytes":7}`},
+		post("identities/change", `{"kind":"user","name":"alice","do":"create"}`),
+		post("identities/change", `{"kind":"user","name":"alice","do":"attach","policy":"readonly"}`),
+		post("identities/change", `{"kind":"group","name":"staff","do":"create"}`),
+		post("keys", `{"principal":"user:alice"}`),
+		request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":"3"}`, id: "guest-key"}, // denied: no act
+		request{method: "GET", target: "/admin/v1/keys"},
+	)
+	if len(acts) != 11 {
+		t.Fatalf("%d acts: %s", len(acts), text)
+	}
+	var got []string
+	for _, a := range acts {
+		if a["user"] != "root" || a["access_key_id"] != "root-key" || a["request_id"] != "REQUEST" || a["remote_addr"] == "" {
+			t.Errorf("act %v", a)
+		}
+		got = append(got, fmt.Sprint(a["kind"], " ", a["operation"], " ", a["target"], ": ", a["before"], " -> ", a["after"]))
+	}
+	for i, want := range []string{
+		`configuration POST /admin/v1/settings voters: 3 -> 5`,
+		`membership POST /admin/v1/invites a new member:  -> {"role":"node","site":"b","ttl":"1h"}`,
+		`membership POST /admin/v1/members/allow q:  -> {"peer_id":"q","role":"gateway","ttl":"1h"}`,
+		`membership POST /admin/v1/members/set p: {"roles":null,"site":"a","state":"active","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,
+		`membership POST /admin/v1/members/revoke p: {"roles":null,"site":"a","state":"draining","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,
+		`membership POST /admin/v1/drives/remove /mnt/b:  -> `,
+		`configuration PUT /admin/v1/buckets/{bucket}/quota b: {} -> {"bytes":7}`,
+		`user POST /admin/v1/identities/change user:alice:  -> {"name":"alice"`,
+		`user POST /admin/v1/identities/change user:alice: {"name":"alice"`,
+		`group POST /admin/v1/identities/change group:staff:  -> {"name":"staff"`,
+		`credential POST /admin/v1/keys `,
+	} {
+		if !strings.HasPrefix(got[i], want) {
+			t.Errorf("act %d: %s\nwant %s", i, got[i], want)
+		}
+	}
+	if !strings.Contains(got[8], `"policies":["readonly"]`) || !strings.Contains(got[10], `"principal":"user:alice"`) {
+		t.Errorf("acts %q", got)
+	}
+	for _, secret := range []string{testSecret, "one-time", "secret_access_key"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("the record holds %s", secret)
+		}
+	}
+}
+
+// An act of which nobody knows whether it happened is on the record, with the error.
+func TestActUnknown(t *testing.T) {
+	acts, _ := recordedActs(t, &api.Error{Kind: api.OutcomeUnknown}, request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":"5"}`})
+	if len(acts) != 1 || acts[0]["failed"] == nil || acts[0]["before"] != "3" {
+		t.Errorf("acts %v", acts)
+	}
+}
+
+// The keys of a node do not leave it without a record, nor in it.
+func TestActBackup(t *testing.T) {
+	acts, text := recordedActs(t, nil, request{method: "POST", target: "/admin/v1/backup"}, request{method: "GET", target: "/admin/v1/backup/metadata"})
+	kinds := make([]any, 0, 2)
+	for _, a := range acts {
+		kinds = append(kinds, a["kind"])
+	}
+	if !slices.Contains(kinds, any("key")) || strings.Contains(text, "a2V5") {
+		t.Errorf("acts %v", acts)
+	}
+}
