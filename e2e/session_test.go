@@ -77,7 +77,7 @@ func TestSessions(t *testing.T) {
 	if code := get(g, "other"); code != "" {
 		t.Errorf("a role was changed: %q", code)
 	}
-	r.admin("key", "revoke", alice.AccessKeyID, "--yes")
+	r.admin("key", "revoke-all", "--yes")
 	<-time.After(time.Second)
 	for _, p := range []*cluster.Process{n, g} {
 		if code := get(p, "other"); code != "InvalidToken" {

@@ -42,12 +42,35 @@ func loadRootCredential(path string, create bool) (rootCredential, error) {
 	if r.accessKeyID == "" || r.secret == "" {
 		return rootCredential{}, fmt.Errorf("%s holds no access key: restore it, or remove it once the store is set up", path)
 	}
+	if err := refuseKnown(r); err != nil {
+		return rootCredential{}, fmt.Errorf("%s: %w", path, err)
+	}
 	r.made = create // the start that made it did not end; this one goes on in its place
 	return r, nil
 }
 
 // accessKeyPrefix begins the IDs of access keys.
 const accessKeyPrefix = "SHOL"
+
+// knownCredentials are access keys and secrets that everybody knows: defaults of stores, and examples of documents.
+var knownCredentials = map[string]bool{
+	"rustfsadmin": true, "minioadmin": true, "minio": true, "minio123": true, "admin": true, "admin123": true, "administrator": true, "root": true, "root123": true, "password": true,
+	"test": true, "testing": true, "changeme": true, "secret": true, "accesskey": true, "secretkey": true, "any": true, "localstack": true,
+	"cephadmin": true, "seaweedfs": true, "garage": true, "weed": true, "shoal": true, "shoaladmin": true, "s3admin": true, "access_key": true, "secret_key": true,
+	"akiaiosfodnn7example": true, "asiaiosfodnn7example": true, "akiai44qh8dhbexample": true,
+	"wjalrxutnfemi/k7mdeng/bpxrficyexamplekey": true, "je7mtgbclwbf/2zk9yz0qv9exampleexamplekey": true, "je7mtgbclwbf/2zk9yz0qv9examplekey": true,
+	"q3am3uq867spqqa43p2f": true, "zuf+tfteslswru7bj86wekitnifilbzz8wihpu2b": true, // of a public play server
+}
+
+// refuseKnown refuses a credential that others know.
+func refuseKnown(r rootCredential) error {
+	for what, text := range map[string]string{"access key": r.accessKeyID, "secret key": r.secret} {
+		if low := strings.ToLower(text); knownCredentials[low] || strings.HasSuffix(low, "example") || strings.HasSuffix(low, "examplekey") {
+			return fmt.Errorf("the %s is a default or an example that everybody knows: remove the file, and the next start makes another", what)
+		}
+	}
+	return nil
+}
 
 // newRootCredential draws an access key ID of 20 and a secret of 40 characters, as AWS's are.
 func newRootCredential() rootCredential {

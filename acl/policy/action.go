@@ -44,7 +44,7 @@ const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
 		GetCheckpoints GetDurability GetHealth GetPlacement GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
-		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeMember
+		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeAllAccessKeys RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`
 	adminBucketActions = `GetPermissions GetQuota SetPermissions SetQuota`

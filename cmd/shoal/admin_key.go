@@ -16,7 +16,7 @@ const keysPath = "/admin/v1/keys"
 func newKeyCommand(a *adminCommand) *cobra.Command {
 	cmd := query(a, "key", "Show the access keys; create, rotate and revoke them below it", http.MethodGet, keysPath, showKeys)
 	cmd.AddCommand(
-		newKeyCreateCommand(a), newKeyRotateCommand(a), newKeyRevokeCommand(a),
+		newKeyCreateCommand(a), newKeyRotateCommand(a), newKeyRevokeCommand(a), newKeyRevokeAllCommand(a),
 		keyChange(a, "enable", "Let an access key in again", api.DoEnable),
 		keyChange(a, "disable", "Refuse an access key, until it is enabled", api.DoDisable),
 	)
@@ -103,6 +103,34 @@ func newKeyRevokeCommand(a *adminCommand) *cobra.Command {
 			}
 		}
 		return run(cmd, args)
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+func newKeyRevokeAllCommand(a *adminCommand) *cobra.Command {
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "revoke-all",
+		Short: "Revoke every access key but the one that asks, and all sessions, within a second",
+		Long:  "Revoke every access key but the one that asks, and with them all sessions: every gateway refuses them within a second. Asked by a user, those of root stay; root's last one always does.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !yes {
+				if err := a.env.confirm(cmd.Context(), "Revoke every access key but the one that asks? None can be brought back."); err != nil {
+					return err
+				}
+			}
+			return ask(cmd.Context(), a, http.MethodPost, keysPath+"/revoke-all", nil, func(w *tabwriter.Writer, r api.RevokedKeys) {
+				row(w, "ACCESS KEY", "STATE")
+				for _, id := range r.Revoked {
+					row(w, id, "revoked")
+				}
+				for _, id := range r.Kept {
+					row(w, id, "kept")
+				}
+			})
+		},
 	}
 	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
 	return cmd

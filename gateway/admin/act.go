@@ -209,6 +209,19 @@ func lookKey(ctx context.Context, c *call, in *api.KeyChange, _ any) (string, an
 	return in.AccessKeyID, c.h.keyState(ctx, in.AccessKeyID)
 }
 
+// lookAllKeys tells which access keys there are, without their secrets.
+func lookAllKeys(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
+	keys, err := c.h.cfg.Admin.AccessKeys(ctx)
+	if err != nil {
+		return "all access keys", nil
+	}
+	ids := make([]string, len(keys))
+	for i := range keys {
+		ids[i] = keys[i].AccessKeyID
+	}
+	return "all access keys", ids
+}
+
 // lookBackup tells that all keys of a node, or all metadata, were given away.
 func lookBackup(_ context.Context, _ *call, _ *struct{}, _ any) (string, any) {
 	return "this node", nil

@@ -24,6 +24,8 @@ func identityRoutes() []route {
 			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(), audit.OnCredential, lookNewKey),
 		acts(order(http.MethodPost, "/admin/v1/keys/change", "Enable, disable or revoke an access key", (*Handler).changeKey,
 			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(), audit.OnCredential, lookKey),
+		acts(question(http.MethodPost, "/admin/v1/keys/revoke-all", "Revoke every access key but the one that signs; root's when that is root's", (*Handler).revokeAll,
+			"admin:RevokeAllAccessKeys"), audit.OnCredential, lookAllKeys),
 		order(http.MethodPost, "/admin/v1/simulate", "What would be decided of a request", (*Handler).simulate, "admin:SimulatePolicy"),
 	}
 }
@@ -91,6 +93,16 @@ func (h *Handler) changeKey(ctx context.Context, c *call, ch *api.KeyChange) (do
 		return done{}, err
 	}
 	return done{}, noSuchKey(h.cfg.Admin.ChangeKey(ctx, *ch))
+}
+
+// revokeAll is for the day on which it is not known who has which secret. Whoever asks keeps its access key, by
+// which it may make others; root's last one stays, too.
+func (h *Handler) revokeAll(ctx context.Context, c *call) (api.RevokedKeys, error) {
+	spare := c.auth.AccessKeyID
+	if c.caller.Session != nil {
+		spare = c.caller.Session.Parent
+	}
+	return h.cfg.Admin.RevokeAllKeys(ctx, api.RevokeAll{Spare: spare, Root: c.caller.Kind == acl.Root})
 }
 
 // owner is the principal that an access key acts for, "" when there is no such key.

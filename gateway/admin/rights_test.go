@@ -52,6 +52,7 @@ func takenRights() []taken {
 		get("identities", "ListUsers", "ListGroups", "ListPolicies"), get("keys", "ListAccessKeys"),
 		post("keys", `{"principal":"user:bob"}`, "CreateAccessKey"), post("keys", `{"principal":"user:eve"}`, "CreateOwnAccessKey"),
 		post("keys", `{"replaces":"bob-1"}`, "RotateAccessKey"), post("keys", `{"replaces":"eve-1"}`, "RotateOwnAccessKey"),
+		post("keys/revoke-all", "", "RevokeAllAccessKeys"),
 		post("simulate", `{"principal":"root","action":"s3:GetObject","resource":"*"}`, "SimulatePolicy"),
 		{"POST", "backup", "", []string{"Backup"}, true}, {"GET", "backup/metadata", "", []string{"Backup"}, true},
 		{"POST", "keys", `{"principal":"root"}`, nil, true}, {"POST", "keys", `{"replaces":"root-1"}`, nil, true},

@@ -85,6 +85,8 @@ type IdentityAdmin interface {
 	AccessKeys(ctx context.Context) ([]AccessKey, error)
 	// CreateKey makes an access key. NoSuchIdentity, NoSuchCredential.
 	CreateKey(ctx context.Context, req NewKey) (IssuedKey, error)
+	// RevokeAllKeys revokes access keys for good, and with them their sessions. It may be called again.
+	RevokeAllKeys(ctx context.Context, req RevokeAll) (RevokedKeys, error)
 	// ChangeKey disables, enables or revokes an access key. NoSuchCredential, InvalidArgument for root's last one.
 	ChangeKey(ctx context.Context, c KeyChange) error
 }
@@ -152,6 +154,18 @@ func (k IssuedKey) String() string { return "access key " + k.AccessKeyID }
 
 // GoString hides the secret.
 func (k IssuedKey) GoString() string { return k.String() }
+
+// RevokeAll says which access keys are revoked: all but some.
+type RevokeAll struct {
+	Spare string // the ID of one that stays
+	Root  bool   // root's too, but for the last that is good for all time
+}
+
+// RevokedKeys says what became of the access keys, by their IDs.
+type RevokedKeys struct {
+	Revoked []string `json:"revoked"`
+	Kept    []string `json:"kept"`
+}
 
 // KeyChange says what becomes of an access key.
 type KeyChange struct {

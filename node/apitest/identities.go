@@ -195,6 +195,22 @@ func (m *Identities) OpenSession(_ context.Context, token string) (api.Session, 
 	return s, nil
 }
 
+// RevokeAllKeys implements api.IdentityAdmin. It keeps root's when they are not asked for.
+func (m *Identities) RevokeAllKeys(_ context.Context, req api.RevokeAll) (out api.RevokedKeys, err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch++
+	for _, id := range slices.Sorted(maps.Keys(m.keys)) {
+		if id == req.Spare || m.keys[id].Principal == api.RootPrincipal && !req.Root {
+			out.Kept = append(out.Kept, id)
+			continue
+		}
+		out.Revoked = append(out.Revoked, id)
+		delete(m.keys, id)
+	}
+	return out, nil
+}
+
 // ChangeKey implements api.IdentityAdmin.
 func (m *Identities) ChangeKey(_ context.Context, c api.KeyChange) error {
 	m.mu.Lock()

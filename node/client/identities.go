@@ -272,6 +272,63 @@ func (c *Client) ChangeKey(ctx context.Context, ch api.KeyChange) error {
 	return err
 }
 
+// revokeRounds is how often RevokeAllKeys looks for access keys that were made meanwhile.
+const revokeRounds = 5
+
+// RevokeAllKeys implements api.IdentityAdmin.
+func (c *Client) RevokeAllKeys(ctx context.Context, req api.RevokeAll) (api.RevokedKeys, error) {
+	out := api.RevokedKeys{Revoked: []string{}}
+	for range revokeRounds {
+		keys, err := c.AccessKeys(ctx)
+		if err != nil {
+			return out, err
+		}
+		out.Kept = []string{}
+		last := lastRoot(keys, req.Spare)
+		revoked := 0
+		for i := range keys {
+			k := &keys[i]
+			if k.AccessKeyID == req.Spare || k.Principal == api.RootPrincipal && (!req.Root || k.AccessKeyID == last) {
+				out.Kept = append(out.Kept, k.AccessKeyID)
+				continue
+			}
+			err := c.ChangeKey(ctx, api.KeyChange{AccessKeyID: k.AccessKeyID, Do: api.DoRevoke})
+			if err != nil && api.KindOf(err) != api.NoSuchCredential {
+				return out, err
+			}
+			out.Revoked = append(out.Revoked, k.AccessKeyID)
+			revoked++
+		}
+		if revoked == 0 {
+			return out, nil
+		}
+	}
+	return out, &api.Error{Kind: api.SlowDown, Op: "client.RevokeAllKeys", Detail: "Access keys are made as fast as they are revoked. Please try again."}
+}
+
+// lastRoot is the access key of root that must stay so that one is left: "" when the spared one is such.
+func lastRoot(keys []api.AccessKey, spare string) string {
+	last := ""
+	for i := range keys {
+		k := &keys[i]
+		if !lasting(k) {
+			continue
+		}
+		if k.AccessKeyID == spare {
+			return ""
+		}
+		if last == "" {
+			last = k.AccessKeyID
+		}
+	}
+	return last
+}
+
+// lasting says whether an access key is root's and good for all time.
+func lasting(k *api.AccessKey) bool {
+	return k.Principal == api.RootPrincipal && !k.Disabled && k.Expires.IsZero() && k.SessionPolicy == ""
+}
+
 // keepRoot refuses to take root's last access key that is good for all time.
 func (c *Client) keepRoot(ctx context.Context, accessKeyID string) error {
 	keys, err := c.AccessKeys(ctx)
@@ -279,7 +336,7 @@ func (c *Client) keepRoot(ctx context.Context, accessKeyID string) error {
 		return err
 	}
 	for i := range keys {
-		if k := &keys[i]; k.AccessKeyID != accessKeyID && k.Principal == api.RootPrincipal && !k.Disabled && k.Expires.IsZero() && k.SessionPolicy == "" {
+		if k := &keys[i]; k.AccessKeyID != accessKeyID && lasting(k) {
 			return nil
 		}
 	}
