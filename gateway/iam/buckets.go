@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ type BucketRules struct {
 	// ACLs says that ACLs count.
 	ACLs bool
 	acl  acl.Policy // the bucket's, when ACLs count; nil for none
+	// Keys are the condition keys of the bucket's tags, nil when it has none.
+	Keys map[string][]string
 }
 
 // Buckets knows the rules of buckets. They are in force on every gateway within a second, and at once on
@@ -167,6 +170,7 @@ func readRules(bucket string, c *api.Configuration) *BucketRules {
 			rules.acl = a.On(grant.Bucket, "of bucket "+bucket)
 		}
 	}
+	rules.Keys = tagKeys(c.Documents[api.ConfigTagging])
 	text := c.Documents[api.ConfigPolicy]
 	if len(text) == 0 {
 		return rules
@@ -178,6 +182,21 @@ func readRules(bucket string, c *api.Configuration) *BucketRules {
 	}
 	rules.Policy, rules.Public = p, p.Public()
 	return rules
+}
+
+// tagKeys are the condition keys of a bucket's tags, for what is asked of the bucket and of its objects (S3 User
+// Guide, "Using tags for attribute-based access control").
+func tagKeys(doc []byte) map[string][]string {
+	tags, err := s3xml.ParseTagging(doc)
+	if len(doc) == 0 || err != nil {
+		return nil
+	}
+	keys := make(map[string][]string, 2*len(tags))
+	for _, t := range tags {
+		name, value := strings.ToLower(t.Key), []string{t.Value}
+		keys["s3:buckettag/"+name], keys["aws:resourcetag/"+name] = value, value
+	}
+	return keys
 }
 
 // ReadPublicAccess reads a bucket's public access block. A new bucket has all of it, and so has one whose

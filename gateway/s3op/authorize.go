@@ -119,7 +119,7 @@ func (c *call) may(ctx context.Context, action string, t thing) error {
 			bucket.Apply(&rules, action)
 		}
 	}
-	if err := c.addKeys(ctx, &r, &rules, &t); err != nil {
+	if err := c.addKeys(ctx, &r, &rules, &t, bucket.Keys); err != nil {
 		return err
 	}
 	d := acl.Evaluate(&r, &rules)
@@ -189,7 +189,7 @@ func (c *call) confirm(ref *api.ObjectRef, info *api.ObjectInfo) error {
 }
 
 // addKeys gives the request the condition keys that the thing asked for has.
-func (c *call) addKeys(ctx context.Context, r *acl.Request, rules *acl.Rules, t *thing) error {
+func (c *call) addKeys(ctx context.Context, r *acl.Request, rules *acl.Rules, t *thing, bucket map[string][]string) error {
 	var more map[string][]string
 	if t.key != "" && looksAtTags(r.Action) && (iam.NeedsTags(rules.Identity...) || iam.NeedsTags(rules.Sessions...) || iam.NeedsTags(rules.Bucket)) {
 		tags, err := c.existingTags(ctx, t)
@@ -198,10 +198,11 @@ func (c *call) addKeys(ctx context.Context, r *acl.Request, rules *acl.Rules, t 
 		}
 		more = tags
 	}
-	if len(more) == 0 && len(t.keys) == 0 {
+	if len(more) == 0 && len(t.keys) == 0 && len(bucket) == 0 {
 		return nil
 	}
 	r.Keys = maps.Clone(r.Keys)
+	maps.Copy(r.Keys, bucket)
 	maps.Copy(r.Keys, more)
 	maps.Copy(r.Keys, t.keys)
 	return nil

@@ -48,6 +48,7 @@ func allow(actions string, resources ...string) string {
 
 // bodies are what operations want to read before they ask for a right.
 var bodies = map[string]string{
+	"PutBucketTagging":   `<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>`,
 	"PutObjectTagging":   `<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>`,
 	"PutObjectRetention": `<Retention><Mode>GOVERNANCE</Mode><RetainUntilDate>2030-01-01T00:00:00Z</RetainUntilDate></Retention>`,
 	"PutObjectLegalHold": `<LegalHold><Status>ON</Status></LegalHold>`,

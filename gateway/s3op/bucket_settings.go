@@ -2,6 +2,7 @@ package s3op
 
 import (
 	"context"
+	"strings"
 
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
@@ -13,7 +14,7 @@ import (
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/API_PutBucketTagging.html).
 var bucketTagging = setting{
 	name: api.ConfigTagging, limit: s3xml.MaxTagging, empty: true,
-	unset: missing(s3err.NoSuchTagSet),
+	unset: missing(s3err.NoSuchTagSet), keys: requestTags,
 	read: func(text []byte) ([]byte, error) {
 		tags, err := s3xml.ParseTagging(text)
 		if err != nil {
@@ -27,6 +28,25 @@ var bucketTagging = setting{
 		}
 		return s3xml.AppendTagging(nil, tags), nil
 	},
+}
+
+// requestTags are the condition keys of the tags that a bucket is to have.
+func requestTags(doc []byte) map[string][]string {
+	keys := make(map[string][]string)
+	if len(doc) == 0 {
+		return keys
+	}
+	tags, err := s3xml.ParseTagging(doc)
+	if err != nil {
+		return keys // it was read before
+	}
+	var names []string
+	for _, t := range tags {
+		keys["aws:requesttag/"+strings.ToLower(t.Key)] = []string{t.Value}
+		names = append(names, t.Key)
+	}
+	keys["aws:tagkeys"] = names
+	return keys
 }
 
 // bucketEncryption is Get-, Put- and DeleteBucketEncryption: every bucket has SSE-S3, and

@@ -26,6 +26,9 @@ type setting struct {
 	removed s3err.Code
 	// empty says that PUT answers 204, not 200.
 	empty bool
+	// keys gives the condition keys of a document that is to be stored, for an operation that asks for its right
+	// by itself. Nil is for one that does not.
+	keys func(doc []byte) map[string][]string
 }
 
 // removedDocument stands for a sticky setting that was removed: no XML document is like it.
@@ -68,6 +71,11 @@ func (s *setting) put(ctx context.Context, c *call) error {
 	doc, err := s.read(text)
 	if err != nil {
 		return err
+	}
+	if s.keys != nil {
+		if err := c.authorizeOwn(ctx, s.keys(doc)); err != nil {
+			return err
+		}
 	}
 	if err := c.store(ctx, s.name, doc); err != nil {
 		return err

@@ -85,7 +85,7 @@ var needs = map[string]need{
 	"PutBucketOwnershipControls":                 {action: "s3:PutBucketOwnershipControls"},
 	"PutBucketPolicy":                            {action: "s3:PutBucketPolicy"},
 	"PutBucketRequestPayment":                    {action: "s3:PutBucketRequestPayment"},
-	"PutBucketTagging":                           {action: "s3:PutBucketTagging"},
+	"PutBucketTagging":                           {action: "s3:PutBucketTagging", own: true},
 	"PutBucketVersioning":                        {action: "s3:PutBucketVersioning"},
 	"PutObject":                                  {action: "s3:PutObject"},
 	"PutObjectAcl":                               {action: "s3:PutObjectAcl", versioned: "s3:PutObjectVersionAcl"},
