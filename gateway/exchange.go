@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime/debug"
 	"time"
 
@@ -32,8 +33,10 @@ type exchange struct {
 	id      string
 	ids     [2]string // values of the two ID headers
 	started time.Time
-	failure *s3err.Error // what the client was told
-	aborted bool         // the answer was begun and not finished
+	failure *s3err.Error  // what the client was told
+	aborted bool          // the answer was begun and not finished
+	source  netip.Addr    // the block of addresses that it comes from
+	entered []*edge.Share // to be left at the end
 	// decided is what was decided of the request; nil before an operation was found.
 	decided  *s3op.Decisions
 	recorded bool
@@ -44,6 +47,7 @@ type exchange struct {
 // serve runs a request through its stations.
 func (x *exchange) serve(ctx context.Context) {
 	defer x.finish()
+	defer x.leave()
 	defer x.record()
 	defer x.rescue()
 	if err := x.run(ctx); err != nil {
@@ -55,6 +59,11 @@ func (x *exchange) serve(ctx context.Context) {
 
 // run is the order of a request.
 func (x *exchange) run(ctx context.Context) error {
+	ctx = context.WithValue(ctx, exchangeKey{}, x)
+	if err := x.enterSource(ctx); err != nil {
+		x.target.path, _ = requestURI(x.r)
+		return err
+	}
 	var err error
 	if x.target, err = x.hosts.parse(x.r); err != nil {
 		return err
@@ -79,7 +88,7 @@ func (x *exchange) run(ctx context.Context) error {
 	}
 	auth, err := x.verifier.Authenticate(ctx, x.r)
 	if err != nil {
-		return err
+		return x.unproven(err)
 	}
 	x.keyID, x.user = auth.AccessKeyID, auth.Principal
 	if !auth.Anonymous {
@@ -111,7 +120,7 @@ func (x *exchange) serveToken(ctx context.Context) error {
 		x.decided.Note("sts:"+req.Action, req.Decision)
 	}
 	if err != nil {
-		return err
+		return x.unproven(err)
 	}
 	return answer.Write(x.w)
 }

@@ -28,6 +28,7 @@ type handler struct {
 	access   *audit.Log // nil keeps no access log
 	metrics  *metrics
 	server   *edge.Server
+	limiter  *limiter
 	logger   *slog.Logger
 	hostID   string
 	now      func() time.Time
@@ -35,7 +36,7 @@ type handler struct {
 
 func newVerifier(cfg Config, known *iam.Store) *sigv4.Verifier {
 	return sigv4.New(sigv4.Config{
-		Credentials:  known,
+		Credentials:  guarded{known},
 		Session:      known.Session,
 		Regions:      []string{cfg.Region},
 		GlobalRegion: asksLocation,
@@ -47,7 +48,7 @@ func newTokenService(cfg Config, known *iam.Store) *sts.Service {
 	return &sts.Service{
 		IAM: known, Sessions: cfg.Sessions, Region: cfg.Region,
 		Verifier: sigv4.New(sigv4.Config{
-			Credentials: known, Session: known.Session, Regions: []string{cfg.Region}, Services: []string{"sts"},
+			Credentials: guarded{known}, Session: known.Session, Regions: []string{cfg.Region}, Services: []string{"sts"},
 			GlobalRegion: func(*http.Request) bool { return true }, Now: cfg.Now,
 		}),
 	}
@@ -57,7 +58,7 @@ func newTokenService(cfg Config, known *iam.Store) *sts.Service {
 func (h *handler) authenticateForm(ctx context.Context, r *s3op.Request, f *sigv4.Form) error {
 	auth, err := h.verifier.AuthenticateForm(ctx, r.HTTP, f)
 	if err != nil {
-		return err
+		return exchangeOf(ctx).unproven(err)
 	}
 	return h.identify(ctx, r, auth, "POST")
 }
@@ -66,10 +67,13 @@ func (h *handler) authenticateForm(ctx context.Context, r *s3op.Request, f *sigv
 func (h *handler) identify(ctx context.Context, r *s3op.Request, auth *sigv4.Auth, how string) (err error) {
 	r.AccessKeyID, r.Caller.ID, r.AuthType, r.SignedAt = auth.AccessKeyID, auth.Principal, how, auth.Time
 	caller, err := h.iam.Caller(ctx, auth)
-	if err == nil {
-		r.Caller = caller
+	if err != nil {
+		return err
 	}
-	return err
+	r.Caller = caller
+	x := exchangeOf(ctx)
+	x.signedWell(auth.AccessKeyID)
+	return x.enterPrincipal(ctx, auth.Principal)
 }
 
 // howSigned is the value of the condition key s3:authType.
@@ -118,13 +122,23 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 
 // busy answers the request that is one too many.
 func (h *handler) busy(w http.ResponseWriter, r *http.Request) {
+	h.refuse(w, r, func(x *exchange) error { return x.slowDown(limitedBusy, time.Second) })
+}
+
+// denied answers a request from an address that is not served.
+func (h *handler) denied(w http.ResponseWriter, r *http.Request) {
+	h.refuse(w, r, func(*exchange) error {
+		return s3err.Newf(s3err.AccessDenied, "Requests from this address are not served.")
+	})
+}
+
+// refuse answers a request that goes no further.
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why func(*exchange) error) {
 	x := h.newExchange(w, r)
 	defer x.finish()
 	defer x.record()
 	x.target.path, _ = requestURI(r)
-	e := s3err.New(s3err.SlowDown)
-	e.RetryAfter = time.Second
-	x.fail(e)
+	x.fail(why(x))
 }
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {

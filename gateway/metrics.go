@@ -18,6 +18,7 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	received prometheus.Counter
 	sent     prometheus.Counter
+	limited  *prometheus.CounterVec
 
 	mu       sync.RWMutex
 	counters map[requestLabels]prometheus.Counter // guarded by mu
@@ -44,10 +45,13 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
 		}),
+		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, or the gateway itself.",
+		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent,
+	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),
@@ -63,6 +67,9 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "shoal_gateway_evicted_connections_total", Help: "Connections closed while they waited for a request, to make room for others.",
 		}, func() float64 { return float64(server.Connections().Evicted) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "shoal_gateway_blocked_total", Help: "Connections closed and requests refused since their addresses are not served.",
+		}, func() float64 { return float64(server.Connections().Blocked) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
 			Name: "shoal_gateway_unproven_connections_total", Help: "Connections of trusted proxies closed for want of a PROXY header that could be read.",
 		}, func() float64 { return float64(server.Connections().Unproven) }),

@@ -18,6 +18,7 @@ import (
 	"shoal/gateway/edge"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3op"
+	"shoal/node/api"
 )
 
 // Server is a gateway with its listeners bound.
@@ -32,6 +33,7 @@ type Server struct {
 	rules    *iam.Buckets
 	certs    []*edge.Certificates // watched while it runs
 	proxies  edge.Proxies
+	limiter  *limiter
 	draining atomic.Bool
 }
 
@@ -44,6 +46,11 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{cfg: cfg.withDefaults()}
 	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
+	var ask func(context.Context) ([]api.Setting, error)
+	if cfg.Admin != nil {
+		ask = cfg.Admin.Settings
+	}
+	s.limiter = newLimiter(ask, s.cfg.Logger)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -67,6 +74,11 @@ func New(cfg Config) (*Server, error) {
 	if err := errors.Join(s.openS3(s3), s.openAdmin(s3, own)); err != nil {
 		s.close()
 		return nil, err
+	}
+	for _, e := range []*edge.Server{s.s3, s.admin} {
+		if e != nil {
+			s.limiter.servers = append(s.limiter.servers, e)
+		}
 	}
 	return s, nil
 }
@@ -136,7 +148,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 		return err
 	}
 	h := &handler{
-		hosts: newHosts(cfg.Domains), iam: s.iam, verifier: newVerifier(cfg, s.iam), sts: newTokenService(cfg, s.iam), access: s.access,
+		hosts: newHosts(cfg.Domains), iam: s.iam, limiter: s.limiter, verifier: newVerifier(cfg, s.iam), sts: newTokenService(cfg, s.iam), access: s.access,
 		service: &s3op.Service{
 			Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Versions: cfg.Versions,
 			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
@@ -148,7 +160,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 	}
 	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
-		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy),
+		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy), Denied: http.HandlerFunc(h.denied),
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3
@@ -188,7 +200,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
 	})
 	s.admin = edge.NewServer(edge.Config{
-		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy),
+		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
 	})
 	return nil
@@ -221,6 +233,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopLogs()
 	var writers errgroup.Group
 	writers.Go(func() error { return s.iam.Run(logs) })
+	writers.Go(func() error { return s.limiter.run(logs) })
 	for _, l := range []*audit.Log{s.access, s.acts} {
 		if l != nil {
 			writers.Go(func() error { return l.Run(logs) })
@@ -238,6 +251,9 @@ func (s *Server) Run(ctx context.Context) error {
 			continue
 		}
 		g.Go(func() error {
+			if e == s.s3 {
+				s.limiter.awaitFirst(gctx)
+			}
 			if err := e.Serve(base); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve %v: %w", e.Addr(), err)
 			}

@@ -128,6 +128,11 @@ func Busy(w http.ResponseWriter, _ *http.Request) {
 	writeError(w, e)
 }
 
+// Denied answers a request from an address that is not served.
+func Denied(w http.ResponseWriter, _ *http.Request) {
+	writeError(w, s3err.Newf(s3err.AccessDenied, "Requests from this address are not served."))
+}
+
 // live says that the process serves HTTP.
 func (h *Handler) live(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, status{Status: "live"})

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -25,6 +26,56 @@ const (
 	keepBytesMax = 256 << 10
 )
 
+// toll makes bytes of one share wait for their turn.
+type toll struct {
+	share *Share
+	rate  int64 // bytes per second
+}
+
+// tolls are those that one body pays, in the name of its source and of its principal.
+type tolls struct {
+	all  []toll
+	done <-chan struct{} // closed when the request has ended
+}
+
+// most bounds a piece: a quarter of a second's worth, so that bytes flow evenly.
+func (t *tolls) most(n int) int {
+	for _, one := range t.all {
+		n = min(n, max(int(one.rate/4), 4096))
+	}
+	return n
+}
+
+// pay counts n bytes and waits for as long as they are too many.
+func (t *tolls) pay(n int) {
+	if len(t.all) == 0 || n <= 0 {
+		return
+	}
+	var wait time.Duration
+	for _, one := range t.all {
+		wait = max(wait, one.share.move(time.Now(), int64(n), one.rate))
+	}
+	if wait <= 0 {
+		return
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.done:
+	}
+}
+
+// Pace makes both directions of an exchange keep the bandwidth of a share, 0 for any, until ctx ends.
+func Pace(ctx context.Context, r *Reader, w *Writer, share *Share, bytesPerSecond int64) {
+	if bytesPerSecond <= 0 {
+		return
+	}
+	for _, t := range [...]*tolls{&r.tolls, &w.tolls} {
+		t.done, t.all = ctx.Done(), append(t.all, toll{share, bytesPerSecond})
+	}
+}
+
 // Reader reads a request's body and ends slow ones. Only time spent waiting for the
 // client counts. It is for one goroutine.
 type Reader struct {
@@ -37,6 +88,7 @@ type Reader struct {
 	read    int64
 	ended   bool // Read gave io.EOF
 	failed  bool
+	tolls   tolls
 }
 
 // NewReader wraps the body of r. w must be the writer that net/http gave with r, and
@@ -48,6 +100,12 @@ func (s *Server) NewReader(w http.ResponseWriter, r *http.Request) *Reader {
 
 // Read reads from the client. A client that stalls gives ErrTooSlow.
 func (r *Reader) Read(p []byte) (int, error) {
+	n, err := r.next(p[:min(len(p), r.tolls.most(len(p)))])
+	r.tolls.pay(n)
+	return n, err
+}
+
+func (r *Reader) next(p []byte) (int, error) {
 	if r.ended {
 		return 0, io.EOF
 	}
@@ -154,6 +212,7 @@ type Writer struct {
 	length    int64  // of the body as the head said, -1 when it did not
 	beforeEnd func() // nil once called
 	failed    error
+	tolls     tolls
 }
 
 // NewWriter wraps w. started is when the request's head had been read, from which
@@ -194,7 +253,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 	total := 0
 	for {
-		piece := p[total:min(total+writeBytesMax, len(p))]
+		piece := p[total:min(total+w.tolls.most(writeBytesMax), len(p))]
 		if w.beforeEnd != nil && w.length >= 0 && w.sent+int64(len(piece)) >= w.length {
 			f := w.beforeEnd
 			w.beforeEnd = nil
@@ -202,6 +261,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		}
 		w.renew()
 		n, err := w.ResponseWriter.Write(piece)
+		w.tolls.pay(n)
 		total += n
 		w.sent += int64(n)
 		if err != nil {

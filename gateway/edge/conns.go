@@ -148,14 +148,15 @@ func addressOf(conn net.Conn) netip.Addr {
 // countedListener admits connections to a table.
 type countedListener struct {
 	net.Listener
-	table *connTable
+	table   *connTable
+	refuses func(netip.Addr) bool
 }
 
 // Accept gives the next connection that is admitted; others are closed at once.
 func (l *countedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
-		if err != nil || l.table.admit(conn) {
+		if err != nil || !l.refuses(addressOf(conn)) && l.table.admit(conn) {
 			return conn, err
 		}
 		conn.Close()

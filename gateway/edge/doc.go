@@ -17,5 +17,8 @@
 // Where a request comes from is where its connection comes from, unless that is a trusted proxy: then it is what
 // the proxy says, in the one header that it is known to write or by the PROXY protocol.
 //
+// Rules say which addresses are served. Shares hold sources and principals to what they may take; how many
+// are remembered is bounded.
+//
 // Plain HTTP is for loopback addresses, unless the operator insists.
 package edge

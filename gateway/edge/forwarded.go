@@ -2,10 +2,11 @@ package edge
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"strings"
+
+	"shoal/node/api"
 )
 
 // Proxies says which proxies are believed about where a request comes from. The zero value believes none.
@@ -29,32 +30,13 @@ const (
 func ParsePrefixes(list []string) ([]netip.Prefix, error) {
 	out := make([]netip.Prefix, 0, len(list))
 	for _, text := range list {
-		p, err := ParsePrefix(text)
+		p, err := api.ParsePrefix(text)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, p)
 	}
 	return out, nil
-}
-
-// ParsePrefix reads a CIDR block such as 192.0.2.0/24, or an address.
-func ParsePrefix(text string) (netip.Prefix, error) {
-	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
-		a = a.Unmap()
-		return netip.PrefixFrom(a, a.BitLen()), nil
-	}
-	p, err := netip.ParsePrefix(text)
-	if err != nil {
-		return p, fmt.Errorf("%q is neither an address nor a block such as 192.0.2.0/24 or 2001:db8::/32", text)
-	}
-	if p.Addr().Is4In6() {
-		return p, fmt.Errorf("%q: write blocks of IPv4 as such", text)
-	}
-	if p != p.Masked() {
-		return p, fmt.Errorf("%q has bits behind its length; did you mean %v?", text, p.Masked())
-	}
-	return p, nil
 }
 
 // trusts says whether an address is that of a proxy that is believed.

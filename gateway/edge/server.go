@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync/atomic"
 	"time"
 )
@@ -19,6 +20,10 @@ type Server struct {
 	secure   bool
 	proxies  Proxies
 	inFlight atomic.Int64
+	rules    atomic.Pointer[Rules]
+	denied   http.Handler
+	freeOwn  bool
+	blocked  atomic.Uint64
 	// badHeaders counts connections of proxies without a PROXY header that could be read.
 	badHeaders atomic.Uint64
 }
@@ -37,8 +42,12 @@ type Config struct {
 	TLS      *tls.Config // nil for plain HTTP
 	Handler  http.Handler
 	// Busy answers requests above the limit. It must not read their bodies.
-	Busy   http.Handler
-	Limits Limits
+	Busy http.Handler
+	// Denied answers requests of addresses that are not served. It must not read their bodies.
+	Denied http.Handler
+	// FreeLoopback serves loopback whatever the rules say, so that nobody locks himself out.
+	FreeLoopback bool
+	Limits       Limits
 	// Proxies are believed about where requests come from. With ProxyProtocol, each of their connections must
 	// begin with a header of that protocol, version 1 or 2.
 	Proxies       Proxies
@@ -51,9 +60,9 @@ type connKey struct{}
 // NewServer makes a server for a bound listener, which it owns from here on.
 func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
-	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies}
+	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback}
 	s.table = newConnTable(limits, &s.proxies)
-	s.listener = &countedListener{Listener: cfg.Listener, table: s.table}
+	s.listener = &countedListener{Listener: cfg.Listener, table: s.table, refuses: s.refuses}
 	if cfg.ProxyProtocol {
 		s.listener = &proxiedListener{Listener: s.listener, proxies: &s.proxies, timeout: limits.HeaderTimeout, refused: &s.badHeaders}
 	}
@@ -89,13 +98,33 @@ func (s *Server) limit(next, busy http.Handler) http.Handler {
 			s.table.busy(one)
 		}
 		defer s.inFlight.Add(-1)
-		if s.inFlight.Add(1) > most {
-			busy.ServeHTTP(w, s.proxies.fromOrigin(r))
-			return
+		r = s.proxies.fromOrigin(r)
+		switch {
+		case s.inFlight.Add(1) > most:
+			busy.ServeHTTP(w, r)
+		case s.blocks(Source(r.RemoteAddr)):
+			w.Header().Set("Connection", "close")
+			s.denied.ServeHTTP(w, r)
+		default:
+			next.ServeHTTP(w, r)
 		}
-		next.ServeHTTP(w, s.proxies.fromOrigin(r))
 	})
 }
+
+// SetRules says from now on which addresses are served.
+func (s *Server) SetRules(r *Rules) { s.rules.Store(r) }
+
+// blocks says whether an address is not served, and counts it.
+func (s *Server) blocks(a netip.Addr) bool {
+	if s.denied == nil || s.freeOwn && a.IsLoopback() || !s.rules.Load().Blocks(a) {
+		return false
+	}
+	s.blocked.Add(1)
+	return true
+}
+
+// refuses says whether a connection is closed at once. Whoever comes through a proxy is known later.
+func (s *Server) refuses(a netip.Addr) bool { return !s.proxies.trusts(a) && s.blocks(a) }
 
 // Limits are those in force.
 func (s *Server) Limits() Limits { return s.limits }
@@ -116,12 +145,14 @@ type Connections struct {
 	Evicted uint64 // so far: closed while they waited for a request, to make room for others
 	// Unproven came from a trusted proxy without the header that must say for whom.
 	Unproven uint64
+	// Blocked came from addresses that are not served: connections closed at once, and requests.
+	Blocked uint64
 }
 
 // Connections counts those open now, and those that had to go.
 func (s *Server) Connections() Connections {
 	c := s.table.counts()
-	c.Unproven = s.badHeaders.Load()
+	c.Unproven, c.Blocked = s.badHeaders.Load(), s.blocked.Load()
 	return c
 }
 

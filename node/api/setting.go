@@ -24,7 +24,19 @@ const (
 	SettingMoveRate     = "move-rate"
 
 	SettingStaleIdentity = "stale-identity"
+
+	// What clients may take of one gateway.
+	SettingSourceRequests     = "source-requests"
+	SettingSourceBandwidth    = "source-bandwidth"
+	SettingSourceParallel     = "source-parallel"
+	SettingSourceFailures     = "source-failures"
+	SettingPrincipalRequests  = "principal-requests"
+	SettingPrincipalBandwidth = "principal-bandwidth"
+	SettingPrincipalParallel  = "principal-parallel"
 )
+
+// SourceFailures is the default of SettingSourceFailures.
+const SourceFailures = 10
 
 // Bounds of settings.
 const (
@@ -52,13 +64,34 @@ var rules = []rule{
 	{Setting{SettingVoters, "", "by the number of nodes", "most voters of a metadata group"}, `1, 2, 3 or 5`,
 		func(v string) bool { return v == "1" || v == "2" || v == "3" || v == "5" }},
 	{Setting{SettingReplaceAfter, "", "10m", "time after which a dead node is replaced by others"}, `a time of 1m to 720h`, validReplaceAfter},
-	{Setting{SettingMoveRate, "", "by what requests leave over", "bytes per second that a node moves, codes anew or heals at most"}, `a size such as 64MiB, from 64KiB`,
-		func(v string) bool { _, err := ParseMoveRate(v); return err == nil }},
+	{Setting{SettingMoveRate, "", "by what requests leave over", "bytes per second that a node moves, codes anew or heals at most"}, takesRate, validRate},
 	{Setting{SettingStaleIdentity, "", "1h", "time for which a site that is cut off trusts the access keys that it knows, for buckets bound to it"}, `a time of 0s (never) to 720h`,
 		func(v string) bool {
 			d, err := time.ParseDuration(v)
 			return err == nil && d >= 0 && d <= StaleIdentityMax
 		}},
+	{Setting{SettingSourceRequests, "", "no bound", "requests per second that an address may send to a gateway"}, takesCount, validCount},
+	{Setting{SettingSourceBandwidth, "", "no bound", "bytes per second of bodies that an address may send to and get from a gateway"}, takesRate, validRate},
+	{Setting{SettingSourceParallel, "", "no bound", "requests that an address may have under way at a gateway"}, takesCount, validCount},
+	{Setting{SettingSourceFailures, "", "10", "wrong signatures per second that an address may send to a gateway before its unproven keys wait"}, takesCount, validCount},
+	{Setting{SettingPrincipalRequests, "", "no bound", "requests per second that a user may send to a gateway"}, takesCount, validCount},
+	{Setting{SettingPrincipalBandwidth, "", "no bound", "bytes per second of bodies that a user may send to and get from a gateway"}, takesRate, validRate},
+	{Setting{SettingPrincipalParallel, "", "no bound", "requests that a user may have under way at a gateway"}, takesCount, validCount},
+}
+
+const (
+	takesCount = "a whole number, 1 to 1000000"
+	takesRate  = "a size such as 64MiB, from 64KiB"
+)
+
+func validCount(v string) bool {
+	n, err := strconv.ParseUint(v, 10, 32)
+	return err == nil && n >= 1 && n <= 1_000_000 && v == strconv.FormatUint(n, 10)
+}
+
+func validRate(v string) bool {
+	_, err := ParseMoveRate(v)
+	return err == nil
 }
 
 // KnownSettings lists every setting of this release, without values.
@@ -73,6 +106,12 @@ func KnownSettings() []Setting {
 // CheckSetting refuses unknown names and values that mean nothing: InvalidArgument. The empty value
 // is the default of every setting.
 func CheckSetting(name, value string) error {
+	if block, ok := strings.CutPrefix(name, settingIP); ok {
+		if !validIPRule(block, value) {
+			return Invalid("api.CheckSetting", `A rule for addresses is named ip/BLOCK, such as ip/192.0.2.0/24, and takes "block", "allow", or "" for none.`)
+		}
+		return nil
+	}
 	for i := range rules {
 		switch r := &rules[i]; {
 		case r.Name != name:

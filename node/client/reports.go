@@ -259,7 +259,7 @@ func mergeSettings(values map[string]string) []api.Setting {
 	}
 	for name, value := range values {
 		if !known[name] {
-			all = append(all, api.Setting{Name: name, Value: value})
+			all = append(all, api.DescribeSetting(name, value))
 		}
 	}
 	slices.SortFunc(all, func(a, b api.Setting) int { return cmp.Compare(a.Name, b.Name) })

@@ -12,7 +12,7 @@ const (
 	replicasMax  = 16
 	counterGroup = "group"
 	settingMax   = 1024 // bytes of a value
-	settingsMax  = 64
+	settingsMax  = 1024
 )
 
 func (v *view) groupKey(group uint32) []byte {

@@ -1,0 +1,200 @@
+package gateway_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"shoal/gateway"
+	"shoal/node/api"
+	"shoal/node/apitest"
+)
+
+// tuned is an operator whose settings change.
+type tuned struct {
+	*operator
+	mu       sync.Mutex
+	settings []api.Setting // guarded by mu
+	asked    int           // guarded by mu
+}
+
+func (o *tuned) Settings(context.Context) ([]api.Setting, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.asked++
+	return o.settings, nil
+}
+
+// set changes all settings and waits until they are in force: until they were asked for twice.
+func (o *tuned) set(t *testing.T, pairs ...string) {
+	t.Helper()
+	o.mu.Lock()
+	o.settings = nil
+	for i := 0; i < len(pairs); i += 2 {
+		if err := api.CheckSetting(pairs[i], pairs[i+1]); err != nil {
+			t.Fatal(err)
+		}
+		o.settings = append(o.settings, api.Setting{Name: pairs[i], Value: pairs[i+1]})
+	}
+	until := o.asked + 2
+	o.mu.Unlock()
+	for {
+		o.mu.Lock()
+		done := o.asked >= until
+		o.mu.Unlock()
+		if done {
+			return
+		}
+		<-time.After(time.Millisecond)
+	}
+}
+
+func startTuned(t *testing.T) (*gate, *tuned) {
+	t.Helper()
+	var o *tuned
+	g := start(t, func(c *gateway.Config) {
+		o = &tuned{operator: c.Admin.(*operator)}
+		c.Admin = o
+		c.TrustedProxies = []string{"127.0.0.0/8"}
+	})
+	return g, o
+}
+
+// from makes a call come from an address, as a trusted proxy says it.
+func (c call) from(address string) call {
+	c.header = http.Header{"X-Forwarded-For": {address}}
+	return c
+}
+
+// slowed sends a call many times at once, and wants some of them told to come back.
+func (g *gate) slowed(c call) {
+	g.t.Helper()
+	const calls = 40 // of which one a second would take longer than any machine
+	answers := make(chan answer, calls)
+	for range calls {
+		go func() { answers <- g.do(c) }()
+	}
+	slow := 0
+	for range calls {
+		a := <-answers
+		if a.status == 503 && strings.Contains(a.body, "<Code>SlowDown</Code>") && a.header.Get("Retry-After") != "" {
+			slow++
+		} else if a.status != 200 && a.status != 403 {
+			g.t.Errorf("got %d %s", a.status, a.body)
+		}
+	}
+	if slow == 0 {
+		g.t.Error("none was told to come back")
+	}
+}
+
+func TestSourceLimits(t *testing.T) {
+	g, o := startTuned(t)
+	list := call{target: "/"}
+	o.set(t, "source-requests", "1")
+	g.slowed(list.from("192.0.2.1"))
+	g.want(list.from("192.0.2.2"), 200, "") // others are unaffected
+	g.want(list.from("2001:db8:0:1::1"), 200, "")
+	g.slowed(list.from("2001:db8::2"))
+	o.set(t)
+	g.want(list.from("192.0.2.1"), 200, "")
+	if a := g.do(call{target: "/metrics", id: "-", admin: true}); strings.Contains(a.body, `shoal_gateway_limited_requests_total{reason="source"} 0`) ||
+		!strings.Contains(a.body, `shoal_gateway_limited_requests_total{reason="source"}`) {
+		t.Error("refusals are not counted")
+	}
+}
+
+func TestPrincipalLimits(t *testing.T) {
+	g, o := startTuned(t)
+	for _, name := range []string{"alice", "bob"} {
+		if err := g.people.ChangeIdentity(t.Context(), api.IdentityChange{Kind: api.KindUser, Name: name, Do: api.DoCreate}); err != nil {
+			t.Fatal(err)
+		}
+		g.people.PutKey(api.IssuedKey{AccessKey: api.AccessKey{AccessKeyID: name, Principal: api.UserPrincipal + name}, Secret: testSecret})
+	}
+	o.set(t, "principal-requests", "1")
+	g.slowed(call{target: "/", id: "alice"})
+	g.slowed(call{target: "/", id: "alice"}.from("192.0.2.9")) // wherever it comes from
+	if a := g.do(call{target: "/", id: "bob"}); a.status == 503 {
+		t.Errorf("another got %d %s", a.status, a.body)
+	}
+}
+
+// One request under way is all that the source may have; when it has ended the next is served.
+func TestParallelLimit(t *testing.T) {
+	var o *tuned
+	entered := make(chan struct{})
+	g := start(t, func(c *gateway.Config) {
+		o = &tuned{operator: c.Admin.(*operator)}
+		c.Admin = o
+		c.Objects = blocking{c.Objects.(*apitest.Memory), entered}
+	})
+	o.set(t, "source-parallel", "1")
+	conn := g.dial(g.s3)
+	if _, err := conn.Write(call{target: "/bucket/key"}.bytes(t, g.s3)); err != nil {
+		t.Fatal(err)
+	}
+	<-entered
+	a := g.want(call{target: "/"}, 503, "SlowDown")
+	if a.header.Get("Retry-After") != "1" {
+		t.Errorf("Retry-After is %q", a.header.Get("Retry-After"))
+	}
+	conn.Close() // and with it the request ends
+	for g.do(call{target: "/"}).status != 200 {
+		<-time.After(time.Millisecond)
+	}
+}
+
+// Keys that have proven themselves go on while others from the same source, that fail, wait.
+func TestFailedSignatures(t *testing.T) {
+	g, o := startTuned(t)
+	o.set(t, "source-failures", "1")
+	good := call{target: "/"}
+	bad, unknown := call{target: "/", secret: "wrong", id: guestID}, call{target: "/", id: "NOSUCHKEY"}
+	g.want(good.from("192.0.2.1"), 200, "")
+	slowed := 0
+	for i := range 60 {
+		c, code := bad, "SignatureDoesNotMatch"
+		if i%2 == 1 {
+			c, code = unknown, "InvalidAccessKeyId"
+		}
+		a := g.do(c.from("192.0.2.1"))
+		switch {
+		case a.status == 503 && strings.Contains(a.body, "SlowDown"):
+			slowed++
+		case a.status != 403 || !strings.Contains(a.body, code):
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if slowed == 0 {
+		t.Error("sixty wrong signatures in a row were all looked at")
+	}
+	g.want(good.from("192.0.2.1"), 200, "")
+	g.want(bad.from("192.0.2.2"), 403, "SignatureDoesNotMatch")
+}
+
+func TestAddressRules(t *testing.T) {
+	g, o := startTuned(t)
+	list, live := call{target: "/"}, call{target: "/health/live", id: "-", admin: true}
+	o.set(t, "ip/192.0.2.0/24", "block", "ip/192.0.2.128/25", "allow", "ip/127.0.0.0/8", "block")
+	a := g.want(list.from("192.0.2.1"), 403, "AccessDenied")
+	if !a.close || !strings.Contains(a.body, "address") {
+		t.Errorf("%s, and the connection lives: %v", a.body, !a.close)
+	}
+	g.want(list.from("192.0.2.200"), 200, "")
+	g.want(list, 403, "AccessDenied") // the proxy for itself
+	if a := g.do(live.from("192.0.2.1")); a.status != 403 {
+		t.Errorf("management answers a blocked address with %d", a.status)
+	}
+	if a := g.do(live); a.status != 200 { // so that nobody locks himself out
+		t.Errorf("management answers loopback with %d", a.status)
+	}
+	o.set(t)
+	g.want(list.from("192.0.2.1"), 200, "")
+	if a := g.do(call{target: "/metrics", id: "-", admin: true}); !strings.Contains(a.body, "shoal_gateway_blocked_total 2") {
+		t.Error("refusals are not counted")
+	}
+}
