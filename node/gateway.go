@@ -54,6 +54,7 @@ type GatewayConfig struct {
 // member table.
 type Gateway struct {
 	cfg    GatewayConfig
+	lock   *os.File
 	id     *transport.Identity
 	mem    *network.Membership
 	net    *network.Network
@@ -75,19 +76,31 @@ func OpenGateway(ctx context.Context, cfg GatewayConfig) (*Gateway, error) {
 	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the data directory: %w", err)
 	}
-	g := &Gateway{cfg: cfg}
-	var err error
-	if g.id, err = transport.LoadOrCreateIdentity(filepath.Join(cfg.DataDir, identityFile)); err != nil {
-		return nil, secretError(err)
-	}
-	g.mem, err = network.LoadOrJoin(ctx, filepath.Join(cfg.DataDir, network.MembershipFile), cfg.Join, cfg.Token, g.id)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, errors.New("this gateway belongs to no store yet: run `shoal admin invite --role gateway` at a node and start with --join TOKEN")
-	}
+	lock, err := lockDir(cfg.DataDir)
 	if err != nil {
 		return nil, err
 	}
-	return g, g.open(ctx)
+	g := &Gateway{cfg: cfg, lock: lock}
+	if err := g.join(ctx); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return g, nil
+}
+
+// join reads the gateway's membership, or joins, and opens its network.
+func (g *Gateway) join(ctx context.Context) (err error) {
+	cfg := &g.cfg
+	if g.id, err = transport.LoadOrCreateIdentity(filepath.Join(cfg.DataDir, identityFile)); err != nil {
+		return secretError(err)
+	}
+	g.mem, err = network.LoadOrJoin(ctx, filepath.Join(cfg.DataDir, network.MembershipFile), cfg.Join, cfg.Token, g.id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return errors.New("this gateway belongs to no store yet: run `shoal admin invite --role gateway` at a node and start with --join TOKEN")
+	}
+	if err != nil {
+		return err
+	}
+	return g.open(ctx)
 }
 
 func (g *Gateway) open(ctx context.Context) error {
@@ -151,6 +164,7 @@ func (g *Gateway) Store() *client.Client { return g.client }
 
 // Run serves until ctx ends.
 func (g *Gateway) Run(ctx context.Context) error {
+	defer g.lock.Close()
 	grp, ctx := errgroup.WithContext(ctx)
 	grp.Go(func() error { return g.net.Run(ctx, nil) })
 	grp.Go(func() error { return g.client.Run(ctx) })

@@ -332,14 +332,17 @@ func TestPartial(t *testing.T) {
 
 // FuzzVerify: whatever the files hold, verification ends without a panic.
 func FuzzVerify(f *testing.F) {
-	e := newEvidence(f)
-	for _, path := range append(e.files(), e.foreign) {
-		text, err := os.ReadFile(path)
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(text, text)
+	log, err := os.ReadFile(filepath.Join("testdata", "v1", "access.jsonl"))
+	if err != nil {
+		f.Fatal(err)
 	}
+	points, err := os.ReadFile(filepath.Join("testdata", "v1", audit.CheckpointDir, testWriter+".access.jsonl"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(log, points)
+	f.Add(log[:len(log)/2], points)
+	f.Add(append(log[:len(log):len(log)], "\x00\n{}"...), append(points[:len(points):len(points)], points...))
 	f.Add([]byte("\x00\n{}\n"), []byte("{}\n"))
 	f.Fuzz(func(t *testing.T, log, checkpoints []byte) {
 		dir := t.TempDir()
