@@ -68,6 +68,11 @@ func (s *Store) Simulate(ctx context.Context, buckets *Buckets, objects api.Obje
 	if err != nil {
 		return Outcome{}, err
 	}
+	for name, values := range b.Keys {
+		if _, given := r.Keys[name]; !given {
+			r.Set(name, values...)
+		}
+	}
 	b.Apply(&rules, q.Action)
 	d := acl.Evaluate(&r, &rules)
 	if ref.Key != "" && b.AsksObject(q.Action, &d) {
