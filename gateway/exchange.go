@@ -240,6 +240,11 @@ func (x *exchange) version() string {
 // happened.
 func (x *exchange) finish() {
 	x.metrics.observe(x.op, x.w.Status(), x.now().Sub(x.started), x.body.Received(), x.w.Sent())
+	if x.decided != nil {
+		if reason, denied := x.decided.Denial(); denied {
+			x.metrics.denied.WithLabelValues(string(reason)).Inc()
+		}
+	}
 	if !x.ending || !x.aborted && x.w.Failed() == nil {
 		return
 	}

@@ -186,7 +186,11 @@ func (g guarded) Credential(ctx context.Context, accessKeyID string) (api.Creden
 
 // unproven counts a signature that proves nothing, and gives the error back.
 func (x *exchange) unproven(err error) error {
-	switch s3err.From(err).Code {
+	e := s3err.From(err)
+	if !x.token || e.Code == s3err.SignatureDoesNotMatch || e.Code == s3err.InvalidAccessKeyId { // the token service refuses for other reasons too
+		x.metrics.countUnproven(e)
+	}
+	switch e.Code {
 	case s3err.SignatureDoesNotMatch, s3err.InvalidAccessKeyId:
 		x.limiter.sources.Get(x.source).Fail(time.Now(), x.limiter.limits.Load().failures)
 	}

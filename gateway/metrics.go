@@ -9,6 +9,7 @@ import (
 
 	"shoal/gateway/edge"
 	"shoal/gateway/iam"
+	"shoal/gateway/s3err"
 )
 
 // metrics counts requests. Labels are operation names of the S3 model and HTTP
@@ -19,6 +20,8 @@ type metrics struct {
 	received prometheus.Counter
 	sent     prometheus.Counter
 	limited  *prometheus.CounterVec
+	unproven *prometheus.CounterVec
+	denied   *prometheus.CounterVec
 
 	mu       sync.RWMutex
 	counters map[requestLabels]prometheus.Counter // guarded by mu
@@ -33,7 +36,7 @@ type requestLabels struct {
 func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_gateway_requests_total", Help: "S3 requests answered, by operation and status.",
+			Name: "shoal_requests_total", Help: "S3 requests answered, by operation and status.",
 		}, []string{"operation", "status"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shoal_gateway_request_seconds", Help: "Time from a request's head to the end of its answer.",
@@ -48,10 +51,16 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, or the gateway itself.",
 		}, []string{"reason"}),
+		unproven: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_auth_failures_total", Help: "S3 requests whose signatures proved nothing, by what was wrong with them.",
+		}, []string{"reason"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on.",
+		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited,
+	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited, m.unproven, m.denied,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),
@@ -103,4 +112,32 @@ func (m *metrics) observe(operation string, status int, took time.Duration, rece
 	if sent > 0 {
 		m.sent.Add(float64(sent))
 	}
+}
+
+// unprovenReasons are the reasons why signatures prove nothing; every other code is "other".
+var unprovenReasons = map[s3err.Code]string{
+	s3err.SignatureDoesNotMatch:             "signature",
+	s3err.InvalidAccessKeyId:                "unknown_key",
+	s3err.RequestTimeTooSkewed:              "clock",
+	s3err.AccessDenied:                      "expired_or_unsigned",
+	s3err.ExpiredToken:                      "expired_token",
+	s3err.InvalidToken:                      "token",
+	s3err.AuthorizationHeaderMalformed:      "malformed",
+	s3err.AuthorizationQueryParametersError: "malformed",
+	s3err.InvalidArgument:                   "malformed",
+	s3err.InvalidRequest:                    "malformed",
+}
+
+// countUnproven counts a signature that proves nothing. What the store could not say, and what is told to come
+// back, is no failure of a client.
+func (m *metrics) countUnproven(e *s3err.Error) {
+	reason, ok := unprovenReasons[e.Code]
+	switch {
+	case ok:
+	case e.Status >= 500:
+		return
+	default:
+		reason = "other"
+	}
+	m.unproven.WithLabelValues(reason).Inc()
 }

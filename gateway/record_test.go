@@ -143,11 +143,19 @@ func TestMetrics(t *testing.T) {
 	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
 	g.want(call{method: "PUT", target: "/bucket/key", body: "hello"}, 200, "")
 	g.want(call{target: "/bucket/none"}, 404, "")
+	g.want(call{target: "/bucket/key", id: "-"}, 403, "AccessDenied")
+	g.want(call{target: "/bucket/key", secret: "wrong"}, 403, "SignatureDoesNotMatch")
+	g.want(call{target: "/bucket/key", id: "NOSUCHKEY"}, 403, "InvalidAccessKeyId")
+	g.want(call{target: "/bucket/key", id: "-", header: http.Header{"Authorization": {"AWS4-HMAC-SHA256 what"}}}, 400, "AuthorizationHeaderMalformed")
 	a := g.do(call{target: "/metrics", id: "-", admin: true})
 	for _, line := range []string{
-		`shoal_gateway_requests_total{operation="GetObject",status="404"} 1`,
-		`shoal_gateway_requests_total{operation="PutObject",status="200"} 1`,
+		`shoal_requests_total{operation="GetObject",status="404"} 1`,
+		`shoal_requests_total{operation="PutObject",status="200"} 1`,
 		`shoal_gateway_request_seconds_count{operation="PutObject"} 1`,
+		`shoal_auth_failures_total{reason="signature"} 1`,
+		`shoal_auth_failures_total{reason="unknown_key"} 1`,
+		`shoal_auth_failures_total{reason="malformed"} 1`,
+		`shoal_permission_denied_total{reason="nothing_allows"} 1`,
 		"shoal_gateway_received_bytes_total 5",
 		"shoal_gateway_in_flight_requests 0",
 	} {

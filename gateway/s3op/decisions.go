@@ -27,6 +27,9 @@ func (d *Decisions) Note(action string, one *acl.Decision) {
 	}
 }
 
+// Denial gives what the first denial rests on; ok is false when there was none.
+func (d *Decisions) Denial() (reason acl.Reason, ok bool) { return d.first.Reason, d.denied > 0 }
+
 // Words gives the decision as the record tells it, and its reason; both "" when there was none.
 func (d *Decisions) Words() (decision, reason string) {
 	switch {
