@@ -39,7 +39,7 @@ func TestACL(t *testing.T) {
 	r.setACL(n, &s3.PutObjectAclInput{Key: aws.String("other"), GrantRead: aws.String("id=" + users[0].CanonicalID)})
 	for _, p := range both {
 		r.becomes(p, nil, "docs/a", "") // when it knows that ACLs count
-		r.is(p, &alice, "docs/a", "")
+		r.becomes(p, &alice, "docs/a", "")
 		r.is(p, &alice, "other", "")
 		r.is(p, nil, "other", "AccessDenied")
 		r.is(p, nil, "none", "AccessDenied")
@@ -72,7 +72,7 @@ func TestACL(t *testing.T) {
 	n.Start()
 	n.WaitReady()
 	r.becomes(n, nil, "docs/a", "")
-	r.is(n, &alice, "other", "")
+	r.becomes(n, &alice, "other", "")
 	r.is(n, nil, "other", "AccessDenied")
 }
 
