@@ -22,27 +22,32 @@ type copySource struct {
 	found string // version that was found, "" in a bucket that was never versioned
 }
 
-// readCopySource reads x-amz-copy-source and its conditions. The value is decoded once,
-// after the version was cut off; a "+" in it is a plus.
-func (c *call) readCopySource(ctx context.Context) (*copySource, error) {
-	h := c.HTTP.Header
-	raw := h.Get("X-Amz-Copy-Source")
-	path, version := raw, ""
+// parseCopySource reads x-amz-copy-source: "bucket/key" or "/bucket/key", encoded, and "?versionId=" with a version where one is meant.
+// The value is decoded once, after the version was cut off; a "+" in it is a plus.
+func parseCopySource(raw string) (bucket, key, version string, err error) {
+	path := raw
 	if i := strings.LastIndex(raw, "?versionId="); i >= 0 {
 		path, version = raw[:i], raw[i+len("?versionId="):]
 		if version == "" {
-			return nil, errInvalidArgument("x-amz-copy-source", raw, "Version id cannot be the empty string")
+			return "", "", "", errInvalidArgument("x-amz-copy-source", raw, "Version id cannot be the empty string")
 		}
 	}
 	path, ok := unescape(path, false)
 	bucket, key, found := strings.Cut(strings.TrimPrefix(path, "/"), "/")
 	if !ok || !found || bucket == "" || key == "" {
-		return nil, errInvalidArgument("x-amz-copy-source", raw, sourceForm)
+		return "", "", "", errInvalidArgument("x-amz-copy-source", raw, sourceForm)
 	}
 	if version, ok = unescape(version, false); !ok {
-		return nil, errInvalidArgument("x-amz-copy-source", raw, sourceForm)
+		return "", "", "", errInvalidArgument("x-amz-copy-source", raw, sourceForm)
 	}
-	if err := checkKey(key); err != nil {
+	return bucket, key, version, checkKey(key)
+}
+
+// readCopySource reads x-amz-copy-source and its conditions, and asks whether the caller may read it.
+func (c *call) readCopySource(ctx context.Context) (*copySource, error) {
+	h := c.HTTP.Header
+	bucket, key, version, err := parseCopySource(h.Get("X-Amz-Copy-Source"))
+	if err != nil {
 		return nil, err
 	}
 	action, from := "s3:GetObject", thing{bucket: bucket, key: key, version: version}

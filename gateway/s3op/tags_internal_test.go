@@ -2,6 +2,8 @@ package s3op
 
 import (
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"unicode/utf8"
 
@@ -27,6 +29,30 @@ func FuzzTaggingHeader(f *testing.F) {
 		}
 		if len(tags) > api.TagsMax {
 			t.Fatalf("%q gives %d tags", text, len(tags))
+		}
+	})
+}
+
+// FuzzCopySource: a source names a bucket and a key as they are stored, or is refused, and says the same when it is written again.
+func FuzzCopySource(f *testing.F) {
+	for _, s := range []string{"/b/k", "b/k", "b/k?versionId=v", "b/k?versionId=", "b//", "/b/%2e%2e/k", "b/a+b", "%62/k", "b%2Fk", "b/%ff", "//b/k", "b/k%3FversionId=v", "b/k?versionId=a?versionId=b"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		bucket, key, version, err := parseCopySource(text)
+		if err != nil {
+			return
+		}
+		if bucket == "" || strings.Contains(bucket, "/") || key == "" || len(key) > api.MaxKeyLength || !utf8.ValidString(key) {
+			t.Fatalf("%q gives the bucket %q and the key %q", text, bucket, key)
+		}
+		again := url.PathEscape(bucket) + "/" + url.PathEscape(key)
+		if version != "" {
+			again += "?versionId=" + url.PathEscape(version)
+		}
+		b, k, v, err := parseCopySource(again)
+		if err != nil || b != bucket || k != key || v != version {
+			t.Fatalf("%q, written as %q, gives %q, %q, %q (%v)", text, again, b, k, v, err)
 		}
 	})
 }
