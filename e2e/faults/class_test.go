@@ -21,6 +21,7 @@ import (
 // REDUCED_REDUNDANCY is coded so and takes the room of that, what is not keeps what it has, and with any one node
 // away all of it is read.
 func TestStorageClasses(t *testing.T) {
+	atLength(t)
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 4, Gateways: 1})
 	waitRedundant(t, c)
