@@ -37,7 +37,7 @@ test: deps ## all packages and the short suites against the real program
 	go test -timeout 9m ./...
 
 race: ## the race detector over whatever is concurrent, in tests and in the program itself
-	CGO_ENABLED=1 go test -race -short -timeout 25m $(RACE)
+	@.ci/race $(RACE)
 	E2E_RACE=1 go test -count=1 -timeout 15m -run 'Atomicity|Crash|History|Gateway|Copy|Space|Clients' ./e2e
 
 lint: ## gofmt, vet, staticcheck
