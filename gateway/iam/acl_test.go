@@ -65,8 +65,9 @@ func TestKnows(t *testing.T) {
 func TestSimulateACL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		people, store := new(apitest.Identities), newCounted(t)
-		s, b := run(t, people), iam.NewBuckets(store)
+		b := iam.NewBuckets(store)
 		change(t, people, api.KindUser, "alice", api.DoCreate, "")
+		s := run(t, people) // whose first question is asked after that
 		set := func(name, doc string) {
 			t.Helper()
 			if err := store.SetConfiguration(t.Context(), &api.SetConfiguration{Bucket: "b", Name: name, Document: []byte(doc)}); err != nil {

@@ -22,8 +22,9 @@ import (
 func TestPermissions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		people, store := new(apitest.Identities), newCounted(t)
-		s, b := run(t, people), iam.NewBuckets(store)
+		b := iam.NewBuckets(store)
 		change(t, people, api.KindUser, "alice", api.DoCreate, "")
+		s := run(t, people) // whose first question is asked after that
 		set := func(p iam.Permissions, code s3err.Code, words string) {
 			t.Helper()
 			err := s.SetPermissions(t.Context(), b, "b", p)

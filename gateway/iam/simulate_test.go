@@ -13,10 +13,11 @@ import (
 func TestSimulateTags(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		people, store := new(apitest.Identities), newCounted(t)
-		s, b := run(t, people), iam.NewBuckets(store)
+		b := iam.NewBuckets(store)
 		change(t, people, api.KindUser, "alice", api.DoCreate, "")
 		change(t, people, api.KindPolicy, "red", api.DoCreate, `{"Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*","Condition":{"StringEquals":{"s3:BucketTag/team":"red"}}}}`)
 		change(t, people, api.KindUser, "alice", api.DoAttach, "red")
+		s := run(t, people) // whose first question is asked after that
 		doc := []byte("<Tagging><TagSet><Tag><Key>team</Key><Value>red</Value></Tag></TagSet></Tagging>")
 		ask := func(keys map[string][]string, want bool) {
 			t.Helper()
