@@ -71,6 +71,12 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return with(arg, func(req api.NewSession) (api.IssuedSession, error) { return o.n.issueSession(ctx, req) })
 	case "open-session":
 		return with(arg, o.n.openSession)
+	case "acme-item":
+		return with(arg, func(name string) (api.ACMEItem, error) { return o.n.acmeItem(ctx, name) })
+	case "put-acme-item":
+		return with(arg, func(put api.PutACMEItem) (uint64, error) { return o.n.putACMEItem(ctx, put) })
+	case "delete-acme-item":
+		return with(arg, func(name string) (struct{}, error) { return struct{}{}, o.n.deleteACMEItem(ctx, name) })
 	case "set-setting":
 		return with(arg, func(s api.Setting) (struct{}, error) { return struct{}{}, o.n.setSetting(ctx, s) })
 	}

@@ -18,6 +18,7 @@ const (
 	purposeSecret = "credential secret"
 	purposeMark   = "mark of " // and what for
 	purposeToken  = "session token"
+	purposeACME   = "acme item"
 )
 
 // Keyring opens and keeps KEKs in memory. It is safe for concurrent use.
@@ -93,6 +94,20 @@ func (k *Keyring) OpenSecret(accessKeyID string, sealed []byte) (string, error) 
 		return "", fmt.Errorf("open the secret of %s: %w", accessKeyID, err)
 	}
 	return string(raw), nil
+}
+
+// SealACME seals an item that gateways share of their certificates, bound to its name.
+func (k *Keyring) SealACME(name string, content []byte) ([]byte, error) {
+	return envelope.SealKey(k.root, purposeACME, content, []byte(name))
+}
+
+// OpenACME opens what SealACME made for the same name.
+func (k *Keyring) OpenACME(name string, sealed []byte) ([]byte, error) {
+	content, err := envelope.OpenKey(k.root, purposeACME, sealed, []byte(name))
+	if err != nil {
+		return nil, fmt.Errorf("open the item %s of ACME: %w", name, err)
+	}
+	return content, nil
 }
 
 // SealSession makes the token of a session, in characters that stand in headers and URLs as they are.

@@ -1,6 +1,7 @@
 package keyring
 
 import (
+	"encoding/hex"
 	"errors"
 	"os"
 	"path/filepath"
@@ -89,5 +90,36 @@ func TestSecretsAreBoundToTheirKeyID(t *testing.T) {
 	}
 	if _, err := k.OpenSecret("AKIDTWO", sealed); err == nil {
 		t.Fatal("opened for another access key")
+	}
+}
+
+// TestACMEItems seals and opens items, and opens one of the first release.
+func TestACMEItems(t *testing.T) {
+	root := envelope.RootKey{}
+	root.Key[0] = 1
+	k := New(root)
+	sealed, err := k.SealACME("s3.example", []byte("content"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.OpenACME("s3.example", sealed); err != nil || string(got) != "content" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if _, err := k.OpenACME("other.example", sealed); err == nil {
+		t.Error("opened under another name")
+	}
+	if _, err := k.OpenSecret("s3.example", sealed); err == nil {
+		t.Error("opened as a credential's secret")
+	}
+	text, err := os.ReadFile(filepath.Join("testdata", "acme-item-1.hex"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden, err := hex.DecodeString(strings.TrimSpace(string(text)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := k.OpenACME("s3.example", golden); err != nil || string(got) != "golden" {
+		t.Errorf("%q, %v", got, err)
 	}
 }

@@ -71,6 +71,7 @@ func keyLines() string {
 	line("bucket of owner", func(v *view) []byte { return v.ownedKey("me", "photos") })
 	line("identity", func(v *view) []byte { return v.identityKey(IdentityKind_IDENTITY_USER, "alice") })
 	line("change of identity", func(v *view) []byte { return v.uintKey(spaceChanged, 5) })
+	line("item of ACME", func(v *view) []byte { return v.nameKey(spaceACME, "account") })
 	line("sealed key", func(v *view) []byte { return v.kekKey(1) })
 	return b.String()
 }
@@ -105,6 +106,14 @@ func TestGoldenIdentities(t *testing.T) {
 		r.must(r.sys(c))
 	}
 	golden(t, "identities-v1.golden", r.dump(consensus.SystemGroup))
+}
+
+// TestGoldenACME does the same for what gateways share of their certificates.
+func TestGoldenACME(t *testing.T) {
+	r := newRig(t, Config{})
+	r.must(r.putACME(&AcmeItem{Name: "account", Sealed: []byte("sealed key")}))
+	r.must(r.putACME(&AcmeItem{Name: "s3.example", Sealed: []byte("sealed certificate"), Expires: testEpoch + int64(time.Hour)}))
+	golden(t, "acme-v1.golden", r.dump(consensus.SystemGroup))
 }
 
 // TestGoldenClasses does the same for storage classes.

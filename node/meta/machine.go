@@ -294,6 +294,10 @@ func (t *tx) runSystem(c *Command) (*Result, error) {
 		return t.putIdentity(op.PutIdentity)
 	case *Command_DeleteIdentity:
 		return t.deleteIdentity(op.DeleteIdentity)
+	case *Command_PutAcmeItem:
+		return t.putACMEItem(op.PutAcmeItem)
+	case *Command_DeleteAcmeItem:
+		return &Result{}, t.delete(t.nameKey(spaceACME, op.DeleteAcmeItem.GetName()))
 	default:
 		return invalid("The command is not one of the system group."), nil
 	}

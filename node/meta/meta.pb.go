@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139, 0}
+	return file_meta_proto_rawDescGZIP(), []int{143, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143, 0}
+	return file_meta_proto_rawDescGZIP(), []int{147, 0}
 }
 
 // Command is one entry of a group's log.
@@ -479,6 +479,8 @@ type Command struct {
 	//	*Command_FinishCreateBucket
 	//	*Command_PutIdentity
 	//	*Command_DeleteIdentity
+	//	*Command_PutAcmeItem
+	//	*Command_DeleteAcmeItem
 	//	*Command_PutVersion
 	//	*Command_DeleteObjects
 	//	*Command_CreateUpload
@@ -775,6 +777,24 @@ func (x *Command) GetDeleteIdentity() *DeleteIdentity {
 	return nil
 }
 
+func (x *Command) GetPutAcmeItem() *PutAcmeItem {
+	if x != nil {
+		if x, ok := x.Op.(*Command_PutAcmeItem); ok {
+			return x.PutAcmeItem
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteAcmeItem() *DeleteAcmeItem {
+	if x != nil {
+		if x, ok := x.Op.(*Command_DeleteAcmeItem); ok {
+			return x.DeleteAcmeItem
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutVersion() *PutVersion {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutVersion); ok {
@@ -1029,6 +1049,14 @@ type Command_DeleteIdentity struct {
 	DeleteIdentity *DeleteIdentity `protobuf:"bytes,33,opt,name=delete_identity,json=deleteIdentity,proto3,oneof"`
 }
 
+type Command_PutAcmeItem struct {
+	PutAcmeItem *PutAcmeItem `protobuf:"bytes,42,opt,name=put_acme_item,json=putAcmeItem,proto3,oneof"`
+}
+
+type Command_DeleteAcmeItem struct {
+	DeleteAcmeItem *DeleteAcmeItem `protobuf:"bytes,43,opt,name=delete_acme_item,json=deleteAcmeItem,proto3,oneof"`
+}
+
 type Command_PutVersion struct {
 	// Partition groups.
 	PutVersion *PutVersion `protobuf:"bytes,50,opt,name=put_version,json=putVersion,proto3,oneof"`
@@ -1145,6 +1173,10 @@ func (*Command_FinishCreateBucket) isCommand_Op() {}
 func (*Command_PutIdentity) isCommand_Op() {}
 
 func (*Command_DeleteIdentity) isCommand_Op() {}
+
+func (*Command_PutAcmeItem) isCommand_Op() {}
+
+func (*Command_DeleteAcmeItem) isCommand_Op() {}
 
 func (*Command_PutVersion) isCommand_Op() {}
 
@@ -3695,6 +3727,182 @@ func (x *DeleteIdentity) GetName() string {
 	return ""
 }
 
+// AcmeItem is something that gateways share of the certificates that they obtain by ACME: an account key, a
+// certificate with its key, an answer to a challenge, a try. What it is, its name says.
+type AcmeItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`         // 1 to 300 bytes
+	Sealed        []byte                 `protobuf:"bytes,2,opt,name=sealed,proto3" json:"sealed,omitempty"`     // at most 16 KiB
+	Expires       int64                  `protobuf:"fixed64,3,opt,name=expires,proto3" json:"expires,omitempty"` // Unix nanoseconds; a later put of any item removes it. 0 is never.
+	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`      // another one with each put; set by the state machine
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcmeItem) Reset() {
+	*x = AcmeItem{}
+	mi := &file_meta_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcmeItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcmeItem) ProtoMessage() {}
+
+func (x *AcmeItem) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcmeItem.ProtoReflect.Descriptor instead.
+func (*AcmeItem) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *AcmeItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *AcmeItem) GetSealed() []byte {
+	if x != nil {
+		return x.Sealed
+	}
+	return nil
+}
+
+func (x *AcmeItem) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
+func (x *AcmeItem) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+// PutAcmeItem adds or replaces an item. SlowDown when there are too many.
+type PutAcmeItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Item          *AcmeItem              `protobuf:"bytes,1,opt,name=item,proto3" json:"item,omitempty"`
+	CreateOnly    bool                   `protobuf:"varint,2,opt,name=create_only,json=createOnly,proto3" json:"create_only,omitempty"` // refuse when it exists: ConditionalConflict
+	IfEpoch       uint64                 `protobuf:"varint,3,opt,name=if_epoch,json=ifEpoch,proto3" json:"if_epoch,omitempty"`          // refuse unless it has this epoch: ConditionalConflict. 0 is any.
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PutAcmeItem) Reset() {
+	*x = PutAcmeItem{}
+	mi := &file_meta_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PutAcmeItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PutAcmeItem) ProtoMessage() {}
+
+func (x *PutAcmeItem) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PutAcmeItem.ProtoReflect.Descriptor instead.
+func (*PutAcmeItem) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *PutAcmeItem) GetItem() *AcmeItem {
+	if x != nil {
+		return x.Item
+	}
+	return nil
+}
+
+func (x *PutAcmeItem) GetCreateOnly() bool {
+	if x != nil {
+		return x.CreateOnly
+	}
+	return false
+}
+
+func (x *PutAcmeItem) GetIfEpoch() uint64 {
+	if x != nil {
+		return x.IfEpoch
+	}
+	return 0
+}
+
+// DeleteAcmeItem removes an item, if it is there.
+type DeleteAcmeItem struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteAcmeItem) Reset() {
+	*x = DeleteAcmeItem{}
+	mi := &file_meta_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteAcmeItem) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteAcmeItem) ProtoMessage() {}
+
+func (x *DeleteAcmeItem) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteAcmeItem.ProtoReflect.Descriptor instead.
+func (*DeleteAcmeItem) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *DeleteAcmeItem) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 // DeleteCredential removes a credential. NoSuchCredential.
 type DeleteCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3705,7 +3913,7 @@ type DeleteCredential struct {
 
 func (x *DeleteCredential) Reset() {
 	*x = DeleteCredential{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3717,7 +3925,7 @@ func (x *DeleteCredential) String() string {
 func (*DeleteCredential) ProtoMessage() {}
 
 func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3730,7 +3938,7 @@ func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCredential.ProtoReflect.Descriptor instead.
 func (*DeleteCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeleteCredential) GetAccessKeyId() string {
@@ -3751,7 +3959,7 @@ type NextSequence struct {
 
 func (x *NextSequence) Reset() {
 	*x = NextSequence{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3763,7 +3971,7 @@ func (x *NextSequence) String() string {
 func (*NextSequence) ProtoMessage() {}
 
 func (x *NextSequence) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3776,7 +3984,7 @@ func (x *NextSequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextSequence.ProtoReflect.Descriptor instead.
 func (*NextSequence) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *NextSequence) GetName() string {
@@ -3805,7 +4013,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3817,7 +4025,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3830,7 +4038,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *Source) GetBucket() uint64 {
@@ -3884,7 +4092,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3896,7 +4104,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3909,7 +4117,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PutVersion) GetBucket() uint64 {
@@ -4064,7 +4272,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4076,7 +4284,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4089,7 +4297,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Lock) GetMode() uint32 {
@@ -4123,7 +4331,7 @@ type Tags struct {
 
 func (x *Tags) Reset() {
 	*x = Tags{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4135,7 +4343,7 @@ func (x *Tags) String() string {
 func (*Tags) ProtoMessage() {}
 
 func (x *Tags) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4148,7 +4356,7 @@ func (x *Tags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tags.ProtoReflect.Descriptor instead.
 func (*Tags) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Tags) GetTags() []*Tag {
@@ -4169,7 +4377,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4181,7 +4389,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4194,7 +4402,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Tag) GetKey() []byte {
@@ -4229,7 +4437,7 @@ type Metadata struct {
 
 func (x *Metadata) Reset() {
 	*x = Metadata{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4241,7 +4449,7 @@ func (x *Metadata) String() string {
 func (*Metadata) ProtoMessage() {}
 
 func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4254,7 +4462,7 @@ func (x *Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
 func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Metadata) GetContentType() []byte {
@@ -4331,7 +4539,7 @@ type UserMetadata struct {
 
 func (x *UserMetadata) Reset() {
 	*x = UserMetadata{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4343,7 +4551,7 @@ func (x *UserMetadata) String() string {
 func (*UserMetadata) ProtoMessage() {}
 
 func (x *UserMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4356,7 +4564,7 @@ func (x *UserMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetadata.ProtoReflect.Descriptor instead.
 func (*UserMetadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *UserMetadata) GetName() []byte {
@@ -4384,7 +4592,7 @@ type DeleteObjects struct {
 
 func (x *DeleteObjects) Reset() {
 	*x = DeleteObjects{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4396,7 +4604,7 @@ func (x *DeleteObjects) String() string {
 func (*DeleteObjects) ProtoMessage() {}
 
 func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4409,7 +4617,7 @@ func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjects.ProtoReflect.Descriptor instead.
 func (*DeleteObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *DeleteObjects) GetBucket() uint64 {
@@ -4444,7 +4652,7 @@ type DeleteItem struct {
 
 func (x *DeleteItem) Reset() {
 	*x = DeleteItem{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4456,7 +4664,7 @@ func (x *DeleteItem) String() string {
 func (*DeleteItem) ProtoMessage() {}
 
 func (x *DeleteItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4469,7 +4677,7 @@ func (x *DeleteItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteItem.ProtoReflect.Descriptor instead.
 func (*DeleteItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *DeleteItem) GetKey() []byte {
@@ -4560,7 +4768,7 @@ type AlterVersion struct {
 
 func (x *AlterVersion) Reset() {
 	*x = AlterVersion{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4572,7 +4780,7 @@ func (x *AlterVersion) String() string {
 func (*AlterVersion) ProtoMessage() {}
 
 func (x *AlterVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4585,7 +4793,7 @@ func (x *AlterVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterVersion.ProtoReflect.Descriptor instead.
 func (*AlterVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *AlterVersion) GetBucket() uint64 {
@@ -4715,7 +4923,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4727,7 +4935,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4740,7 +4948,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Transition) GetBucket() uint64 {
@@ -4779,7 +4987,7 @@ type TransitionItem struct {
 
 func (x *TransitionItem) Reset() {
 	*x = TransitionItem{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4791,7 +4999,7 @@ func (x *TransitionItem) String() string {
 func (*TransitionItem) ProtoMessage() {}
 
 func (x *TransitionItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4804,7 +5012,7 @@ func (x *TransitionItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionItem.ProtoReflect.Descriptor instead.
 func (*TransitionItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *TransitionItem) GetKey() []byte {
@@ -4865,7 +5073,7 @@ type RenameObject struct {
 
 func (x *RenameObject) Reset() {
 	*x = RenameObject{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4877,7 +5085,7 @@ func (x *RenameObject) String() string {
 func (*RenameObject) ProtoMessage() {}
 
 func (x *RenameObject) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4890,7 +5098,7 @@ func (x *RenameObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
 func (*RenameObject) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *RenameObject) GetBucket() uint64 {
@@ -4941,7 +5149,7 @@ type RenameCondition struct {
 
 func (x *RenameCondition) Reset() {
 	*x = RenameCondition{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4953,7 +5161,7 @@ func (x *RenameCondition) String() string {
 func (*RenameCondition) ProtoMessage() {}
 
 func (x *RenameCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4966,7 +5174,7 @@ func (x *RenameCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
 func (*RenameCondition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *RenameCondition) GetIfMatch() []byte {
@@ -5014,7 +5222,7 @@ type SetObjectLock struct {
 
 func (x *SetObjectLock) Reset() {
 	*x = SetObjectLock{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5026,7 +5234,7 @@ func (x *SetObjectLock) String() string {
 func (*SetObjectLock) ProtoMessage() {}
 
 func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5039,7 +5247,7 @@ func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
 func (*SetObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *SetObjectLock) GetBucket() uint64 {
@@ -5097,7 +5305,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5109,7 +5317,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5122,7 +5330,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -5223,7 +5431,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5235,7 +5443,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5248,7 +5456,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -5348,7 +5556,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5360,7 +5568,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5373,7 +5581,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -5426,7 +5634,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5438,7 +5646,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5451,7 +5659,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -5557,7 +5765,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5569,7 +5777,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5582,7 +5790,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -5621,7 +5829,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5633,7 +5841,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5646,7 +5854,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -5697,7 +5905,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5709,7 +5917,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5722,7 +5930,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -5757,7 +5965,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5769,7 +5977,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5782,7 +5990,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -5810,7 +6018,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5822,7 +6030,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5835,7 +6043,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -5862,7 +6070,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5874,7 +6082,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5887,7 +6095,7 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
@@ -5915,7 +6123,7 @@ type Recode struct {
 
 func (x *Recode) Reset() {
 	*x = Recode{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5927,7 +6135,7 @@ func (x *Recode) String() string {
 func (*Recode) ProtoMessage() {}
 
 func (x *Recode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5940,7 +6148,7 @@ func (x *Recode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recode.ProtoReflect.Descriptor instead.
 func (*Recode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *Recode) GetVersion() []byte {
@@ -5988,7 +6196,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6000,7 +6208,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6013,7 +6221,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6035,7 +6243,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6047,7 +6255,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6060,7 +6268,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6098,6 +6306,7 @@ type Result struct {
 	//	*Result_Credential
 	//	*Result_Sequence
 	//	*Result_Identity
+	//	*Result_AcmeItem
 	//	*Result_Written
 	//	*Result_Deleted
 	//	*Result_Part
@@ -6113,7 +6322,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6125,7 +6334,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6138,7 +6347,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6220,6 +6429,15 @@ func (x *Result) GetIdentity() *Identity {
 	if x != nil {
 		if x, ok := x.Payload.(*Result_Identity); ok {
 			return x.Identity
+		}
+	}
+	return nil
+}
+
+func (x *Result) GetAcmeItem() *AcmeItem {
+	if x != nil {
+		if x, ok := x.Payload.(*Result_AcmeItem); ok {
+			return x.AcmeItem
 		}
 	}
 	return nil
@@ -6329,6 +6547,10 @@ type Result_Identity struct {
 	Identity *Identity `protobuf:"bytes,16,opt,name=identity,proto3,oneof"`
 }
 
+type Result_AcmeItem struct {
+	AcmeItem *AcmeItem `protobuf:"bytes,42,opt,name=acme_item,json=acmeItem,proto3,oneof"`
+}
+
 type Result_Written struct {
 	Written *Written `protobuf:"bytes,30,opt,name=written,proto3,oneof"`
 }
@@ -6375,6 +6597,8 @@ func (*Result_Sequence) isResult_Payload() {}
 
 func (*Result_Identity) isResult_Payload() {}
 
+func (*Result_AcmeItem) isResult_Payload() {}
+
 func (*Result_Written) isResult_Payload() {}
 
 func (*Result_Deleted) isResult_Payload() {}
@@ -6404,7 +6628,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6416,7 +6640,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6429,7 +6653,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -6483,7 +6707,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6495,7 +6719,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6508,7 +6732,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -6605,7 +6829,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6617,7 +6841,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6630,7 +6854,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -6650,7 +6874,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6662,7 +6886,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6675,7 +6899,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -6701,7 +6925,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6713,7 +6937,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6726,7 +6950,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -6788,7 +7012,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6800,7 +7024,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6813,7 +7037,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -6833,7 +7057,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6845,7 +7069,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6858,7 +7082,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -6878,7 +7102,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6890,7 +7114,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6903,7 +7127,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -6932,6 +7156,7 @@ type Query struct {
 	//	*Query_Dynamic
 	//	*Query_Identities
 	//	*Query_Identity
+	//	*Query_AcmeItem
 	//	*Query_Lookup
 	//	*Query_List
 	//	*Query_BucketConfig
@@ -6953,7 +7178,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6965,7 +7190,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6978,7 +7203,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -7109,6 +7334,15 @@ func (x *Query) GetIdentity() *IdentityQuery {
 	if x != nil {
 		if x, ok := x.Q.(*Query_Identity); ok {
 			return x.Identity
+		}
+	}
+	return nil
+}
+
+func (x *Query) GetAcmeItem() *AcmeItemQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_AcmeItem); ok {
+			return x.AcmeItem
 		}
 	}
 	return nil
@@ -7300,6 +7534,10 @@ type Query_Identity struct {
 	Identity *IdentityQuery `protobuf:"bytes,23,opt,name=identity,proto3,oneof"`
 }
 
+type Query_AcmeItem struct {
+	AcmeItem *AcmeItemQuery `protobuf:"bytes,42,opt,name=acme_item,json=acmeItem,proto3,oneof"`
+}
+
 type Query_Lookup struct {
 	Lookup *LookupQuery `protobuf:"bytes,50,opt,name=lookup,proto3,oneof"`
 }
@@ -7384,6 +7622,8 @@ func (*Query_Identities) isQuery_Q() {}
 
 func (*Query_Identity) isQuery_Q() {}
 
+func (*Query_AcmeItem) isQuery_Q() {}
+
 func (*Query_Lookup) isQuery_Q() {}
 
 func (*Query_List) isQuery_Q() {}
@@ -7420,7 +7660,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7432,7 +7672,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7445,7 +7685,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -7457,7 +7697,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7469,7 +7709,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7482,7 +7722,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -7494,7 +7734,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7506,7 +7746,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7519,7 +7759,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -7534,7 +7774,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7546,7 +7786,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7559,7 +7799,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -7594,7 +7834,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7606,7 +7846,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7619,7 +7859,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -7649,7 +7889,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7661,7 +7901,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7674,7 +7914,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -7720,7 +7960,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7732,7 +7972,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7745,7 +7985,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 type PlacementsQuery struct {
@@ -7757,7 +7997,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7769,7 +8009,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7782,7 +8022,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -7800,7 +8040,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7812,7 +8052,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7825,7 +8065,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 type CredentialQuery struct {
@@ -7837,7 +8077,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7849,7 +8089,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7862,7 +8102,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -7882,7 +8122,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7894,7 +8134,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7907,7 +8147,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -7935,7 +8175,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7947,7 +8187,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7960,7 +8200,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -7971,6 +8211,51 @@ func (x *IdentityQuery) GetKind() IdentityKind {
 }
 
 func (x *IdentityQuery) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// AcmeItemQuery asks for an item.
+type AcmeItemQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AcmeItemQuery) Reset() {
+	*x = AcmeItemQuery{}
+	mi := &file_meta_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AcmeItemQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AcmeItemQuery) ProtoMessage() {}
+
+func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
+func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *AcmeItemQuery) GetName() string {
 	if x != nil {
 		return x.Name
 	}
@@ -7989,7 +8274,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8001,7 +8286,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8014,7 +8299,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8046,7 +8331,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8058,7 +8343,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8071,7 +8356,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8127,7 +8412,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8139,7 +8424,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8152,7 +8437,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8178,7 +8463,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8190,7 +8475,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8203,7 +8488,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8222,7 +8507,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8234,7 +8519,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8247,7 +8532,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8274,7 +8559,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8286,7 +8571,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8299,7 +8584,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -8373,7 +8658,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8385,7 +8670,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8398,7 +8683,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -8461,7 +8746,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8473,7 +8758,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8486,7 +8771,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -8562,7 +8847,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8574,7 +8859,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8587,7 +8872,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -8615,7 +8900,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8627,7 +8912,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8640,7 +8925,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -8675,7 +8960,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8687,7 +8972,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8700,7 +8985,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -8738,7 +9023,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8750,7 +9035,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8763,7 +9048,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -8820,7 +9105,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8832,7 +9117,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8845,7 +9130,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -8878,7 +9163,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8890,7 +9175,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8903,7 +9188,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -8924,7 +9209,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8936,7 +9221,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8949,7 +9234,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -8982,7 +9267,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8994,7 +9279,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9007,7 +9292,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9027,7 +9312,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9039,7 +9324,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9052,7 +9337,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9077,7 +9362,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9089,7 +9374,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9102,7 +9387,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 // Answer answers a query.
@@ -9126,6 +9411,7 @@ type Answer struct {
 	//	*Answer_Dynamic
 	//	*Answer_Identities
 	//	*Answer_Identity
+	//	*Answer_AcmeItem
 	//	*Answer_Lookup
 	//	*Answer_ListPage
 	//	*Answer_BucketConfig
@@ -9147,7 +9433,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9159,7 +9445,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9172,7 +9458,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -9317,6 +9603,15 @@ func (x *Answer) GetIdentity() *Identity {
 	if x != nil {
 		if x, ok := x.A.(*Answer_Identity); ok {
 			return x.Identity
+		}
+	}
+	return nil
+}
+
+func (x *Answer) GetAcmeItem() *AcmeItem {
+	if x != nil {
+		if x, ok := x.A.(*Answer_AcmeItem); ok {
+			return x.AcmeItem
 		}
 	}
 	return nil
@@ -9508,6 +9803,10 @@ type Answer_Identity struct {
 	Identity *Identity `protobuf:"bytes,23,opt,name=identity,proto3,oneof"`
 }
 
+type Answer_AcmeItem struct {
+	AcmeItem *AcmeItem `protobuf:"bytes,42,opt,name=acme_item,json=acmeItem,proto3,oneof"` // without a name where there is none
+}
+
 type Answer_Lookup struct {
 	Lookup *LookupAnswer `protobuf:"bytes,50,opt,name=lookup,proto3,oneof"`
 }
@@ -9592,6 +9891,8 @@ func (*Answer_Identities) isAnswer_A() {}
 
 func (*Answer_Identity) isAnswer_A() {}
 
+func (*Answer_AcmeItem) isAnswer_A() {}
+
 func (*Answer_Lookup) isAnswer_A() {}
 
 func (*Answer_ListPage) isAnswer_A() {}
@@ -9630,7 +9931,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9642,7 +9943,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9655,7 +9956,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -9681,7 +9982,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9693,7 +9994,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9706,7 +10007,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -9726,7 +10027,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9738,7 +10039,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9751,7 +10052,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -9782,7 +10083,7 @@ type VersionManifest struct {
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9794,7 +10095,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9807,7 +10108,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -9862,7 +10163,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9874,7 +10175,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9887,7 +10188,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -9915,7 +10216,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9927,7 +10228,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9940,7 +10241,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -9973,7 +10274,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9985,7 +10286,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9998,7 +10299,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10018,7 +10319,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10030,7 +10331,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10043,7 +10344,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10070,7 +10371,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10082,7 +10383,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10095,7 +10396,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10127,7 +10428,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10139,7 +10440,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10152,7 +10453,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -10216,7 +10517,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10228,7 +10529,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10241,7 +10542,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -10284,7 +10585,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10296,7 +10597,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10309,7 +10610,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -10343,7 +10644,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10355,7 +10656,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10368,7 +10669,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -10396,7 +10697,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10408,7 +10709,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10421,7 +10722,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -10458,7 +10759,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10470,7 +10771,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10483,7 +10784,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -10530,7 +10831,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10542,7 +10843,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10555,7 +10856,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -10575,7 +10876,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10587,7 +10888,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10600,7 +10901,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -10628,7 +10929,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10640,7 +10941,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10653,7 +10954,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -10689,7 +10990,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10701,7 +11002,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10714,7 +11015,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -10758,7 +11059,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10770,7 +11071,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10783,7 +11084,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -10825,7 +11126,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10837,7 +11138,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10850,7 +11151,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -10887,7 +11188,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10899,7 +11200,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10912,7 +11213,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -10961,7 +11262,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10973,7 +11274,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10986,7 +11287,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11019,7 +11320,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11031,7 +11332,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11044,7 +11345,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11064,7 +11365,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11076,7 +11377,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11089,7 +11390,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *Cursor) GetName() string {
@@ -11133,7 +11434,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11145,7 +11446,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11158,7 +11459,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -11277,7 +11578,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11289,7 +11590,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11302,7 +11603,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -11339,7 +11640,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11351,7 +11652,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11364,7 +11665,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -11461,7 +11762,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11473,7 +11774,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11486,7 +11787,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -11555,7 +11856,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11567,7 +11868,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11580,7 +11881,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -11608,7 +11909,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11620,7 +11921,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11633,7 +11934,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -11712,7 +12013,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11724,7 +12025,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11737,7 +12038,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -11779,7 +12080,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11791,7 +12092,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11804,7 +12105,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -11838,7 +12139,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11850,7 +12151,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11863,7 +12164,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -11939,7 +12240,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11951,7 +12252,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11964,7 +12265,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12036,7 +12337,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12048,7 +12349,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12061,7 +12362,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -12102,7 +12403,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12114,7 +12415,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12127,7 +12428,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -12143,7 +12444,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xa5\x15\n" +
+	"shoal.meta\"\xac\x16\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -12179,7 +12480,9 @@ const file_meta_proto_rawDesc = "" +
 	"foundGroup\x12R\n" +
 	"\x14finish_create_bucket\x18\x1f \x01(\v2\x1e.shoal.meta.FinishCreateBucketH\x00R\x12finishCreateBucket\x12<\n" +
 	"\fput_identity\x18  \x01(\v2\x17.shoal.meta.PutIdentityH\x00R\vputIdentity\x12E\n" +
-	"\x0fdelete_identity\x18! \x01(\v2\x1a.shoal.meta.DeleteIdentityH\x00R\x0edeleteIdentity\x129\n" +
+	"\x0fdelete_identity\x18! \x01(\v2\x1a.shoal.meta.DeleteIdentityH\x00R\x0edeleteIdentity\x12=\n" +
+	"\rput_acme_item\x18* \x01(\v2\x17.shoal.meta.PutAcmeItemH\x00R\vputAcmeItem\x12F\n" +
+	"\x10delete_acme_item\x18+ \x01(\v2\x1a.shoal.meta.DeleteAcmeItemH\x00R\x0edeleteAcmeItem\x129\n" +
 	"\vput_version\x182 \x01(\v2\x16.shoal.meta.PutVersionH\x00R\n" +
 	"putVersion\x12B\n" +
 	"\x0edelete_objects\x183 \x01(\v2\x19.shoal.meta.DeleteObjectsH\x00R\rdeleteObjects\x12?\n" +
@@ -12404,7 +12707,19 @@ const file_meta_proto_rawDesc = "" +
 	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"R\n" +
 	"\x0eDeleteIdentity\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\"6\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"f\n" +
+	"\bAcmeItem\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\x12\x18\n" +
+	"\aexpires\x18\x03 \x01(\x10R\aexpires\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"s\n" +
+	"\vPutAcmeItem\x12(\n" +
+	"\x04item\x18\x01 \x01(\v2\x14.shoal.meta.AcmeItemR\x04item\x12\x1f\n" +
+	"\vcreate_only\x18\x02 \x01(\bR\n" +
+	"createOnly\x12\x19\n" +
+	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"$\n" +
+	"\x0eDeleteAcmeItem\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"6\n" +
 	"\x10DeleteCredential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\"8\n" +
 	"\fNextSequence\x12\x12\n" +
@@ -12609,7 +12924,7 @@ const file_meta_proto_rawDesc = "" +
 	"\tSetCursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x9b\x06\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\xd0\x06\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -12622,7 +12937,8 @@ const file_meta_proto_rawDesc = "" +
 	"credential\x18\x0e \x01(\v2\x16.shoal.meta.CredentialH\x00R\n" +
 	"credential\x12\x1c\n" +
 	"\bsequence\x18\x0f \x01(\x04H\x00R\bsequence\x122\n" +
-	"\bidentity\x18\x10 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x12/\n" +
+	"\bidentity\x18\x10 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x123\n" +
+	"\tacme_item\x18* \x01(\v2\x14.shoal.meta.AcmeItemH\x00R\bacmeItem\x12/\n" +
 	"\awritten\x18\x1e \x01(\v2\x13.shoal.meta.WrittenH\x00R\awritten\x123\n" +
 	"\adeleted\x18\x1f \x01(\v2\x17.shoal.meta.DeletedListH\x00R\adeleted\x12-\n" +
 	"\x04part\x18  \x01(\v2\x17.shoal.meta.PartWrittenH\x00R\x04part\x121\n" +
@@ -12672,7 +12988,7 @@ const file_meta_proto_rawDesc = "" +
 	"\rUploadCreated\x12\x1c\n" +
 	"\tinitiated\x18\x01 \x01(\x10R\tinitiated\"=\n" +
 	"\vOwnerStates\x12.\n" +
-	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\xa9\f\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\xe3\f\n" +
 	"\x05Query\x127\n" +
 	"\bsettings\x18\n" +
 	" \x01(\v2\x19.shoal.meta.SettingsQueryH\x00R\bsettings\x121\n" +
@@ -12694,7 +13010,8 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"identities\x18\x16 \x01(\v2\x1b.shoal.meta.IdentitiesQueryH\x00R\n" +
 	"identities\x127\n" +
-	"\bidentity\x18\x17 \x01(\v2\x19.shoal.meta.IdentityQueryH\x00R\bidentity\x121\n" +
+	"\bidentity\x18\x17 \x01(\v2\x19.shoal.meta.IdentityQueryH\x00R\bidentity\x128\n" +
+	"\tacme_item\x18* \x01(\v2\x19.shoal.meta.AcmeItemQueryH\x00R\bacmeItem\x121\n" +
 	"\x06lookup\x182 \x01(\v2\x17.shoal.meta.LookupQueryH\x00R\x06lookup\x12+\n" +
 	"\x04list\x183 \x01(\v2\x15.shoal.meta.ListQueryH\x00R\x04list\x12D\n" +
 	"\rbucket_config\x184 \x01(\v2\x1d.shoal.meta.BucketConfigQueryH\x00R\fbucketConfig\x121\n" +
@@ -12737,7 +13054,9 @@ const file_meta_proto_rawDesc = "" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"Q\n" +
 	"\rIdentityQuery\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
-	"\x04name\x18\x02 \x01(\tR\x04name\";\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"#\n" +
+	"\rAcmeItemQuery\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\";\n" +
 	"\x0fIdentitiesQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
 	"\x04from\x18\x02 \x01(\fR\x04from\"\xd4\x01\n" +
@@ -12820,7 +13139,7 @@ const file_meta_proto_rawDesc = "" +
 	"\tFeedQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"\x0e\n" +
-	"\fCursorsQuery\"\xa2\f\n" +
+	"\fCursorsQuery\"\xd7\f\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -12844,7 +13163,8 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"identities\x18\x16 \x01(\v2\x1c.shoal.meta.IdentitiesAnswerH\x00R\n" +
 	"identities\x122\n" +
-	"\bidentity\x18\x17 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x122\n" +
+	"\bidentity\x18\x17 \x01(\v2\x14.shoal.meta.IdentityH\x00R\bidentity\x123\n" +
+	"\tacme_item\x18* \x01(\v2\x14.shoal.meta.AcmeItemH\x00R\bacmeItem\x122\n" +
 	"\x06lookup\x182 \x01(\v2\x18.shoal.meta.LookupAnswerH\x00R\x06lookup\x12\x1d\n" +
 	"\tlist_page\x183 \x01(\fH\x00R\blistPage\x12E\n" +
 	"\rbucket_config\x184 \x01(\v2\x1e.shoal.meta.BucketConfigAnswerH\x00R\fbucketConfig\x12,\n" +
@@ -13113,7 +13433,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 147)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 151)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -13161,115 +13481,119 @@ var file_meta_proto_goTypes = []any{
 	(*PolicyIdentity)(nil),      // 43: shoal.meta.PolicyIdentity
 	(*PutIdentity)(nil),         // 44: shoal.meta.PutIdentity
 	(*DeleteIdentity)(nil),      // 45: shoal.meta.DeleteIdentity
-	(*DeleteCredential)(nil),    // 46: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 47: shoal.meta.NextSequence
-	(*Source)(nil),              // 48: shoal.meta.Source
-	(*PutVersion)(nil),          // 49: shoal.meta.PutVersion
-	(*Lock)(nil),                // 50: shoal.meta.Lock
-	(*Tags)(nil),                // 51: shoal.meta.Tags
-	(*Tag)(nil),                 // 52: shoal.meta.Tag
-	(*Metadata)(nil),            // 53: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 54: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 55: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 56: shoal.meta.DeleteItem
-	(*AlterVersion)(nil),        // 57: shoal.meta.AlterVersion
-	(*Transition)(nil),          // 58: shoal.meta.Transition
-	(*TransitionItem)(nil),      // 59: shoal.meta.TransitionItem
-	(*RenameObject)(nil),        // 60: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 61: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 62: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 63: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 64: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 65: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 66: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 67: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 68: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 69: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 70: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 71: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 72: shoal.meta.Condemn
-	(*Recode)(nil),              // 73: shoal.meta.Recode
-	(*GarbageDone)(nil),         // 74: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 75: shoal.meta.SetCursor
-	(*Result)(nil),              // 76: shoal.meta.Result
-	(*VersionName)(nil),         // 77: shoal.meta.VersionName
-	(*Written)(nil),             // 78: shoal.meta.Written
-	(*DeletedList)(nil),         // 79: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 80: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 81: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 82: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 83: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 84: shoal.meta.OwnerStates
-	(*Query)(nil),               // 85: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 86: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 87: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 88: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 89: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 90: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 91: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 92: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 93: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 94: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 95: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 96: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 97: shoal.meta.IdentityQuery
-	(*IdentitiesQuery)(nil),     // 98: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 99: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 100: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 101: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 102: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 103: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 104: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 105: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 106: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 107: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 108: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 109: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 110: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 111: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 112: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 113: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 114: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 115: shoal.meta.CursorsQuery
-	(*Answer)(nil),              // 116: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 117: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 118: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 119: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 120: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 121: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 122: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 123: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 124: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 125: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 126: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 127: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 128: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 129: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 130: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 131: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 132: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 133: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 134: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 135: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 136: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 137: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 138: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 139: shoal.meta.VersionEntry
-	(*CursorsAnswer)(nil),       // 140: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 141: shoal.meta.Cursor
-	(*Head)(nil),                // 142: shoal.meta.Head
-	(*Inline)(nil),              // 143: shoal.meta.Inline
-	(*Upload)(nil),              // 144: shoal.meta.Upload
-	(*PartInfo)(nil),            // 145: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 146: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 147: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 148: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 149: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 150: shoal.meta.Garbage
-	(*Event)(nil),               // 151: shoal.meta.Event
-	(*QueueItem)(nil),           // 152: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 153: shoal.meta.Keyring
-	nil,                         // 154: shoal.meta.DynamicAnswer.ValuesEntry
+	(*AcmeItem)(nil),            // 46: shoal.meta.AcmeItem
+	(*PutAcmeItem)(nil),         // 47: shoal.meta.PutAcmeItem
+	(*DeleteAcmeItem)(nil),      // 48: shoal.meta.DeleteAcmeItem
+	(*DeleteCredential)(nil),    // 49: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 50: shoal.meta.NextSequence
+	(*Source)(nil),              // 51: shoal.meta.Source
+	(*PutVersion)(nil),          // 52: shoal.meta.PutVersion
+	(*Lock)(nil),                // 53: shoal.meta.Lock
+	(*Tags)(nil),                // 54: shoal.meta.Tags
+	(*Tag)(nil),                 // 55: shoal.meta.Tag
+	(*Metadata)(nil),            // 56: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 57: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 58: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 59: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 60: shoal.meta.AlterVersion
+	(*Transition)(nil),          // 61: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 62: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 63: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 64: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 65: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 66: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 67: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 68: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 69: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 70: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 71: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 72: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 73: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 74: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 75: shoal.meta.Condemn
+	(*Recode)(nil),              // 76: shoal.meta.Recode
+	(*GarbageDone)(nil),         // 77: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 78: shoal.meta.SetCursor
+	(*Result)(nil),              // 79: shoal.meta.Result
+	(*VersionName)(nil),         // 80: shoal.meta.VersionName
+	(*Written)(nil),             // 81: shoal.meta.Written
+	(*DeletedList)(nil),         // 82: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 83: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 84: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 85: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 86: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 87: shoal.meta.OwnerStates
+	(*Query)(nil),               // 88: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 89: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 90: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 91: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 92: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 93: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 94: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 95: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 96: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 97: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 98: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 99: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 100: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 101: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 102: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 103: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 104: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 105: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 106: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 107: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 108: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 109: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 110: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 111: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 112: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 113: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 114: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 115: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 116: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 117: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 118: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 119: shoal.meta.CursorsQuery
+	(*Answer)(nil),              // 120: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 121: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 122: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 123: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 124: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 125: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 126: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 127: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 128: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 129: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 130: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 131: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 132: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 133: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 134: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 135: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 136: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 137: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 138: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 139: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 140: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 141: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 142: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 143: shoal.meta.VersionEntry
+	(*CursorsAnswer)(nil),       // 144: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 145: shoal.meta.Cursor
+	(*Head)(nil),                // 146: shoal.meta.Head
+	(*Inline)(nil),              // 147: shoal.meta.Inline
+	(*Upload)(nil),              // 148: shoal.meta.Upload
+	(*PartInfo)(nil),            // 149: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 150: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 151: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 152: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 153: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 154: shoal.meta.Garbage
+	(*Event)(nil),               // 155: shoal.meta.Event
+	(*QueueItem)(nil),           // 156: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 157: shoal.meta.Keyring
+	nil,                         // 158: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -13286,8 +13610,8 @@ var file_meta_proto_depIdxs = []int32{
 	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
 	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
 	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	46,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	47,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	49,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	50,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
 	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
 	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
 	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
@@ -13296,170 +13620,176 @@ var file_meta_proto_depIdxs = []int32{
 	12,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
 	44,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
 	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
-	49,  // 24: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	55,  // 25: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	63,  // 26: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	64,  // 27: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	66,  // 28: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	67,  // 29: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	68,  // 30: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	69,  // 31: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	70,  // 32: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	72,  // 33: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	74,  // 34: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	75,  // 35: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	73,  // 36: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	62,  // 37: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
-	57,  // 38: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	60,  // 39: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	58,  // 40: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	10,  // 41: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 42: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 43: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 44: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 45: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 46: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 47: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 48: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 49: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 50: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 51: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 52: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 53: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 54: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 55: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 56: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 57: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 58: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 59: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	48,  // 60: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	50,  // 61: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	52,  // 62: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	54,  // 63: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	56,  // 64: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	50,  // 65: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	59,  // 66: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	61,  // 67: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	61,  // 68: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	50,  // 69: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	48,  // 70: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	65,  // 71: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	71,  // 72: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 73: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 74: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 75: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 76: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 77: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 78: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	78,  // 79: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	79,  // 80: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	82,  // 81: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	84,  // 82: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	83,  // 83: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	77,  // 84: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	80,  // 85: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	3,   // 86: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 87: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	81,  // 88: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 89: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	86,  // 90: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	90,  // 91: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	91,  // 92: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	92,  // 93: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	93,  // 94: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	94,  // 95: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	95,  // 96: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	96,  // 97: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	101, // 98: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	102, // 99: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	87,  // 100: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	88,  // 101: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	98,  // 102: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	97,  // 103: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	103, // 104: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	104, // 105: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	106, // 106: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	107, // 107: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	108, // 108: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	109, // 109: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	110, // 110: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	111, // 111: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	112, // 112: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	113, // 113: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	114, // 114: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	105, // 115: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	115, // 116: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	89,  // 117: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	2,   // 118: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 119: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	100, // 120: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 121: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	107, // 122: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	107, // 123: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	71,  // 124: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 125: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 126: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	121, // 127: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	122, // 128: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	123, // 129: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	124, // 130: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 131: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	125, // 132: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 133: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	117, // 134: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	118, // 135: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	99,  // 136: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 137: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	126, // 138: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	127, // 139: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	144, // 140: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	130, // 141: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	131, // 142: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	132, // 143: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	84,  // 144: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	134, // 145: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	135, // 146: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	137, // 147: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	138, // 148: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	140, // 149: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	119, // 150: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	28,  // 151: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	154, // 152: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	120, // 153: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 154: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 155: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 156: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 157: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 158: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 159: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	142, // 160: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	145, // 161: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 162: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 163: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	129, // 164: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	128, // 165: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	144, // 166: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	145, // 167: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	144, // 168: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	133, // 169: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	145, // 170: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	150, // 171: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	136, // 172: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	136, // 173: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	151, // 174: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	139, // 175: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	142, // 176: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	141, // 177: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	50,  // 178: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	145, // 179: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 180: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	148, // 181: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 182: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	183, // [183:183] is the sub-list for method output_type
-	183, // [183:183] is the sub-list for method input_type
-	183, // [183:183] is the sub-list for extension type_name
-	183, // [183:183] is the sub-list for extension extendee
-	0,   // [0:183] is the sub-list for field type_name
+	47,  // 24: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
+	48,  // 25: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
+	52,  // 26: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	58,  // 27: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	66,  // 28: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	67,  // 29: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	69,  // 30: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	70,  // 31: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	71,  // 32: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	72,  // 33: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	73,  // 34: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	75,  // 35: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	77,  // 36: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	78,  // 37: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	76,  // 38: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	65,  // 39: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	60,  // 40: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	63,  // 41: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	61,  // 42: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	10,  // 43: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 44: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 45: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 46: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 47: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 48: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 49: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 50: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 51: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 52: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 53: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 54: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 55: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 56: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 57: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 58: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 59: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 60: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 61: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	46,  // 62: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	51,  // 63: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	53,  // 64: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	55,  // 65: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	57,  // 66: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	59,  // 67: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	53,  // 68: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	62,  // 69: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	64,  // 70: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	64,  // 71: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	53,  // 72: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	51,  // 73: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	68,  // 74: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	74,  // 75: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 76: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 77: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 78: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 79: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 80: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 81: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	46,  // 82: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	81,  // 83: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	82,  // 84: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	85,  // 85: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	87,  // 86: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	86,  // 87: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	80,  // 88: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	83,  // 89: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	3,   // 90: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 91: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	84,  // 92: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 93: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	89,  // 94: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	93,  // 95: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	94,  // 96: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	95,  // 97: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	96,  // 98: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	97,  // 99: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	98,  // 100: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	99,  // 101: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	105, // 102: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	106, // 103: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	90,  // 104: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	91,  // 105: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	102, // 106: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	100, // 107: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	101, // 108: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	107, // 109: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	108, // 110: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	110, // 111: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	111, // 112: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	112, // 113: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	113, // 114: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	114, // 115: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	115, // 116: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	116, // 117: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	117, // 118: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	118, // 119: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	109, // 120: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	119, // 121: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	92,  // 122: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	2,   // 123: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 124: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	104, // 125: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 126: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	111, // 127: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	111, // 128: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	74,  // 129: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 130: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 131: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	125, // 132: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	126, // 133: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	127, // 134: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	128, // 135: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 136: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	129, // 137: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 138: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	121, // 139: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	122, // 140: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	103, // 141: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 142: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	46,  // 143: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	130, // 144: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	131, // 145: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	148, // 146: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	134, // 147: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	135, // 148: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	136, // 149: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	87,  // 150: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	138, // 151: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	139, // 152: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	141, // 153: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	142, // 154: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	144, // 155: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	123, // 156: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	28,  // 157: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	158, // 158: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	124, // 159: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 160: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 161: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 162: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 163: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 164: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 165: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	146, // 166: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	149, // 167: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 168: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 169: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	133, // 170: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	132, // 171: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	148, // 172: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	149, // 173: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	148, // 174: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	137, // 175: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	149, // 176: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	154, // 177: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	140, // 178: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	140, // 179: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	155, // 180: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	143, // 181: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	146, // 182: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	145, // 183: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	53,  // 184: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	149, // 185: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 186: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	152, // 187: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 188: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	189, // [189:189] is the sub-list for method output_type
+	189, // [189:189] is the sub-list for method input_type
+	189, // [189:189] is the sub-list for extension type_name
+	189, // [189:189] is the sub-list for extension extendee
+	0,   // [0:189] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -13492,6 +13822,8 @@ func file_meta_proto_init() {
 		(*Command_FinishCreateBucket)(nil),
 		(*Command_PutIdentity)(nil),
 		(*Command_DeleteIdentity)(nil),
+		(*Command_PutAcmeItem)(nil),
+		(*Command_DeleteAcmeItem)(nil),
 		(*Command_PutVersion)(nil),
 		(*Command_DeleteObjects)(nil),
 		(*Command_CreateUpload)(nil),
@@ -13516,16 +13848,16 @@ func file_meta_proto_init() {
 		(*Identity_Group)(nil),
 		(*Identity_Policy)(nil),
 	}
-	file_meta_proto_msgTypes[48].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[49].OneofWrappers = []any{
+	file_meta_proto_msgTypes[51].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[52].OneofWrappers = []any{
 		(*AlterVersion_Tags)(nil),
 		(*AlterVersion_Retention)(nil),
 		(*AlterVersion_LegalHold)(nil),
 		(*AlterVersion_Acl)(nil),
 	}
-	file_meta_proto_msgTypes[53].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[60].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[68].OneofWrappers = []any{
+	file_meta_proto_msgTypes[56].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[63].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[71].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -13533,6 +13865,7 @@ func file_meta_proto_init() {
 		(*Result_Credential)(nil),
 		(*Result_Sequence)(nil),
 		(*Result_Identity)(nil),
+		(*Result_AcmeItem)(nil),
 		(*Result_Written)(nil),
 		(*Result_Deleted)(nil),
 		(*Result_Part)(nil),
@@ -13542,7 +13875,7 @@ func file_meta_proto_init() {
 		(*Result_Altered)(nil),
 		(*Result_Transitioned)(nil),
 	}
-	file_meta_proto_msgTypes[77].OneofWrappers = []any{
+	file_meta_proto_msgTypes[80].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -13557,6 +13890,7 @@ func file_meta_proto_init() {
 		(*Query_Dynamic)(nil),
 		(*Query_Identities)(nil),
 		(*Query_Identity)(nil),
+		(*Query_AcmeItem)(nil),
 		(*Query_Lookup)(nil),
 		(*Query_List)(nil),
 		(*Query_BucketConfig)(nil),
@@ -13572,7 +13906,7 @@ func file_meta_proto_init() {
 		(*Query_Cursors)(nil),
 		(*Query_Manifests)(nil),
 	}
-	file_meta_proto_msgTypes[108].OneofWrappers = []any{
+	file_meta_proto_msgTypes[112].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -13587,6 +13921,7 @@ func file_meta_proto_init() {
 		(*Answer_Dynamic)(nil),
 		(*Answer_Identities)(nil),
 		(*Answer_Identity)(nil),
+		(*Answer_AcmeItem)(nil),
 		(*Answer_Lookup)(nil),
 		(*Answer_ListPage)(nil),
 		(*Answer_BucketConfig)(nil),
@@ -13608,7 +13943,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   147,
+			NumMessages:   151,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -175,6 +175,10 @@ func (v *view) querySystem(q *Query) (*Answer, *Result, error) {
 		p := new(Answer_Identity)
 		p.Identity, r, err = v.queryIdentity(q.Identity)
 		a.A = p
+	case *Query_AcmeItem:
+		p := &Answer_AcmeItem{new(AcmeItem)}
+		_, err = v.getMessage(v.nameKey(spaceACME, q.AcmeItem.GetName()), p.AcmeItem)
+		a.A = p
 	default:
 		r = invalid("The query is not one of the system group.")
 	}
