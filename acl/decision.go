@@ -45,6 +45,11 @@ const (
 	allowedInWords        = "allowed by "
 )
 
+// Reasons lists them all.
+func Reasons() []Reason {
+	return []Reason{ByRoot, ByIdentity, ByBucketPolicy, ByACL, BySession, ByPublicBlock, ByNothing}
+}
+
 // Decision is the answer to a request, with its reason.
 type Decision struct {
 	Allowed bool

@@ -51,17 +51,17 @@ func Evaluate(r *Request, rules *Rules) Decision {
 	return Decision{Reason: ByNothing}
 }
 
-// narrow looks for a session policy that denies the request, or that does not allow it.
-func narrow(r *Request, sessions []Policy) (Decision, bool) {
+// narrow looks for a session policy that denies the request, or else for one that does not allow it.
+func narrow(r *Request, sessions []Policy) (d Decision, narrowed bool) {
 	for _, p := range sessions {
-		switch v := p.Evaluate(r); v.Effect {
-		case Deny:
+		switch v := p.Evaluate(r); {
+		case v.Effect == Deny:
 			return denied(BySession, v), true
-		case None:
-			return Decision{Reason: BySession, Policy: v.Policy}, true
+		case v.Effect == None && !narrowed:
+			d, narrowed = Decision{Reason: BySession, Policy: v.Policy}, true
 		}
 	}
-	return Decision{}, false
+	return d, narrowed
 }
 
 // ownsPolicy: root can always mend a bucket policy that locks everybody out (S3 User Guide,

@@ -70,6 +70,7 @@ func TestEvaluate(t *testing.T) {
 		{"a session gives nothing of its own", User, get, Rules{Sessions: policies(Allow)}, Decision{Reason: ByNothing}},
 		{"a session narrows what the bucket allows", User, get, Rules{Sessions: policies(None), Bucket: says(Allow)}, Decision{Reason: BySession, Policy: "p"}},
 		{"each of two sessions must allow", User, get, Rules{Sessions: policies(Allow, None), Identity: policies(Allow)}, Decision{Reason: BySession, Policy: "p"}},
+		{"a session does not allow and another denies", User, get, Rules{Sessions: policies(None, Deny), Identity: policies(Allow)}, Decision{Explicit: true, Reason: BySession, Policy: "p", Statement: "s"}},
 		{"two sessions allow", User, get, Rules{Sessions: policies(Allow, Allow), Identity: policies(Allow)}, Decision{Allowed: true, Reason: ByIdentity, Policy: "p", Statement: "s"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

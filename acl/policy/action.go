@@ -105,6 +105,13 @@ type actionSet [3]uint64
 func (s *actionSet) add(i int)      { s[i/64] |= 1 << (i % 64) }
 func (s *actionSet) has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
 
+// join adds what another set has.
+func (s *actionSet) join(o *actionSet) {
+	for i := range s {
+		s[i] |= o[i]
+	}
+}
+
 // invert is all actions that are not in the set.
 func (s *actionSet) invert() {
 	for i := range catalogue {

@@ -1,6 +1,10 @@
 package policy
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+)
 
 // conditionKey is what is known of a condition key.
 type conditionKey struct {
@@ -99,10 +103,4 @@ func lookupKey(name string) *conditionKey {
 
 // KeyNames lists the condition keys that policies may name, in lower case; one that ends with /
 // is followed by a tag's key.
-func KeyNames() []string {
-	names := make([]string, 0, len(keys))
-	for name := range keys {
-		names = append(names, name)
-	}
-	return names
-}
+func KeyNames() []string { return slices.Sorted(maps.Keys(keys)) }

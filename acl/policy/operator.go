@@ -1,8 +1,10 @@
 package policy
 
 import (
+	"maps"
 	"math/big"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -60,6 +62,9 @@ var operators = map[string]operator{
 	"ArnNotLike":                {read: readARN, kinds: onARN, negated: true},
 	"Null":                      {read: readBool},
 }
+
+// OperatorNames lists the operators, without quantifiers and IfExists.
+func OperatorNames() []string { return slices.Sorted(maps.Keys(operators)) }
 
 // fits says whether the operator may be used on a key.
 func (o *operator) fits(k *conditionKey) bool {

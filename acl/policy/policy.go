@@ -11,6 +11,7 @@ import (
 type Policy struct {
 	name       string
 	statements []*statement
+	actions    actionSet // of which some statement speaks
 	tags       bool
 }
 
@@ -86,6 +87,7 @@ func readStatements(name string, t *tree, s syntax, resource bool) (*Policy, err
 			sids[sid.text] = true
 		}
 		p.statements = append(p.statements, st)
+		p.actions.join(&st.actions)
 		p.tags = p.tags || st.needsTags()
 	}
 	return p, nil
@@ -95,7 +97,7 @@ func readStatements(name string, t *tree, s syntax, resource bool) (*Policy, err
 func (p *Policy) Evaluate(r *acl.Request) acl.Verdict {
 	none := acl.Verdict{Policy: p.name}
 	action, ok := numbers[r.Action]
-	if !ok {
+	if !ok || !p.actions.has(action) {
 		return none
 	}
 	found := none

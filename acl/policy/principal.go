@@ -9,20 +9,25 @@ import (
 
 // principals are those that a statement of a bucket policy names.
 type principals struct {
-	except    bool            // NotPrincipal
-	everybody bool            // "*"
-	accounts  map[string]bool // by number
-	users     map[string]bool // by ARN
-	canonical map[string]bool // by canonical ID
+	except    bool              // NotPrincipal
+	everybody bool              // "*"
+	accounts  map[string]bool   // by number
+	users     map[userName]bool // IAM users
+	canonical map[string]bool   // by canonical ID, or by the store's own ID
 }
 
-// match says whether the statement speaks of who asks. The account as a whole is everybody in it
-// when something is denied; when something is allowed, it is the account's root: what other
-// identities may do stays with their own policies (IAM User Guide, "AWS account principals").
+// userName is what tells one IAM user from others.
+type userName struct{ account, name string }
+
+// match says whether the statement speaks of who asks.
 func (p *principals) match(r *acl.Request, effect acl.Effect) bool {
 	return p.names(&r.Principal, effect) != p.except
 }
 
+// names says whether who asks is named. The account as a whole is everybody in it when something is denied; when
+// something is allowed, or excepted from a denial, it is the account's root alone: what other identities may do stays
+// with their own policies, and each that is excepted must be named (IAM User Guide, "AWS account principals" and
+// "NotPrincipal").
 func (p *principals) names(who *acl.Principal, effect acl.Effect) bool {
 	if p.everybody {
 		return true
@@ -30,11 +35,22 @@ func (p *principals) names(who *acl.Principal, effect acl.Effect) bool {
 	if who.Kind == acl.Anonymous {
 		return false
 	}
-	if p.accounts[who.Account] && (effect == acl.Deny || who.Kind == acl.Root) {
+	if p.isAccount(who) && (who.Kind == acl.Root || effect == acl.Deny && !p.except) {
 		return true
 	}
-	return p.canonical[who.ID] || len(p.users) > 0 && p.users[who.ARN()]
+	if len(p.canonical) > 0 && (p.canonical[who.ID] || p.canonical[acl.CanonicalID(who.ID)]) {
+		return true
+	}
+	return who.Kind == acl.User && p.users[userName{who.Account, who.Name}]
 }
+
+// isAccount says whether the account of who asks is named, by its number or by the canonical ID that its root has.
+func (p *principals) isAccount(who *acl.Principal) bool {
+	return p.accounts[who.Account] || len(p.canonical) > 0 && p.canonical[rootCanonicalID]
+}
+
+// rootCanonicalID is the canonical ID of the one account of a store.
+var rootCanonicalID = acl.CanonicalID("root")
 
 var (
 	accountNumber = regexp.MustCompile(`^[0-9]{12}$`)
@@ -42,7 +58,7 @@ var (
 )
 
 func readPrincipals(t *tree, except bool) (*principals, error) {
-	p := &principals{except: except, accounts: map[string]bool{}, users: map[string]bool{}, canonical: map[string]bool{}}
+	p := &principals{except: except, accounts: map[string]bool{}, users: map[userName]bool{}, canonical: map[string]bool{}}
 	if t.kind == treeText && t.text == "*" {
 		p.everybody = true
 		return p, nil
@@ -92,6 +108,6 @@ func (p *principals) addAWS(name string) bool {
 		p.accounts[m[1]] = true
 		return true
 	}
-	p.users[name] = true
+	p.users[userName{m[1], m[3]}] = true
 	return true
 }

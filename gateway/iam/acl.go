@@ -59,8 +59,24 @@ func (b *BucketRules) Apply(rules *acl.Rules, action string) {
 	}
 }
 
-// AsksObject says whether the ACL of the object asked for may still allow what was denied without it.
-func (b *BucketRules) AsksObject(action string, d *acl.Decision) bool {
+// Decide decides a request under rules to which Apply was applied. object, nil where none is asked for, gives the
+// stored ACL of the version asked for, ok false when there is no version; it is asked only when that may still allow what
+// nothing else has allowed. The rules that it decided by are left in rules. Errors are those of object.
+func (b *BucketRules) Decide(r *acl.Request, rules *acl.Rules, object func() (stored []byte, ok bool, err error)) (acl.Decision, error) {
+	d := acl.Evaluate(r, rules)
+	if object == nil || !b.asksObject(r.Action, &d) {
+		return d, nil
+	}
+	stored, ok, err := object()
+	if err != nil || !ok {
+		return d, err
+	}
+	rules.ACL = ObjectACL(stored)
+	return acl.Evaluate(r, rules), nil
+}
+
+// asksObject says whether the ACL of the object asked for may still allow what was denied without it.
+func (b *BucketRules) asksObject(action string, d *acl.Decision) bool {
 	t, ok := grant.TargetOf(action)
 	return b.ACLs && ok && t == grant.Object && !d.Allowed && !d.Explicit && d.Reason != acl.BySession
 }

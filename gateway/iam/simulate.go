@@ -54,7 +54,7 @@ func (s *Store) Simulate(ctx context.Context, buckets *Buckets, objects api.Obje
 	for name, values := range q.Keys {
 		r.Set(name, values...)
 	}
-	rules := acl.Rules{Identity: caller.Identity, Sessions: caller.Sessions}
+	rules := caller.Rules()
 	path, ok := strings.CutPrefix(q.Resource, acl.BucketARN(""))
 	if !ok || q.Action == "s3:CreateBucket" {
 		return outcome(acl.Evaluate(&r, &rules)), nil
@@ -74,16 +74,22 @@ func (s *Store) Simulate(ctx context.Context, buckets *Buckets, objects api.Obje
 		}
 	}
 	b.Apply(&rules, q.Action)
-	d := acl.Evaluate(&r, &rules)
-	if ref.Key != "" && b.AsksObject(q.Action, &d) {
-		info, err := objects.Head(ctx, ref)
-		if err != nil && !IsNoVersion(err) {
-			return Outcome{}, err
+	var object func() ([]byte, bool, error)
+	if ref.Key != "" {
+		object = func() ([]byte, bool, error) {
+			info, err := objects.Head(ctx, ref)
+			switch {
+			case err == nil:
+				return info.ACL, true, nil
+			case IsNoVersion(err):
+				return nil, false, nil
+			}
+			return nil, false, err
 		}
-		if err == nil {
-			rules.ACL = ObjectACL(info.ACL)
-			d = acl.Evaluate(&r, &rules)
-		}
+	}
+	d, err := b.Decide(&r, &rules, object)
+	if err != nil {
+		return Outcome{}, err
 	}
 	return outcome(d), nil
 }

@@ -166,6 +166,9 @@ type Caller struct {
 	Session *api.Session
 }
 
+// Rules are the caller's own. BucketRules.Apply adds those of a bucket.
+func (c *Caller) Rules() acl.Rules { return acl.Rules{Identity: c.Identity, Sessions: c.Sessions} }
+
 // Root is the store's owner.
 func Root() Caller {
 	return Caller{Principal: acl.Principal{Kind: acl.Root, ID: api.RootPrincipal, Account: api.Account}}

@@ -29,6 +29,11 @@ type thing struct {
 	keys map[string][]string
 }
 
+// ref names the version of an object.
+func (t *thing) ref() api.ObjectRef {
+	return api.ObjectRef{Bucket: t.bucket, Key: t.key, VersionID: t.version}
+}
+
 // authorize asks for the rights that the operation takes on what the request names.
 func (c *call) authorize(ctx context.Context) error {
 	n, ok := needs[c.op.Name]
@@ -104,7 +109,7 @@ func (c *call) authorizeHeaders(ctx context.Context, t thing) error {
 // speaks against it, or an error that leaves it open.
 func (c *call) may(ctx context.Context, action string, t thing) error {
 	r := acl.Request{Principal: c.Caller.Principal, Action: action, Resource: "*", Keys: c.conditionKeys()}
-	rules := acl.Rules{Identity: c.Caller.Identity, Sessions: c.Caller.Sessions}
+	rules := c.Caller.Rules()
 	bucket := &iam.BucketRules{}
 	if t.bucket != "" {
 		r.Resource = acl.BucketARN(t.bucket)
@@ -122,12 +127,20 @@ func (c *call) may(ctx context.Context, action string, t thing) error {
 	if err := c.addKeys(ctx, &r, &rules, &t, bucket.Keys); err != nil {
 		return err
 	}
-	d := acl.Evaluate(&r, &rules)
-	if t.key != "" && bucket.AsksObject(action, &d) {
-		var err error
-		if d, err = c.askObject(ctx, &r, rules, &t, d); err != nil {
-			return err
+	asked := false
+	var object func() ([]byte, bool, error)
+	if t.key != "" && bucket.ACLs {
+		object = func() ([]byte, bool, error) {
+			asked = true
+			return c.objectACL(ctx, &t)
 		}
+	}
+	d, err := bucket.Decide(&r, &rules, object)
+	if err != nil {
+		return err
+	}
+	if asked && d.Allowed {
+		c.byACL = append(c.byACL, ground{ref: t.ref(), request: r, rules: rules})
 	}
 	c.Decisions.Note(action, &d)
 	switch {
@@ -146,25 +159,22 @@ type ground struct {
 	rules   acl.Rules
 }
 
-// askObject decides anew with the ACL of the object asked for. Of a key that has none, who may list the bucket is told
-// so (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
-func (c *call) askObject(ctx context.Context, r *acl.Request, rules acl.Rules, t *thing, d acl.Decision) (acl.Decision, error) {
-	g := ground{ref: api.ObjectRef{Bucket: t.bucket, Key: t.key, VersionID: t.version}, request: *r, rules: rules}
-	info, err := c.Objects.Head(ctx, &g.ref)
+// objectACL gives the stored ACL of the object asked for. Of a key that has none, who may list the bucket is told so
+// (https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html).
+func (c *call) objectACL(ctx context.Context, t *thing) (stored []byte, ok bool, err error) {
+	ref := t.ref()
+	info, err := c.Objects.Head(ctx, &ref)
 	switch {
 	case err == nil:
-		d = g.decide(info)
+		return info.ACL, true, nil
 	case !iam.IsNoVersion(err):
-		return d, err
+		return nil, false, err
 	case t.version == "":
 		if _, missing := missingKey(err); missing && c.may(ctx, "s3:ListBucket", thing{bucket: t.bucket}) == nil {
-			return d, errNoSuchKey(t.key)
+			return nil, false, errNoSuchKey(t.key)
 		}
 	}
-	if d.Allowed {
-		c.byACL = append(c.byACL, g)
-	}
-	return d, nil
+	return nil, false, nil
 }
 
 // decide decides by the ACL of a version.
@@ -215,7 +225,8 @@ func looksAtTags(action string) bool {
 
 // existingTags are the tags that the object has now; none of one that is not there.
 func (c *call) existingTags(ctx context.Context, t *thing) (map[string][]string, error) {
-	info, err := c.Objects.Head(ctx, &api.ObjectRef{Bucket: t.bucket, Key: t.key, VersionID: t.version})
+	ref := t.ref()
+	info, err := c.Objects.Head(ctx, &ref)
 	if err != nil {
 		if iam.IsNoVersion(err) {
 			return nil, nil
