@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/singleflight"
 
 	"shoal/chunker"
 	"shoal/node/consensus"
@@ -78,11 +79,13 @@ type Client struct {
 	secrets  secretCache
 	stale    time.Duration // see Config.StaleCredentials
 	identity identity
-	pace     pace // of reads of shards
-	farPace  pace // of reads of whole shards that are far
-	self     p2p.NodeID
-	isFar    func(p2p.NodeID) bool
-	onLayout func(epoch uint64)
+	// readiness is what is being found out of it.
+	readiness singleflight.Group
+	pace      pace // of reads of shards
+	farPace   pace // of reads of whole shards that are far
+	self      p2p.NodeID
+	isFar     func(p2p.NodeID) bool
+	onLayout  func(epoch uint64)
 
 	tasks chan task // cleaning up and healing; full means the nodes' sweeps do it later
 }

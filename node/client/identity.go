@@ -2,13 +2,15 @@ package client
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 	"time"
 
+	"shoal/chunker/envelope"
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
-	"shoal/node/peer"
+	"shoal/p2p"
 )
 
 // boundEvery is how often the buckets that are bound to sites are fetched, so that they are found
@@ -155,24 +157,73 @@ func (c *Client) fetchBound(ctx context.Context) error {
 	}
 }
 
-// anyKEK asks any node for a key: each holds all.
-func (c *Client) anyKEK(ctx context.Context, f func(context.Context, peer.Node) error) (err error) {
+const (
+	anyPause  = 100 * time.Millisecond // for which a node is waited for before the next one is asked too
+	anyBudget = 5 * time.Second        // in all, unless the caller's context ends before
+)
+
+// anyKEK asks nodes for a key until one gives it: each holds all. A node that is silent does not keep the others from being asked, also
+// not where the caller waits for less than a time-out.
+func (c *Client) anyKEK(ctx context.Context, id uint32) (kek envelope.KEK, err error) {
+	ctx, cancel := context.WithTimeout(ctx, anyBudget)
+	defer cancel() // the attempts that lost
 	err = &api.Error{Kind: api.Unavailable, Op: "client.kek", Detail: "No node of the store is known."}
-	for _, usable := range []bool{true, false} {
-		for _, id := range c.dir.Nodes() {
-			n := c.dir.Node(id)
-			if n == nil || c.health.usable(id) != usable {
-				continue
+	type answer struct {
+		from p2p.NodeID
+		kek  envelope.KEK
+		err  error
+	}
+	order := c.usableFirst(c.dir.Nodes())
+	answers := make(chan answer, len(order))
+	silent := make(map[p2p.NodeID]bool)
+	t := time.NewTimer(0)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			if len(order) == 0 {
+				break // all have been asked
 			}
-			actx, cancel := context.WithTimeout(ctx, queryTimeout)
-			if err = f(actx, n); err != nil && actx.Err() != nil && ctx.Err() == nil {
-				c.health.slow(id)
+			from := order[0]
+			n := c.dir.Node(from)
+			if order = order[1:]; n == nil {
+				t.Reset(0)
+				break
 			}
-			cancel()
-			if err == nil || ctx.Err() != nil {
-				return err
+			silent[from] = true
+			go func() {
+				kek, err := n.KEK(ctx, id)
+				answers <- answer{from, kek, err}
+			}()
+			t.Reset(anyPause)
+		case a := <-answers:
+			delete(silent, a.from)
+			if a.err == nil {
+				for from := range silent {
+					c.health.late(from)
+				}
+				return a.kek, nil
 			}
+			err = a.err
+			t.Reset(0)
+		case <-ctx.Done():
+			return kek, &api.Error{Kind: api.Unavailable, Op: "client.kek", Err: errors.Join(ctx.Err(), err)}
+		}
+		if len(order) == 0 && len(silent) == 0 {
+			return kek, err
 		}
 	}
-	return err
+}
+
+// usableFirst gives nodes in the order in which they are worth being asked.
+func (c *Client) usableFirst(ids []p2p.NodeID) []p2p.NodeID {
+	var usable, others []p2p.NodeID
+	for _, id := range ids {
+		if c.health.avoided(id) {
+			others = append(others, id)
+		} else {
+			usable = append(usable, id)
+		}
+	}
+	return append(usable, others...)
 }

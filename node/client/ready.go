@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"shoal/node/api"
@@ -17,12 +16,30 @@ import (
 
 const (
 	readyPatience = 2 * time.Second        // for the system group, where something can be served without it
-	siteAnswers   = 700 * time.Millisecond // for a group of a site
+	siteAnswers   = 700 * time.Millisecond // for the groups of other sites, once one of a site has answered
+	siteSilence   = 3 * time.Second        // for the first of them
+	readyBudget   = 10 * time.Second       // in all
 )
 
 // Ready implements api.Health: the layout is known, keys are at hand, and the system group answers, or
-// else a group of a site does and keys are fresh enough to authenticate requests by.
+// else a group of a site does and keys are fresh enough to authenticate requests by. Finding that out goes on when the caller's time is
+// up, and whoever asks next gets what was found: who never waits for longer than a node that is silent is waited for gets an answer too.
 func (c *Client) Ready(ctx context.Context) (limits []string, err error) {
+	found := c.readiness.DoChan("", func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), readyBudget)
+		defer cancel()
+		return c.findReady(ctx)
+	})
+	select {
+	case r := <-found:
+		limits, _ = r.Val.([]string)
+		return limits, r.Err
+	case <-ctx.Done():
+		return nil, &api.Error{Kind: api.Unavailable, Op: "client.Ready", Detail: "Those who keep the store's metadata have not answered yet.", Err: ctx.Err()}
+	}
+}
+
+func (c *Client) findReady(ctx context.Context) (limits []string, err error) {
 	if c.identity.cutOff() { // who finds out that it is over is in the background
 		if limits, err = c.readyWithin(ctx, nil); err == nil {
 			return limits, nil
@@ -72,20 +89,32 @@ func (c *Client) readyWithin(ctx context.Context, cause error) ([]string, error)
 // servedSites lists the sites of which a group answers.
 func (c *Client) servedSites(ctx context.Context) []string {
 	l := c.layouts.current.Load()
-	ctx, cancel := context.WithTimeout(ctx, siteAnswers)
+	ctx, cancel := context.WithTimeout(ctx, siteSilence)
 	defer cancel()
-	var mu sync.Mutex // guards served
-	served := make(map[string]bool)
-	var wg sync.WaitGroup
-	for _, g := range l.SiteGroups() {
-		wg.Go(func() {
-			if _, err := c.Counters(ctx, g); err == nil {
-				mu.Lock()
-				defer mu.Unlock()
-				served[l.Bound[consensus.GroupID(g)]] = true
+	groups := l.SiteGroups()
+	answers := make(chan string, len(groups))
+	for _, g := range groups {
+		go func() {
+			site := l.Bound[consensus.GroupID(g)]
+			if _, err := c.Counters(ctx, g); err != nil {
+				site = ""
 			}
-		})
+			answers <- site
+		}()
 	}
-	wg.Wait()
+	served := make(map[string]bool)
+	enough := time.NewTimer(siteAnswers)
+	defer enough.Stop()
+	late := false
+	for left := len(groups); left > 0 && !(late && len(served) > 0); {
+		select {
+		case site := <-answers:
+			if left--; site != "" {
+				served[site] = true
+			}
+		case <-enough.C:
+			late = true
+		}
+	}
 	return slices.Sorted(maps.Keys(served))
 }

@@ -166,3 +166,54 @@ func TestRecallNever(t *testing.T) {
 		}
 	})
 }
+
+// Nodes that are silent do not keep the others from being asked for a key within a second.
+func TestKeyBesideSilentNodes(t *testing.T) {
+	bubble(t, 5, 1, erasure.Profile{K: 2, M: 1}, func(t *testing.T, fc *fakeCluster) {
+		c := fc.client()
+		for _, id := range fc.ids[:3] {
+			defer fc.nodes[id].pause()()
+		}
+		soon, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if kek, err := c.kek(soon, 7); err != nil || kek.ID != fc.kek.ID {
+			t.Errorf("key %d, %v", kek.ID, err)
+		}
+		for _, id := range fc.ids[3:] {
+			fc.nodes[id].kill()
+		}
+		_, err := c.kek(t.Context(), 8)
+		wantKind(t, err, api.Unavailable)
+		for _, id := range fc.ids {
+			fc.nodes[id].kill()
+		}
+		_, err = c.kek(t.Context(), 8)
+		wantKind(t, err, api.Unavailable)
+	})
+}
+
+// Who asks whether a client is ready, and waits for less time than the system group is waited for, hears of it all the same.
+func TestReadyForTheImpatient(t *testing.T) {
+	bubble(t, 5, 1, erasure.Profile{K: 2, M: 1}, func(t *testing.T, fc *fakeCluster) {
+		fc.settle("edge")
+		fc.keep(time.Hour)
+		c, stop := fc.start()
+		defer stop()
+		_, err := c.Ready(t.Context())
+		check(t, err)
+		for _, id := range fc.ids[:3] {
+			defer fc.nodes[id].pause()()
+		}
+		var limits []string
+		for range 10 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			limits, err = c.Ready(ctx)
+			if cancel(); err == nil {
+				break
+			}
+		}
+		if err != nil || len(limits) != 2 {
+			t.Errorf("ready within %q, %v", limits, err)
+		}
+	})
+}

@@ -150,11 +150,7 @@ func (c *Client) kek(ctx context.Context, id uint32) (envelope.KEK, error) {
 	if ok {
 		return hit, nil
 	}
-	var kek envelope.KEK
-	err := c.anyKEK(ctx, func(ctx context.Context, n peer.Node) (err error) {
-		kek, err = n.KEK(ctx, id)
-		return err
-	})
+	kek, err := c.anyKEK(ctx, id)
 	if err != nil {
 		return kek, err
 	}
