@@ -99,6 +99,18 @@ func (*operator) Settings(context.Context) ([]api.Setting, error)       { return
 func (*operator) SetSetting(context.Context, string, string) error      { return nil }
 func (*operator) Usage(context.Context, string) (api.Usage, error)      { return api.Usage{}, nil }
 func (*operator) SetQuota(context.Context, string, api.Quota) error     { return nil }
+func (*operator) ReadOnlyStatus(context.Context) (api.ReadOnlyStatus, error) {
+	return api.ReadOnlyStatus{}, nil
+}
+func (*operator) SetReadOnly(context.Context, bool, string) (api.ReadOnlyStatus, error) {
+	return api.ReadOnlyStatus{}, nil
+}
+func (*operator) BucketReadOnly(context.Context, string) (api.BucketReadOnly, error) {
+	return api.BucketReadOnly{}, nil
+}
+func (*operator) SetBucketReadOnly(context.Context, string, bool, string) (api.BucketReadOnly, error) {
+	return api.BucketReadOnly{}, nil
+}
 func (*operator) Scrub(context.Context) (api.ScrubReport, error) {
 	return api.ScrubReport{Shards: 9}, nil
 }

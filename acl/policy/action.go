@@ -43,11 +43,11 @@ var s3Actions = map[Target]string{
 const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
-		GetCheckpoints GetDurability GetHealth GetPlacement GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		GetCheckpoints GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeAllAccessKeys RevokeMember
-		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetSetting SimulatePolicy UpdateAccessKey
+		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`
-	adminBucketActions = `GetPermissions GetQuota SetPermissions SetQuota`
+	adminBucketActions = `GetBucketReadOnly GetPermissions GetQuota SetBucketReadOnly SetPermissions SetQuota`
 	stsActions         = `AssumeRole GetCallerIdentity GetSessionToken`
 )
 

@@ -166,6 +166,28 @@ func lookQuota(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
 	return bucket, u.Quota
 }
 
+// lookReadOnly looks at the order for the whole store, not at who holds to it.
+func lookReadOnly(ctx context.Context, c *call, _ *readOnlyRequest, result any) (string, any) {
+	if s, ok := result.(api.ReadOnlyStatus); ok {
+		return wholeStore, s.ReadOnlyOrder
+	}
+	s, err := c.h.cfg.Admin.ReadOnlyStatus(ctx)
+	if err != nil {
+		return wholeStore, unknown(err)
+	}
+	return wholeStore, s.ReadOnlyOrder
+}
+
+// lookBucketReadOnly looks at the bucket of the request's path.
+func lookBucketReadOnly(ctx context.Context, c *call, _ *readOnlyRequest, _ any) (string, any) {
+	bucket := c.http.PathValue("bucket")
+	ro, err := c.h.cfg.Admin.BucketReadOnly(ctx, bucket)
+	if err != nil {
+		return bucket, unknown(err)
+	}
+	return bucket, ro.ReadOnlyOrder
+}
+
 // lookPermissions looks at the bucket of the request's path.
 func lookPermissions(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
 	bucket := c.http.PathValue("bucket")

@@ -108,6 +108,9 @@ func TestActs(t *testing.T) {
 		post("members/revoke", `{"peer_id":"p"}`),
 		post("drives/remove", `{"drive":"/mnt/b"}`),
 		request{method: "PUT", target: "/admin/v1/buckets/b/quota", body: `{"bytes":7}`},
+		post("readonly", `{"on":true,"reason":"we move"}`),
+		post("readonly", `{"on":true}`), // refused: no act
+		post("buckets/b/readonly", `{"on":false}`),
 		post("identities/change", `{"kind":"user","name":"alice","do":"create"}`),
 		post("identities/change", `{"kind":"user","name":"alice","do":"attach","policy":"readonly"}`),
 		post("identities/change", `{"kind":"group","name":"staff","do":"create"}`),
@@ -115,7 +118,7 @@ func TestActs(t *testing.T) {
 		request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":"3"}`, id: "guest-key"}, // denied: no act
 		request{method: "GET", target: "/admin/v1/keys"},
 	)
-	if len(acts) != 11 {
+	if len(acts) != 13 {
 		t.Fatalf("%d acts: %s", len(acts), text)
 	}
 	var got []string
@@ -133,6 +136,8 @@ func TestActs(t *testing.T) {
 		`membership POST /admin/v1/members/revoke p: {"roles":null,"site":"a","state":"draining","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,
 		`membership POST /admin/v1/drives/remove /mnt/b:  -> `,
 		`configuration PUT /admin/v1/buckets/{bucket}/quota b: {} -> {"bytes":7}`,
+		`configuration POST /admin/v1/readonly the whole store: {"on":false} -> {"on":true,"reason":"we move"}`,
+		`configuration POST /admin/v1/buckets/{bucket}/readonly b: {"on":true,"reason":"we move"} -> {"on":false}`,
 		`user POST /admin/v1/identities/change user:alice:  -> {"name":"alice"`,
 		`user POST /admin/v1/identities/change user:alice: {"name":"alice"`,
 		`group POST /admin/v1/identities/change group:staff:  -> {"name":"staff"`,
@@ -142,7 +147,7 @@ func TestActs(t *testing.T) {
 			t.Errorf("act %d: %s\nwant %s", i, got[i], want)
 		}
 	}
-	if !strings.Contains(got[8], `"policies":["readonly"]`) || !strings.Contains(got[10], `"principal":"user:alice"`) {
+	if !strings.Contains(got[10], `"policies":["readonly"]`) || !strings.Contains(got[12], `"principal":"user:alice"`) {
 		t.Errorf("acts %q", got)
 	}
 	for _, secret := range []string{testSecret, "one-time", "secret_access_key"} {

@@ -43,6 +43,7 @@ type node struct {
 	invited api.Invite
 	done    []string // changes but for invites
 	quota   api.Quota
+	order   api.ReadOnlyOrder
 }
 
 func (n *node) Credential(_ context.Context, id string) (api.Credential, error) {
@@ -119,6 +120,23 @@ func (n *node) SetQuota(_ context.Context, bucket string, q api.Quota) error {
 	n.did("quota %s %+v", bucket, q)
 	n.quota = q
 	return n.fail
+}
+
+func (n *node) ReadOnlyStatus(context.Context) (api.ReadOnlyStatus, error) {
+	return api.ReadOnlyStatus{ReadOnlyOrder: n.order, Groups: 16, InForce: 16}, n.fail
+}
+func (n *node) SetReadOnly(_ context.Context, on bool, reason string) (api.ReadOnlyStatus, error) {
+	n.did("read-only %v %q", on, reason)
+	n.order = api.ReadOnlyOrder{On: on, Reason: reason}
+	return api.ReadOnlyStatus{ReadOnlyOrder: n.order, Groups: 16, InForce: 16}, n.fail
+}
+func (n *node) BucketReadOnly(_ context.Context, bucket string) (api.BucketReadOnly, error) {
+	return api.BucketReadOnly{Bucket: bucket, ReadOnlyOrder: n.order}, n.fail
+}
+func (n *node) SetBucketReadOnly(_ context.Context, bucket string, on bool, reason string) (api.BucketReadOnly, error) {
+	n.did("read-only %s %v %q", bucket, on, reason)
+	n.order = api.ReadOnlyOrder{On: on, Reason: reason}
+	return api.BucketReadOnly{Bucket: bucket, ReadOnlyOrder: n.order}, n.fail
 }
 
 func (n *node) did(format string, args ...any) { n.done = append(n.done, fmt.Sprintf(format, args...)) }

@@ -49,6 +49,8 @@ func takenRights() []taken {
 		get("buckets/{bucket}/quota", "GetQuota"), {"PUT", "buckets/{bucket}/quota", `{"bytes":7}`, []string{"SetQuota"}, false},
 		{"DELETE", "buckets/{bucket}/quota", "", []string{"SetQuota"}, false},
 		get("buckets/{bucket}/permissions", "GetPermissions"), {"PUT", "buckets/{bucket}/permissions", `{"user:alice":["read"]}`, []string{"SetPermissions"}, false},
+		get("readonly", "GetReadOnly"), post("readonly", `{"on":true,"reason":"r"}`, "SetReadOnly"),
+		get("buckets/{bucket}/readonly", "GetBucketReadOnly"), post("buckets/{bucket}/readonly", `{"on":false}`, "SetBucketReadOnly"),
 		get("identities", "ListUsers", "ListGroups", "ListPolicies"), get("keys", "ListAccessKeys"),
 		post("keys", `{"principal":"user:bob"}`, "CreateAccessKey"), post("keys", `{"principal":"user:eve"}`, "CreateOwnAccessKey"),
 		post("keys", `{"replaces":"bob-1"}`, "RotateAccessKey"), post("keys", `{"replaces":"eve-1"}`, "RotateOwnAccessKey"),

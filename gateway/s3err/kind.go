@@ -53,10 +53,15 @@ var kinds = [...]Code{
 	api.CustomerKeyWrong:    AccessDenied,
 	api.CustomerKeyUnused:   InvalidRequest,
 	api.QuotaExceeded:       QuotaExceeded,
+	api.ReadOnly:            ServiceUnavailable,
 }
 
-// retryAfter is how long a client of a busy store should wait.
-const retryAfter = time.Second
+// retryAfter is how long a client of a busy store should wait, heldRetryAfter one of a store that an operator has
+// made read-only.
+const (
+	retryAfter     = time.Second
+	heldRetryAfter = 30 * time.Second
+)
 
 // From gives the S3 error of any error. An *Error is returned as it is; nil gives nil.
 func From(err error) *Error {
@@ -113,6 +118,8 @@ func fromStore(store *api.Error, err error) *Error {
 		e.Message = "The encryption parameters are not applicable to this object."
 	case api.SlowDown, api.Unavailable:
 		e.RetryAfter = retryAfter
+	case api.ReadOnly:
+		e.RetryAfter = heldRetryAfter
 	}
 	return e
 }

@@ -45,6 +45,7 @@ type Admin interface {
 	Membership
 	Tuning
 	Quotas
+	ReadOnlySwitch
 	IdentityAdmin
 	// Scrub checks every shard of every drive of all nodes now and heals what is damaged.
 	Scrub(ctx context.Context) (ScrubReport, error)

@@ -2,7 +2,7 @@ package api
 
 // What is set for a bucket is kept as documents under these names. A bucket without a
 // document has what S3 gives a new bucket. Most documents are the XML that S3 defines for
-// them; the lifecycle and the quota are encoded by AppendLifecycle and AppendQuota, for nodes read them too, and the
+// them; the lifecycle, the quota and the order to be read-only are encoded by AppendLifecycle, AppendQuota and AppendReadOnly, for nodes read them too, and the
 // ACL is encoded by package acl/grant.
 const (
 	ConfigACL          = "acl"
@@ -13,6 +13,7 @@ const (
 	ConfigPolicy       = "policy"
 	ConfigPublicAccess = "public-access-block"
 	ConfigQuota        = "quota"
+	ConfigReadOnly     = "read-only"
 	ConfigTagging      = "tagging"
 )
 

@@ -85,6 +85,8 @@ const (
 	CustomerKeyUnused
 	// QuotaExceeded: the bucket would hold more than its quota.
 	QuotaExceeded
+	// ReadOnly: an operator has made the store, or the bucket, read-only; Detail says why. Nothing was changed.
+	ReadOnly
 
 	kindEnd // keep last
 )
@@ -104,7 +106,7 @@ var kindNames = [...]string{
 	InvalidBucketState: "InvalidBucketState", NoObjectLock: "NoObjectLock",
 	NoSuchIdentity: "NoSuchIdentity", IdentityExists: "IdentityExists", IdentityInUse: "IdentityInUse",
 	CustomerKeyMissing: "CustomerKeyMissing", CustomerKeyWrong: "CustomerKeyWrong", CustomerKeyUnused: "CustomerKeyUnused",
-	QuotaExceeded: "QuotaExceeded",
+	QuotaExceeded: "QuotaExceeded", ReadOnly: "ReadOnly",
 }
 
 // String is the kind's name, or "Kind?" for a number of a later release.

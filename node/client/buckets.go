@@ -139,10 +139,26 @@ func (c *Client) inBucket(ctx context.Context, name string, f func(bucketRef) er
 	return ofBucket(f(bucketRef{b.Id, consensus.GroupID(b.Group)}), name)
 }
 
-// checkLive makes sure that a bucket is not deleted, for work that would be lost if it were.
+// checkLive makes sure that a bucket is not deleted.
 func (c *Client) checkLive(ctx context.Context, b bucketRef) error {
-	_, err := c.query(ctx, b.group, &meta.Query{Q: &meta.Query_BucketConfig{BucketConfig: &meta.BucketConfigQuery{Bucket: b.id, Name: "versioning"}}})
+	_, err := c.askVersioning(ctx, b)
 	return err
+}
+
+// checkWritable makes sure that a bucket is there and takes writes, for work that would be lost if it did not. The
+// write itself is what decides.
+func (c *Client) checkWritable(ctx context.Context, b bucketRef) error {
+	a, err := c.askVersioning(ctx, b)
+	if err == nil && a.GetReadOnly() != "" {
+		err = &api.Error{Kind: api.ReadOnly, Op: "client.checkWritable", Detail: a.GetReadOnly()}
+	}
+	return err
+}
+
+// askVersioning asks for the least of a bucket's configuration.
+func (c *Client) askVersioning(ctx context.Context, b bucketRef) (*meta.BucketConfigAnswer, error) {
+	a, err := c.query(ctx, b.group, &meta.Query{Q: &meta.Query_BucketConfig{BucketConfig: &meta.BucketConfigQuery{Bucket: b.id, Name: "versioning"}}})
+	return a.GetBucketConfig(), err
 }
 
 // CreateBucket implements api.Buckets.

@@ -103,7 +103,7 @@ func (c *Client) putChunks(ctx context.Context, req *api.PutObject, put *meta.Pu
 	var b bucketRef
 	err := c.inBucket(ctx, req.Bucket, func(found bucketRef) error {
 		b = found
-		return c.checkLive(ctx, b)
+		return c.checkWritable(ctx, b)
 	})
 	if err != nil {
 		return api.Written{}, err

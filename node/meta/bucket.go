@@ -26,10 +26,8 @@ func (t *tx) setBucketConfig(c *SetBucketConfig) (*Result, error) {
 			return r, nil
 		}
 	} else {
-		if c.Name == api.ConfigQuota {
-			if r := setQuota(s, c); r != nil {
-				return r, nil
-			}
+		if r := keepInState(s, c); r != nil {
+			return r, nil
 		}
 		if r, err := t.storeConfig(s, c); r != nil || err != nil {
 			return r, err
@@ -38,6 +36,17 @@ func (t *tx) setBucketConfig(c *SetBucketConfig) (*Result, error) {
 	s.config++
 	s.dirty = true
 	return &Result{Payload: &Result_ConfigEpoch{ConfigEpoch: s.config}}, nil
+}
+
+// keepInState keeps what a document says where every write sees it.
+func keepInState(s *bucketState, c *SetBucketConfig) *Result {
+	switch c.Name {
+	case api.ConfigQuota:
+		return setQuota(s, c)
+	case api.ConfigReadOnly:
+		return setBucketReadOnly(s, c)
+	}
+	return nil
 }
 
 // setVersioning changes a bucket's versioning, which never goes back to off.
@@ -165,7 +174,15 @@ func (v *view) queryBucketConfig(q *BucketConfigQuery) (*BucketConfigAnswer, *Re
 	if s.locks != 0 {
 		a.ObjectLock = &ObjectLock{Mode: uint32(s.lockMode), Days: uint32(s.lockDays), Years: uint32(s.lockYears)}
 	}
-	err := v.scan(v.uintKey(spaceConfig, s.id), func(name, val []byte) (bool, error) {
+	var h header
+	if err := v.header(&h); err != nil {
+		return nil, nil, err
+	}
+	var err error
+	if a.ReadOnly, err = v.whyReadOnly(&h, &s); err != nil {
+		return nil, nil, err
+	}
+	err = v.scan(v.uintKey(spaceConfig, s.id), func(name, val []byte) (bool, error) {
 		if q.Name == "" || q.Name == string(name) {
 			a.Configs = append(a.Configs, &BucketConfig{Name: string(name), Value: append([]byte(nil), val...)})
 		}

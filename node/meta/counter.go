@@ -20,6 +20,7 @@ type header struct {
 	totals         counters
 	queues         [queueCount]queueState
 	agreed         uint64 // time that a majority of voters has confirmed, Unix nanoseconds
+	readOnly       uint64 // 1 while the group takes no writes of clients
 }
 
 // counters count what a bucket or group holds: see message Counters.
@@ -42,7 +43,7 @@ func (h *header) fields() []*uint64 {
 	for i := range h.queues {
 		f = append(f, &h.queues[i].head, &h.queues[i].tail, &h.queues[i].due)
 	}
-	return append(f, &h.agreed)
+	return append(f, &h.agreed, &h.readOnly)
 }
 
 func (h *header) append(b []byte) []byte { return appendUints(b, h.fields()) }
@@ -65,6 +66,7 @@ type bucketState struct {
 	lockDays  uint64
 	lockYears uint64
 	quota     [2]uint64 // bytes and objects; 0 is for no bound
+	readOnly  uint64    // 1 while the bucket takes no writes
 
 	dirty bool
 }
@@ -74,7 +76,7 @@ func (s *bucketState) fields() []*uint64 {
 		&s.fenced, &s.fenceEpoch, &s.config, &s.versioning,
 		&s.objects, &s.bytes, &s.versions, &s.uploads,
 		&s.locks, &s.lockMode, &s.lockDays, &s.lockYears,
-		&s.quota[0], &s.quota[1],
+		&s.quota[0], &s.quota[1], &s.readOnly,
 	}
 }
 

@@ -13,6 +13,7 @@ const (
 	spaceHeader = 'h'
 	spaceResult = 'd' // request ID -> result
 	spaceQueue  = 'w' // queue, number -> what expires
+	spaceOrder  = 'N' // the order that a group is read-only, or no longer
 
 	spaceBucket   = 'b' // bucket -> state and counters
 	spaceConfig   = 'p' // bucket, name -> document

@@ -200,6 +200,12 @@ func (t *tx) once(c *Command) (*Result, error) {
 
 // run carries out a command of the group's kind.
 func (t *tx) run(c *Command) (*Result, error) {
+	if r, err := t.held(c); r != nil || err != nil {
+		return r, err
+	}
+	if op, ok := c.Op.(*Command_SetReadOnly); ok {
+		return t.setReadOnly(op.SetReadOnly.GetOrder())
+	}
 	if t.g == consensus.SystemGroup {
 		return t.runSystem(c)
 	}

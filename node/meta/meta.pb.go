@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143, 0}
+	return file_meta_proto_rawDescGZIP(), []int{147, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147, 0}
+	return file_meta_proto_rawDescGZIP(), []int{151, 0}
 }
 
 // Command is one entry of a group's log.
@@ -498,6 +498,7 @@ type Command struct {
 	//	*Command_AlterVersion
 	//	*Command_RenameObject
 	//	*Command_Transition
+	//	*Command_SetReadOnly
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -948,6 +949,15 @@ func (x *Command) GetTransition() *Transition {
 	return nil
 }
 
+func (x *Command) GetSetReadOnly() *SetReadOnly {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SetReadOnly); ok {
+			return x.SetReadOnly
+		}
+	}
+	return nil
+}
+
 type isCommand_Op interface {
 	isCommand_Op()
 }
@@ -1126,6 +1136,11 @@ type Command_Transition struct {
 	Transition *Transition `protobuf:"bytes,38,opt,name=transition,proto3,oneof"`
 }
 
+type Command_SetReadOnly struct {
+	// Every group.
+	SetReadOnly *SetReadOnly `protobuf:"bytes,70,opt,name=set_read_only,json=setReadOnly,proto3,oneof"`
+}
+
 func (*Command_InitCluster) isCommand_Op() {}
 
 func (*Command_CreateBucket) isCommand_Op() {}
@@ -1211,6 +1226,8 @@ func (*Command_AlterVersion) isCommand_Op() {}
 func (*Command_RenameObject) isCommand_Op() {}
 
 func (*Command_Transition) isCommand_Op() {}
+
+func (*Command_SetReadOnly) isCommand_Op() {}
 
 // InitCluster writes the settings, once. Again with the same cluster ID it changes nothing.
 type InitCluster struct {
@@ -6186,6 +6203,122 @@ func (x *Recode) GetStreams() []uint64 {
 	return nil
 }
 
+// SetReadOnly orders that a group takes no writes of clients, or takes them again. The system group
+// numbers the orders; the others are given its number, and refuse one before the last that they had.
+// Work in the background that keeps what is stored goes on.
+type SetReadOnly struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *ReadOnly              `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"` // epoch 0 at the system group, which takes the next unless the order says nothing new
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetReadOnly) Reset() {
+	*x = SetReadOnly{}
+	mi := &file_meta_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetReadOnly) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetReadOnly) ProtoMessage() {}
+
+func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetReadOnly.ProtoReflect.Descriptor instead.
+func (*SetReadOnly) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *SetReadOnly) GetOrder() *ReadOnly {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+// ReadOnly is an order that a group holds to.
+type ReadOnly struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	On            bool                   `protobuf:"varint,1,opt,name=on,proto3" json:"on,omitempty"`
+	Reason        string                 `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"` // at most 256 bytes
+	Since         int64                  `protobuf:"fixed64,3,opt,name=since,proto3" json:"since,omitempty"` // group time of the system group
+	Epoch         uint64                 `protobuf:"varint,4,opt,name=epoch,proto3" json:"epoch,omitempty"`  // rises with each order; 0 before the first
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadOnly) Reset() {
+	*x = ReadOnly{}
+	mi := &file_meta_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadOnly) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadOnly) ProtoMessage() {}
+
+func (x *ReadOnly) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadOnly.ProtoReflect.Descriptor instead.
+func (*ReadOnly) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ReadOnly) GetOn() bool {
+	if x != nil {
+		return x.On
+	}
+	return false
+}
+
+func (x *ReadOnly) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *ReadOnly) GetSince() int64 {
+	if x != nil {
+		return x.Since
+	}
+	return 0
+}
+
+func (x *ReadOnly) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
 // GarbageDone removes garbage entries whose shards have lost their owner.
 type GarbageDone struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -6196,7 +6329,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6208,7 +6341,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6221,7 +6354,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6243,7 +6376,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6255,7 +6388,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6268,7 +6401,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6315,6 +6448,7 @@ type Result struct {
 	//	*Result_Upload
 	//	*Result_Altered
 	//	*Result_Transitioned
+	//	*Result_ReadOnly
 	Payload       isResult_Payload `protobuf_oneof:"payload"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -6322,7 +6456,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6334,7 +6468,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6347,7 +6481,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6515,6 +6649,15 @@ func (x *Result) GetTransitioned() *TransitionedList {
 	return nil
 }
 
+func (x *Result) GetReadOnly() *ReadOnly {
+	if x != nil {
+		if x, ok := x.Payload.(*Result_ReadOnly); ok {
+			return x.ReadOnly
+		}
+	}
+	return nil
+}
+
 type isResult_Payload interface {
 	isResult_Payload()
 }
@@ -6583,6 +6726,10 @@ type Result_Transitioned struct {
 	Transitioned *TransitionedList `protobuf:"bytes,38,opt,name=transitioned,proto3,oneof"`
 }
 
+type Result_ReadOnly struct {
+	ReadOnly *ReadOnly `protobuf:"bytes,70,opt,name=read_only,json=readOnly,proto3,oneof"`
+}
+
 func (*Result_Settings) isResult_Payload() {}
 
 func (*Result_Bucket) isResult_Payload() {}
@@ -6615,6 +6762,8 @@ func (*Result_Altered) isResult_Payload() {}
 
 func (*Result_Transitioned) isResult_Payload() {}
 
+func (*Result_ReadOnly) isResult_Payload() {}
+
 // VersionName is how S3 names a version.
 type VersionName struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -6628,7 +6777,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6640,7 +6789,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6653,7 +6802,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -6707,7 +6856,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6719,7 +6868,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6732,7 +6881,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -6829,7 +6978,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6841,7 +6990,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6854,7 +7003,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -6874,7 +7023,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6886,7 +7035,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6899,7 +7048,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -6925,7 +7074,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6937,7 +7086,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6950,7 +7099,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -7012,7 +7161,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7024,7 +7173,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7037,7 +7186,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -7057,7 +7206,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7069,7 +7218,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7082,7 +7231,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -7102,7 +7251,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7114,7 +7263,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7127,7 +7276,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -7171,6 +7320,7 @@ type Query struct {
 	//	*Query_Versions
 	//	*Query_Cursors
 	//	*Query_Manifests
+	//	*Query_ReadOnly
 	Q             isQuery_Q `protobuf_oneof:"q"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -7178,7 +7328,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7190,7 +7340,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7203,7 +7353,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -7474,6 +7624,15 @@ func (x *Query) GetManifests() *ManifestsQuery {
 	return nil
 }
 
+func (x *Query) GetReadOnly() *ReadOnlyQuery {
+	if x != nil {
+		if x, ok := x.Q.(*Query_ReadOnly); ok {
+			return x.ReadOnly
+		}
+	}
+	return nil
+}
+
 type isQuery_Q interface {
 	isQuery_Q()
 }
@@ -7594,6 +7753,10 @@ type Query_Manifests struct {
 	Manifests *ManifestsQuery `protobuf:"bytes,63,opt,name=manifests,proto3,oneof"`
 }
 
+type Query_ReadOnly struct {
+	ReadOnly *ReadOnlyQuery `protobuf:"bytes,70,opt,name=read_only,json=readOnly,proto3,oneof"`
+}
+
 func (*Query_Settings) isQuery_Q() {}
 
 func (*Query_Bucket) isQuery_Q() {}
@@ -7652,6 +7815,8 @@ func (*Query_Cursors) isQuery_Q() {}
 
 func (*Query_Manifests) isQuery_Q() {}
 
+func (*Query_ReadOnly) isQuery_Q() {}
+
 type SettingsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -7660,7 +7825,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7672,7 +7837,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7685,7 +7850,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -7697,7 +7862,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7709,7 +7874,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7722,7 +7887,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -7734,7 +7899,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7746,7 +7911,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7759,7 +7924,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -7774,7 +7939,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7786,7 +7951,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7799,7 +7964,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -7834,7 +7999,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7846,7 +8011,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7859,7 +8024,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -7889,7 +8054,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7901,7 +8066,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7914,7 +8079,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -7960,7 +8125,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7972,7 +8137,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7985,7 +8150,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 type PlacementsQuery struct {
@@ -7997,7 +8162,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8009,7 +8174,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8022,7 +8187,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -8040,7 +8205,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8052,7 +8217,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8065,7 +8230,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 type CredentialQuery struct {
@@ -8077,7 +8242,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8089,7 +8254,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8102,7 +8267,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -8122,7 +8287,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8134,7 +8299,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8147,7 +8312,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -8175,7 +8340,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8187,7 +8352,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8200,7 +8365,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -8227,7 +8392,7 @@ type AcmeItemQuery struct {
 
 func (x *AcmeItemQuery) Reset() {
 	*x = AcmeItemQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8239,7 +8404,7 @@ func (x *AcmeItemQuery) String() string {
 func (*AcmeItemQuery) ProtoMessage() {}
 
 func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8252,7 +8417,7 @@ func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
 func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *AcmeItemQuery) GetName() string {
@@ -8274,7 +8439,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8286,7 +8451,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8299,7 +8464,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8331,7 +8496,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8343,7 +8508,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8356,7 +8521,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8412,7 +8577,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8424,7 +8589,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8437,7 +8602,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8463,7 +8628,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8475,7 +8640,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8488,7 +8653,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8507,7 +8672,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8519,7 +8684,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8532,7 +8697,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8559,7 +8724,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8571,7 +8736,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8584,7 +8749,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -8658,7 +8823,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8670,7 +8835,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8683,7 +8848,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -8746,7 +8911,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8758,7 +8923,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8771,7 +8936,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -8847,7 +9012,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8859,7 +9024,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8872,7 +9037,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -8900,7 +9065,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8912,7 +9077,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8925,7 +9090,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -8960,7 +9125,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8972,7 +9137,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8985,7 +9150,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -9023,7 +9188,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9035,7 +9200,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9048,7 +9213,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -9105,7 +9270,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9117,7 +9282,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9130,7 +9295,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -9163,7 +9328,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9175,7 +9340,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9188,7 +9353,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -9209,7 +9374,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9221,7 +9386,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9234,7 +9399,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -9267,7 +9432,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9279,7 +9444,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9292,7 +9457,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9312,7 +9477,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9324,7 +9489,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9337,7 +9502,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9362,7 +9527,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9374,7 +9539,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9387,7 +9552,60 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{113}
+}
+
+// ReadOnlyQuery asks any group which order it holds to, and a partition group which buckets are read-only by themselves.
+type ReadOnlyQuery struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"` // bucket ID, exclusive
+	Max           uint32                 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`     // buckets, 1 to 1,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadOnlyQuery) Reset() {
+	*x = ReadOnlyQuery{}
+	mi := &file_meta_proto_msgTypes[114]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadOnlyQuery) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadOnlyQuery) ProtoMessage() {}
+
+func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[114]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadOnlyQuery.ProtoReflect.Descriptor instead.
+func (*ReadOnlyQuery) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{114}
+}
+
+func (x *ReadOnlyQuery) GetAfter() uint64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
+}
+
+func (x *ReadOnlyQuery) GetMax() uint32 {
+	if x != nil {
+		return x.Max
+	}
+	return 0
 }
 
 // Answer answers a query.
@@ -9426,6 +9644,7 @@ type Answer struct {
 	//	*Answer_Versions
 	//	*Answer_Cursors
 	//	*Answer_Manifests
+	//	*Answer_ReadOnly
 	A             isAnswer_A `protobuf_oneof:"a"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -9433,7 +9652,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9445,7 +9664,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9458,7 +9677,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -9743,6 +9962,15 @@ func (x *Answer) GetManifests() *ManifestsAnswer {
 	return nil
 }
 
+func (x *Answer) GetReadOnly() *ReadOnlyAnswer {
+	if x != nil {
+		if x, ok := x.A.(*Answer_ReadOnly); ok {
+			return x.ReadOnly
+		}
+	}
+	return nil
+}
+
 type isAnswer_A interface {
 	isAnswer_A()
 }
@@ -9863,6 +10091,10 @@ type Answer_Manifests struct {
 	Manifests *ManifestsAnswer `protobuf:"bytes,63,opt,name=manifests,proto3,oneof"`
 }
 
+type Answer_ReadOnly struct {
+	ReadOnly *ReadOnlyAnswer `protobuf:"bytes,70,opt,name=read_only,json=readOnly,proto3,oneof"`
+}
+
 func (*Answer_Settings) isAnswer_A() {}
 
 func (*Answer_Bucket) isAnswer_A() {}
@@ -9921,6 +10153,8 @@ func (*Answer_Cursors) isAnswer_A() {}
 
 func (*Answer_Manifests) isAnswer_A() {}
 
+func (*Answer_ReadOnly) isAnswer_A() {}
+
 type GroupsAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Places        []*GroupPlace          `protobuf:"bytes,1,rep,name=places,proto3" json:"places,omitempty"`    // by group
@@ -9931,7 +10165,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9943,7 +10177,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9956,7 +10190,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -9982,7 +10216,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9994,7 +10228,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10007,7 +10241,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -10027,7 +10261,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10039,7 +10273,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10052,7 +10286,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -10083,7 +10317,7 @@ type VersionManifest struct {
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10095,7 +10329,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10108,7 +10342,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -10163,7 +10397,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10175,7 +10409,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10188,7 +10422,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -10216,7 +10450,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10228,7 +10462,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10241,7 +10475,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -10274,7 +10508,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10286,7 +10520,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10299,7 +10533,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10319,7 +10553,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10331,7 +10565,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10344,7 +10578,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10371,7 +10605,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10383,7 +10617,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10396,7 +10630,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10428,7 +10662,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10440,7 +10674,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10453,7 +10687,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -10511,13 +10745,14 @@ type BucketConfigAnswer struct {
 	Versioning    Versioning             `protobuf:"varint,2,opt,name=versioning,proto3,enum=shoal.meta.Versioning" json:"versioning,omitempty"`
 	Configs       []*BucketConfig        `protobuf:"bytes,3,rep,name=configs,proto3" json:"configs,omitempty"`                         // by name
 	ObjectLock    *ObjectLock            `protobuf:"bytes,4,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"` // when the bucket has it
+	ReadOnly      string                 `protobuf:"bytes,30,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`      // why writes are refused; none where they are taken
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10529,7 +10764,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10542,7 +10777,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -10573,6 +10808,13 @@ func (x *BucketConfigAnswer) GetObjectLock() *ObjectLock {
 	return nil
 }
 
+func (x *BucketConfigAnswer) GetReadOnly() string {
+	if x != nil {
+		return x.ReadOnly
+	}
+	return ""
+}
+
 // ObjectLock is the object lock of a bucket that has it: its default retention.
 type ObjectLock struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -10585,7 +10827,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10597,7 +10839,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10610,7 +10852,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -10644,7 +10886,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10656,7 +10898,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10669,7 +10911,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -10697,7 +10939,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10709,7 +10951,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10722,7 +10964,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -10759,7 +11001,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10771,7 +11013,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10784,7 +11026,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -10831,7 +11073,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10843,7 +11085,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10856,7 +11098,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -10876,7 +11118,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10888,7 +11130,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10901,7 +11143,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -10929,7 +11171,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10941,7 +11183,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10954,7 +11196,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -10990,7 +11232,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11002,7 +11244,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11015,7 +11257,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -11059,7 +11301,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11071,7 +11313,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11084,7 +11326,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -11126,7 +11368,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11138,7 +11380,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11151,7 +11393,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -11188,7 +11430,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11200,7 +11442,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11213,7 +11455,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -11262,7 +11504,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11274,7 +11516,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11287,7 +11529,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11311,6 +11553,66 @@ func (x *VersionEntry) GetLatest() bool {
 	return false
 }
 
+type ReadOnlyAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Order         *ReadOnly              `protobuf:"bytes,1,opt,name=order,proto3" json:"order,omitempty"`
+	Buckets       []uint64               `protobuf:"varint,2,rep,packed,name=buckets,proto3" json:"buckets,omitempty"` // IDs, ascending, of those whose own configuration makes them read-only
+	Truncated     bool                   `protobuf:"varint,3,opt,name=truncated,proto3" json:"truncated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReadOnlyAnswer) Reset() {
+	*x = ReadOnlyAnswer{}
+	mi := &file_meta_proto_msgTypes[139]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReadOnlyAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReadOnlyAnswer) ProtoMessage() {}
+
+func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[139]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReadOnlyAnswer.ProtoReflect.Descriptor instead.
+func (*ReadOnlyAnswer) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{139}
+}
+
+func (x *ReadOnlyAnswer) GetOrder() *ReadOnly {
+	if x != nil {
+		return x.Order
+	}
+	return nil
+}
+
+func (x *ReadOnlyAnswer) GetBuckets() []uint64 {
+	if x != nil {
+		return x.Buckets
+	}
+	return nil
+}
+
+func (x *ReadOnlyAnswer) GetTruncated() bool {
+	if x != nil {
+		return x.Truncated
+	}
+	return false
+}
+
 type CursorsAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Cursors       []*Cursor              `protobuf:"bytes,1,rep,name=cursors,proto3" json:"cursors,omitempty"`
@@ -11320,7 +11622,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11332,7 +11634,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11345,7 +11647,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11365,7 +11667,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11377,7 +11679,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11390,7 +11692,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *Cursor) GetName() string {
@@ -11434,7 +11736,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11446,7 +11748,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11459,7 +11761,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -11578,7 +11880,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11590,7 +11892,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11603,7 +11905,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -11640,7 +11942,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11652,7 +11954,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11665,7 +11967,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -11762,7 +12064,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11774,7 +12076,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11787,7 +12089,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -11856,7 +12158,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11868,7 +12170,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11881,7 +12183,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -11909,7 +12211,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11921,7 +12223,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11934,7 +12236,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -12013,7 +12315,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12025,7 +12327,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12038,7 +12340,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -12080,7 +12382,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12092,7 +12394,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12105,7 +12407,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -12139,7 +12441,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12151,7 +12453,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12164,7 +12466,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{146}
+	return file_meta_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -12240,7 +12542,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12252,7 +12554,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12265,7 +12567,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147}
+	return file_meta_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12337,7 +12639,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12349,7 +12651,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12362,7 +12664,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{148}
+	return file_meta_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -12403,7 +12705,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12415,7 +12717,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12428,7 +12730,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149}
+	return file_meta_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -12444,7 +12746,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xac\x16\n" +
+	"shoal.meta\"\xeb\x16\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -12503,7 +12805,8 @@ const file_meta_proto_rawDesc = "" +
 	"\rrename_object\x18A \x01(\v2\x18.shoal.meta.RenameObjectH\x00R\frenameObject\x128\n" +
 	"\n" +
 	"transition\x18& \x01(\v2\x16.shoal.meta.TransitionH\x00R\n" +
-	"transitionB\x04\n" +
+	"transition\x12=\n" +
+	"\rset_read_only\x18F \x01(\v2\x17.shoal.meta.SetReadOnlyH\x00R\vsetReadOnlyB\x04\n" +
 	"\x02opJ\x04\b\x04\x10\n" +
 	"\"?\n" +
 	"\vInitCluster\x120\n" +
@@ -12918,13 +13221,20 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"old_digest\x18\x03 \x01(\fR\toldDigest\x12\x1a\n" +
 	"\bmanifest\x18\x04 \x01(\fR\bmanifest\x12\x18\n" +
-	"\astreams\x18\x05 \x03(\x04R\astreams\"!\n" +
+	"\astreams\x18\x05 \x03(\x04R\astreams\"9\n" +
+	"\vSetReadOnly\x12*\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.shoal.meta.ReadOnlyR\x05order\"^\n" +
+	"\bReadOnly\x12\x0e\n" +
+	"\x02on\x18\x01 \x01(\bR\x02on\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x14\n" +
+	"\x05since\x18\x03 \x01(\x10R\x05since\x12\x14\n" +
+	"\x05epoch\x18\x04 \x01(\x04R\x05epoch\"!\n" +
 	"\vGarbageDone\x12\x12\n" +
 	"\x04seqs\x18\x01 \x03(\x04R\x04seqs\"I\n" +
 	"\tSetCursor\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\x12\x16\n" +
-	"\x06remove\x18\x03 \x01(\bR\x06remove\"\xd0\x06\n" +
+	"\x06remove\x18\x03 \x01(\bR\x06remove\"\x85\a\n" +
 	"\x06Result\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -12946,7 +13256,8 @@ const file_meta_proto_rawDesc = "" +
 	"\fconfig_epoch\x18\" \x01(\x04H\x00R\vconfigEpoch\x123\n" +
 	"\x06upload\x18# \x01(\v2\x19.shoal.meta.UploadCreatedH\x00R\x06upload\x123\n" +
 	"\aaltered\x18$ \x01(\v2\x17.shoal.meta.VersionNameH\x00R\aaltered\x12B\n" +
-	"\ftransitioned\x18& \x01(\v2\x1c.shoal.meta.TransitionedListH\x00R\ftransitionedB\t\n" +
+	"\ftransitioned\x18& \x01(\v2\x1c.shoal.meta.TransitionedListH\x00R\ftransitioned\x123\n" +
+	"\tread_only\x18F \x01(\v2\x14.shoal.meta.ReadOnlyH\x00R\breadOnlyB\t\n" +
 	"\apayload\"\x94\x01\n" +
 	"\vVersionName\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x10\n" +
@@ -12988,7 +13299,7 @@ const file_meta_proto_rawDesc = "" +
 	"\rUploadCreated\x12\x1c\n" +
 	"\tinitiated\x18\x01 \x01(\x10R\tinitiated\"=\n" +
 	"\vOwnerStates\x12.\n" +
-	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\xe3\f\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\x9d\r\n" +
 	"\x05Query\x127\n" +
 	"\bsettings\x18\n" +
 	" \x01(\v2\x19.shoal.meta.SettingsQueryH\x00R\bsettings\x121\n" +
@@ -13025,7 +13336,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x04feed\x18< \x01(\v2\x15.shoal.meta.FeedQueryH\x00R\x04feed\x127\n" +
 	"\bversions\x18= \x01(\v2\x19.shoal.meta.VersionsQueryH\x00R\bversions\x124\n" +
 	"\acursors\x18> \x01(\v2\x18.shoal.meta.CursorsQueryH\x00R\acursors\x12:\n" +
-	"\tmanifests\x18? \x01(\v2\x1a.shoal.meta.ManifestsQueryH\x00R\tmanifestsB\x03\n" +
+	"\tmanifests\x18? \x01(\v2\x1a.shoal.meta.ManifestsQueryH\x00R\tmanifests\x128\n" +
+	"\tread_only\x18F \x01(\v2\x19.shoal.meta.ReadOnlyQueryH\x00R\breadOnlyB\x03\n" +
 	"\x01q\"\x0f\n" +
 	"\rSettingsQuery\"\r\n" +
 	"\vGroupsQuery\"\x0e\n" +
@@ -13139,7 +13451,10 @@ const file_meta_proto_rawDesc = "" +
 	"\tFeedQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"\x0e\n" +
-	"\fCursorsQuery\"\xd7\f\n" +
+	"\fCursorsQuery\"7\n" +
+	"\rReadOnlyQuery\x12\x14\n" +
+	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
+	"\x03max\x18\x02 \x01(\rR\x03max\"\x92\r\n" +
 	"\x06Answer\x12\x12\n" +
 	"\x04code\x18\x01 \x01(\rR\x04code\x12\x16\n" +
 	"\x06detail\x18\x02 \x01(\tR\x06detail\x122\n" +
@@ -13178,7 +13493,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x04feed\x18< \x01(\v2\x16.shoal.meta.FeedAnswerH\x00R\x04feed\x128\n" +
 	"\bversions\x18= \x01(\v2\x1a.shoal.meta.VersionsAnswerH\x00R\bversions\x125\n" +
 	"\acursors\x18> \x01(\v2\x19.shoal.meta.CursorsAnswerH\x00R\acursors\x12;\n" +
-	"\tmanifests\x18? \x01(\v2\x1b.shoal.meta.ManifestsAnswerH\x00R\tmanifestsB\x03\n" +
+	"\tmanifests\x18? \x01(\v2\x1b.shoal.meta.ManifestsAnswerH\x00R\tmanifests\x129\n" +
+	"\tread_only\x18F \x01(\v2\x1a.shoal.meta.ReadOnlyAnswerH\x00R\breadOnlyB\x03\n" +
 	"\x01a\"X\n" +
 	"\fGroupsAnswer\x12.\n" +
 	"\x06places\x18\x01 \x03(\v2\x16.shoal.meta.GroupPlaceR\x06places\x12\x18\n" +
@@ -13225,7 +13541,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"versioning\x18\x06 \x01(\x0e2\x16.shoal.meta.VersioningR\n" +
 	"versioning\x12!\n" +
-	"\fconfig_epoch\x18\x14 \x01(\x04R\vconfigEpoch\"\xcf\x01\n" +
+	"\fconfig_epoch\x18\x14 \x01(\x04R\vconfigEpoch\"\xec\x01\n" +
 	"\x12BucketConfigAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x126\n" +
 	"\n" +
@@ -13233,7 +13549,8 @@ const file_meta_proto_rawDesc = "" +
 	"versioning\x122\n" +
 	"\aconfigs\x18\x03 \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\x127\n" +
 	"\vobject_lock\x18\x04 \x01(\v2\x16.shoal.meta.ObjectLockR\n" +
-	"objectLock\"J\n" +
+	"objectLock\x12\x1b\n" +
+	"\tread_only\x18\x1e \x01(\tR\breadOnly\"J\n" +
 	"\n" +
 	"ObjectLock\x12\x12\n" +
 	"\x04mode\x18\x01 \x01(\rR\x04mode\x12\x12\n" +
@@ -13286,7 +13603,11 @@ const file_meta_proto_rawDesc = "" +
 	"\fVersionEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12$\n" +
 	"\x04head\x18\x02 \x01(\v2\x10.shoal.meta.HeadR\x04head\x12\x16\n" +
-	"\x06latest\x18\x03 \x01(\bR\x06latest\"=\n" +
+	"\x06latest\x18\x03 \x01(\bR\x06latest\"t\n" +
+	"\x0eReadOnlyAnswer\x12*\n" +
+	"\x05order\x18\x01 \x01(\v2\x14.shoal.meta.ReadOnlyR\x05order\x12\x18\n" +
+	"\abuckets\x18\x02 \x03(\x04R\abuckets\x12\x1c\n" +
+	"\ttruncated\x18\x03 \x01(\bR\ttruncated\"=\n" +
 	"\rCursorsAnswer\x12,\n" +
 	"\acursors\x18\x01 \x03(\v2\x12.shoal.meta.CursorR\acursors\".\n" +
 	"\x06Cursor\x12\x12\n" +
@@ -13433,7 +13754,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 151)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 155)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -13512,88 +13833,92 @@ var file_meta_proto_goTypes = []any{
 	(*StreamOwner)(nil),         // 74: shoal.meta.StreamOwner
 	(*Condemn)(nil),             // 75: shoal.meta.Condemn
 	(*Recode)(nil),              // 76: shoal.meta.Recode
-	(*GarbageDone)(nil),         // 77: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 78: shoal.meta.SetCursor
-	(*Result)(nil),              // 79: shoal.meta.Result
-	(*VersionName)(nil),         // 80: shoal.meta.VersionName
-	(*Written)(nil),             // 81: shoal.meta.Written
-	(*DeletedList)(nil),         // 82: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 83: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 84: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 85: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 86: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 87: shoal.meta.OwnerStates
-	(*Query)(nil),               // 88: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 89: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 90: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 91: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 92: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 93: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 94: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 95: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 96: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 97: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 98: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 99: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 100: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 101: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 102: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 103: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 104: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 105: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 106: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 107: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 108: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 109: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 110: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 111: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 112: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 113: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 114: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 115: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 116: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 117: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 118: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 119: shoal.meta.CursorsQuery
-	(*Answer)(nil),              // 120: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 121: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 122: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 123: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 124: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 125: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 126: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 127: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 128: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 129: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 130: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 131: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 132: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 133: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 134: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 135: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 136: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 137: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 138: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 139: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 140: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 141: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 142: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 143: shoal.meta.VersionEntry
-	(*CursorsAnswer)(nil),       // 144: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 145: shoal.meta.Cursor
-	(*Head)(nil),                // 146: shoal.meta.Head
-	(*Inline)(nil),              // 147: shoal.meta.Inline
-	(*Upload)(nil),              // 148: shoal.meta.Upload
-	(*PartInfo)(nil),            // 149: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 150: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 151: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 152: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 153: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 154: shoal.meta.Garbage
-	(*Event)(nil),               // 155: shoal.meta.Event
-	(*QueueItem)(nil),           // 156: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 157: shoal.meta.Keyring
-	nil,                         // 158: shoal.meta.DynamicAnswer.ValuesEntry
+	(*SetReadOnly)(nil),         // 77: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 78: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 79: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 80: shoal.meta.SetCursor
+	(*Result)(nil),              // 81: shoal.meta.Result
+	(*VersionName)(nil),         // 82: shoal.meta.VersionName
+	(*Written)(nil),             // 83: shoal.meta.Written
+	(*DeletedList)(nil),         // 84: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 85: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 86: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 87: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 88: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 89: shoal.meta.OwnerStates
+	(*Query)(nil),               // 90: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 91: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 92: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 93: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 94: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 95: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 96: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 97: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 98: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 99: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 100: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 101: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 102: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 103: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 104: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 105: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 106: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 107: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 108: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 109: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 110: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 111: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 112: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 113: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 114: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 115: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 116: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 117: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 118: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 119: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 120: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 121: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 122: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 123: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 124: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 125: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 126: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 127: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 128: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 129: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 130: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 131: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 132: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 133: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 134: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 135: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 136: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 137: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 138: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 139: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 140: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 141: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 142: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 143: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 144: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 145: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 146: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 147: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 148: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 149: shoal.meta.Cursor
+	(*Head)(nil),                // 150: shoal.meta.Head
+	(*Inline)(nil),              // 151: shoal.meta.Inline
+	(*Upload)(nil),              // 152: shoal.meta.Upload
+	(*PartInfo)(nil),            // 153: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 154: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 155: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 156: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 157: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 158: shoal.meta.Garbage
+	(*Event)(nil),               // 159: shoal.meta.Event
+	(*QueueItem)(nil),           // 160: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 161: shoal.meta.Keyring
+	nil,                         // 162: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -13632,164 +13957,170 @@ var file_meta_proto_depIdxs = []int32{
 	72,  // 33: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
 	73,  // 34: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
 	75,  // 35: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	77,  // 36: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	78,  // 37: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	79,  // 36: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	80,  // 37: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
 	76,  // 38: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
 	65,  // 39: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
 	60,  // 40: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
 	63,  // 41: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
 	61,  // 42: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	10,  // 43: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 44: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 45: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 46: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 47: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 48: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 49: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 50: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 51: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 52: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 53: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 54: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 55: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 56: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 57: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 58: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 59: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 60: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 61: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	46,  // 62: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	51,  // 63: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	53,  // 64: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	55,  // 65: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	57,  // 66: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	59,  // 67: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	53,  // 68: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	62,  // 69: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	64,  // 70: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	64,  // 71: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	53,  // 72: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	51,  // 73: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	68,  // 74: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	74,  // 75: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 76: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 77: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 78: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 79: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 80: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 81: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	46,  // 82: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	81,  // 83: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	82,  // 84: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	85,  // 85: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	87,  // 86: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	86,  // 87: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	80,  // 88: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	83,  // 89: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	3,   // 90: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 91: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	84,  // 92: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 93: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	89,  // 94: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	93,  // 95: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	94,  // 96: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	95,  // 97: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	96,  // 98: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	97,  // 99: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	98,  // 100: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	99,  // 101: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	105, // 102: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	106, // 103: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	90,  // 104: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	91,  // 105: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	102, // 106: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	100, // 107: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	101, // 108: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	107, // 109: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	108, // 110: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	110, // 111: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	111, // 112: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	112, // 113: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	113, // 114: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	114, // 115: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	115, // 116: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	116, // 117: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	117, // 118: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	118, // 119: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	109, // 120: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	119, // 121: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	92,  // 122: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	2,   // 123: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 124: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	104, // 125: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 126: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	111, // 127: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	111, // 128: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	74,  // 129: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 130: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 131: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	125, // 132: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	126, // 133: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	127, // 134: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	128, // 135: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 136: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	129, // 137: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 138: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	121, // 139: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	122, // 140: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	103, // 141: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 142: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	46,  // 143: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	130, // 144: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	131, // 145: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	148, // 146: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	134, // 147: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	135, // 148: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	136, // 149: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	87,  // 150: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	138, // 151: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	139, // 152: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	141, // 153: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	142, // 154: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	144, // 155: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	123, // 156: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	28,  // 157: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	158, // 158: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	124, // 159: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 160: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 161: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 162: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 163: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 164: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 165: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	146, // 166: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	149, // 167: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 168: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 169: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	133, // 170: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	132, // 171: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	148, // 172: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	149, // 173: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	148, // 174: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	137, // 175: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	149, // 176: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	154, // 177: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	140, // 178: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	140, // 179: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	155, // 180: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	143, // 181: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	146, // 182: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	145, // 183: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	53,  // 184: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	149, // 185: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 186: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	152, // 187: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 188: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	189, // [189:189] is the sub-list for method output_type
-	189, // [189:189] is the sub-list for method input_type
-	189, // [189:189] is the sub-list for extension type_name
-	189, // [189:189] is the sub-list for extension extendee
-	0,   // [0:189] is the sub-list for field type_name
+	77,  // 43: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	10,  // 44: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 45: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 46: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 47: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 48: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 49: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 50: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 51: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 52: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 53: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 54: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 55: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 56: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 57: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 58: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 59: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 60: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 61: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 62: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	46,  // 63: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	51,  // 64: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	53,  // 65: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	55,  // 66: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	57,  // 67: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	59,  // 68: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	53,  // 69: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	62,  // 70: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	64,  // 71: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	64,  // 72: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	53,  // 73: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	51,  // 74: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	68,  // 75: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	74,  // 76: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	78,  // 77: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 78: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 79: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 80: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 81: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 82: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 83: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	46,  // 84: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	83,  // 85: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	84,  // 86: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	87,  // 87: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	89,  // 88: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	88,  // 89: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	82,  // 90: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	85,  // 91: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	78,  // 92: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 93: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 94: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	86,  // 95: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 96: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	91,  // 97: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	95,  // 98: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	96,  // 99: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	97,  // 100: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	98,  // 101: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	99,  // 102: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	100, // 103: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	101, // 104: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	107, // 105: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	108, // 106: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	92,  // 107: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	93,  // 108: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	104, // 109: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	102, // 110: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	103, // 111: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	109, // 112: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	110, // 113: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	112, // 114: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	113, // 115: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	114, // 116: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	115, // 117: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	116, // 118: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	117, // 119: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	118, // 120: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	119, // 121: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	120, // 122: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	111, // 123: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	121, // 124: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	94,  // 125: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	122, // 126: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 127: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 128: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	106, // 129: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 130: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	113, // 131: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	113, // 132: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	74,  // 133: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 134: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 135: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	128, // 136: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	129, // 137: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	130, // 138: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	131, // 139: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 140: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	132, // 141: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 142: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	124, // 143: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	125, // 144: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	105, // 145: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 146: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	46,  // 147: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	133, // 148: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	134, // 149: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	152, // 150: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	137, // 151: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	138, // 152: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	139, // 153: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	89,  // 154: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	141, // 155: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	142, // 156: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	144, // 157: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	145, // 158: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	148, // 159: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	126, // 160: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	147, // 161: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 162: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	162, // 163: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	127, // 164: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 165: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 166: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 167: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 168: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 169: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 170: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	150, // 171: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	153, // 172: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 173: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 174: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	136, // 175: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	135, // 176: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	152, // 177: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	153, // 178: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	152, // 179: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	140, // 180: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	153, // 181: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	158, // 182: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	143, // 183: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	143, // 184: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	159, // 185: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	146, // 186: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	150, // 187: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	78,  // 188: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	149, // 189: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	53,  // 190: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	153, // 191: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 192: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	156, // 193: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 194: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	195, // [195:195] is the sub-list for method output_type
+	195, // [195:195] is the sub-list for method input_type
+	195, // [195:195] is the sub-list for extension type_name
+	195, // [195:195] is the sub-list for extension extendee
+	0,   // [0:195] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -13841,6 +14172,7 @@ func file_meta_proto_init() {
 		(*Command_AlterVersion)(nil),
 		(*Command_RenameObject)(nil),
 		(*Command_Transition)(nil),
+		(*Command_SetReadOnly)(nil),
 	}
 	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
 	file_meta_proto_msgTypes[32].OneofWrappers = []any{
@@ -13857,7 +14189,7 @@ func file_meta_proto_init() {
 	}
 	file_meta_proto_msgTypes[56].OneofWrappers = []any{}
 	file_meta_proto_msgTypes[63].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[71].OneofWrappers = []any{
+	file_meta_proto_msgTypes[73].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -13874,8 +14206,9 @@ func file_meta_proto_init() {
 		(*Result_Upload)(nil),
 		(*Result_Altered)(nil),
 		(*Result_Transitioned)(nil),
+		(*Result_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[80].OneofWrappers = []any{
+	file_meta_proto_msgTypes[82].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -13905,8 +14238,9 @@ func file_meta_proto_init() {
 		(*Query_Versions)(nil),
 		(*Query_Cursors)(nil),
 		(*Query_Manifests)(nil),
+		(*Query_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[112].OneofWrappers = []any{
+	file_meta_proto_msgTypes[115].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -13936,6 +14270,7 @@ func file_meta_proto_init() {
 		(*Answer_Versions)(nil),
 		(*Answer_Cursors)(nil),
 		(*Answer_Manifests)(nil),
+		(*Answer_ReadOnly)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -13943,7 +14278,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   151,
+			NumMessages:   155,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

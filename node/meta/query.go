@@ -25,6 +25,10 @@ func (m *Machine) Query(r pebble.Reader, g consensus.GroupID, q *Query) (*Answer
 	}
 	a, refused, err := onSnapshot(r, func(r pebble.Reader) (*Answer, *Result, error) {
 		v := &view{r: r, g: g}
+		if q, ok := q.GetQ().(*Query_ReadOnly); ok {
+			a, err := v.queryReadOnly(q.ReadOnly)
+			return &Answer{A: &Answer_ReadOnly{a}}, nil, err
+		}
 		if g == consensus.SystemGroup {
 			return v.querySystem(q)
 		}

@@ -26,6 +26,7 @@ type expiring struct {
 	recoded        []consensus.GroupID                            // told to recode
 	between        func()                                         // runs between a listing and what follows
 	versionsListed func(*api.VersionPage)                         // runs after a listing of versions
+	readOnly       bool                                           // removals are refused
 	removals       []int                                          // items of each
 	places         func() (map[consensus.GroupID][]string, error) // default: b in group 1, c in group 2
 }
@@ -58,6 +59,9 @@ func (e *expiring) ListVersions(ctx context.Context, req *api.ListVersions) (*ap
 }
 
 func (e *expiring) DeleteMany(ctx context.Context, bucket string, items []api.DeleteItem) ([]api.Deleted, error) {
+	if e.readOnly {
+		return nil, &api.Error{Kind: api.ReadOnly}
+	}
 	e.removals = append(e.removals, len(items))
 	return e.Memory.DeleteMany(ctx, bucket, items)
 }
@@ -232,6 +236,25 @@ func TestExpireEnds(t *testing.T) {
 	_, err := paced(ctx, newExpiring(t).expirer, func() (int, error) { cancel(); return 1, nil })
 	if !errors.Is(err, context.Canceled) {
 		t.Error(err)
+	}
+}
+
+// TestExpireHeld: in a bucket that is read-only rules wait, which is no error, and are carried out once it ends.
+func TestExpireHeld(t *testing.T) {
+	e := newExpiring(t)
+	e.put("b", "old")
+	e.rules("b", api.LifecycleRule{ExpireDays: 1})
+	e.clock = e.clock.Add(3 * day)
+	e.readOnly = true
+	for range 2 {
+		if left := e.run("b"); len(left) != 1 {
+			t.Fatalf("left %v", left)
+		}
+	}
+	e.readOnly = false
+	e.at++ // the order that ends it
+	if left := e.run("b"); len(left) != 0 {
+		t.Errorf("left %v", left)
 	}
 }
 
