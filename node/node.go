@@ -297,7 +297,7 @@ func (n *Node) assemble() (err error) {
 		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
-	n.server.Connect(n.client, n.repair, &operator{n})
+	n.server.Connect(n.client, n.client, n.repair, &operator{n})
 	n.serveNetwork()
 	n.control, err = controller.NewDriver(controller.Config{World: &world{n}, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	return err

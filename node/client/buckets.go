@@ -262,7 +262,7 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 		FinishDeleteBucket: &meta.FinishDeleteBucket{Name: name, Id: b.Id, Epoch: b.DeleteEpoch},
 	}})
 	c.buckets.drop(name)
-	if err != nil {
+	if err != nil && api.KindOf(err) != api.NoSuchBucket { // which says that it is gone already: by an attempt whose answer was lost
 		return err
 	}
 	// The name is gone. What configuration the group still keeps for it is of no use to anybody; if
@@ -274,6 +274,14 @@ func (c *Client) DeleteBucket(ctx context.Context, name string) error {
 		c.logger.Warn("forget the configuration of a deleted bucket", "bucket_id", b.Id, "err", ferr)
 	}
 	return nil
+}
+
+// CloseBucket closes a bucket that is being deleted for good, as its group knows it. BucketNotEmpty when it holds anything.
+func (c *Client) CloseBucket(ctx context.Context, b *meta.Bucket) error {
+	_, err := c.propose(ctx, consensus.GroupID(b.GetGroup()), "client.CloseBucket", &meta.Command{Op: &meta.Command_FenceBucket{
+		FenceBucket: &meta.FenceBucket{Bucket: b.GetId(), Epoch: b.GetDeleteEpoch(), Final: true},
+	}})
+	return ofBucket(err, b.GetName())
 }
 
 // cancelDelete makes the bucket whole again after its group refused the deletion, or did not answer.

@@ -9,6 +9,12 @@ const (
 	configsMax       = 64
 )
 
+// What closes a bucket.
+const (
+	fenceLiftable = 1
+	fenceFinal    = 2 // is not lifted again
+)
+
 // setBucketConfig sets or removes one configuration document.
 func (t *tx) setBucketConfig(c *SetBucketConfig) (*Result, error) {
 	if !configNameOK(c.Name) || len(c.Value) > MaxConfigBytes {
@@ -115,11 +121,14 @@ func (t *tx) fenceBucket(c *FenceBucket) (*Result, error) {
 			return r, err
 		}
 	}
-	s.fenced, s.fenceEpoch, s.dirty = 1, c.Epoch, true
+	s.fenced, s.fenceEpoch, s.dirty = max(s.fenced, fenceLiftable), c.Epoch, true
+	if c.Final {
+		s.fenced = fenceFinal
+	}
 	if !c.Forget {
 		return &Result{}, nil
 	}
-	*s = bucketState{id: s.id, fenced: 1, fenceEpoch: c.Epoch, dirty: true}
+	*s = bucketState{id: s.id, fenced: s.fenced, fenceEpoch: c.Epoch, dirty: true}
 	return &Result{}, t.deletePrefix(t.uintKey(spaceConfig, s.id))
 }
 
@@ -140,14 +149,14 @@ func (t *tx) vacant(s *bucketState) (*Result, error) {
 	return nil, nil
 }
 
-// unfenceBucket opens a bucket again whose deletion was cancelled. A fence of the same or an
+// unfenceBucket opens a bucket again whose deletion was cancelled and had not come so far that it can only be finished. A fence of the same or an
 // earlier epoch that arrives late is refused from now on.
 func (t *tx) unfenceBucket(c *UnfenceBucket) (*Result, error) {
 	s, r, err := t.bucket(c.Bucket)
 	if s == nil || err != nil {
 		return r, err
 	}
-	if s.fenceEpoch > c.Epoch {
+	if s.fenceEpoch > c.Epoch || s.fenced == fenceFinal {
 		return refuse(api.OperationAborted, "Another deletion of the bucket is newer."), nil
 	}
 	s.fenced, s.fenceEpoch, s.dirty = 0, c.Epoch, true

@@ -81,6 +81,28 @@ func TestFenceEpochs(t *testing.T) {
 	r.refused(r.do(fence(10)), api.BucketNotEmpty)
 }
 
+// TestFinalFence: once a deletion can only be finished, nothing opens the bucket again, and a later deletion takes over.
+func TestFinalFence(t *testing.T) {
+	final := func(epoch uint64) *Command_FenceBucket {
+		return &Command_FenceBucket{&FenceBucket{Bucket: 7, Epoch: epoch, Final: true}}
+	}
+	r := newRig(t, Config{})
+	r.must(r.do(object("k", 1)))
+	r.refused(r.do(final(1)), api.BucketNotEmpty)
+	r.must(r.do(deletion(&DeleteItem{Key: []byte("k")})))
+	r.must(r.do(fence(1)))
+	r.must(r.do(final(1)))
+	r.must(r.do(fence(1))) // changes nothing
+	for _, epoch := range []uint64{1, 2, 1 << 60} {
+		r.refused(r.do(unfence(epoch)), api.OperationAborted)
+	}
+	r.must(r.do(fence(2)))
+	r.refused(r.do(unfence(2)), api.OperationAborted)
+	r.must(r.do(&Command_FenceBucket{&FenceBucket{Bucket: 7, Epoch: 2, Forget: true}}))
+	r.refused(r.do(unfence(3)), api.OperationAborted)
+	r.refused(r.do(object("k", 2)), api.NoSuchBucket)
+}
+
 func TestBucketConfig(t *testing.T) {
 	set := func(name, value string, change ...func(*SetBucketConfig)) *Command_SetBucketConfig {
 		c := &SetBucketConfig{Bucket: 7, Name: name, Value: []byte(value)}

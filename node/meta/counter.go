@@ -56,7 +56,7 @@ func (h *header) parse(b []byte) bool {
 // bucketState is the record of a bucket that its every write changes.
 type bucketState struct {
 	id         uint64
-	fenced     uint64 // 1 behind a fence
+	fenced     uint64 // fenceLiftable or fenceFinal; 0 when open
 	fenceEpoch uint64 // greatest deletion epoch that fenced or unfenced
 	config     uint64 // configuration epoch
 	versioning uint64

@@ -5915,7 +5915,9 @@ type FenceBucket struct {
 	Bucket uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Epoch  uint64                 `protobuf:"varint,2,opt,name=epoch,proto3" json:"epoch,omitempty"` // deletion epoch
 	// forget also removes the bucket's configuration, for good: the directory has forgotten its name.
-	Forget        bool `protobuf:"varint,3,opt,name=forget,proto3" json:"forget,omitempty"`
+	Forget bool `protobuf:"varint,3,opt,name=forget,proto3" json:"forget,omitempty"`
+	// final makes a fence that UnfenceBucket does not lift: the directory is about to forget the name.
+	Final         bool `protobuf:"varint,4,opt,name=final,proto3" json:"final,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -5971,7 +5973,14 @@ func (x *FenceBucket) GetForget() bool {
 	return false
 }
 
-// UnfenceBucket lifts the fence of a deletion epoch and refuses a late one of it.
+func (x *FenceBucket) GetFinal() bool {
+	if x != nil {
+		return x.Final
+	}
+	return false
+}
+
+// UnfenceBucket lifts the fence of a deletion epoch, unless it is final, and refuses a late one of it.
 type UnfenceBucket struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -13202,11 +13211,12 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x03 \x01(\fR\x05value\x12\x16\n" +
 	"\x06remove\x18\x04 \x01(\bR\x06remove\x12\x1e\n" +
 	"\bif_epoch\x18\x05 \x01(\x04H\x00R\aifEpoch\x88\x01\x01B\v\n" +
-	"\t_if_epoch\"S\n" +
+	"\t_if_epoch\"i\n" +
 	"\vFenceBucket\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\x12\x16\n" +
-	"\x06forget\x18\x03 \x01(\bR\x06forget\"=\n" +
+	"\x06forget\x18\x03 \x01(\bR\x06forget\x12\x14\n" +
+	"\x05final\x18\x04 \x01(\bR\x05final\"=\n" +
 	"\rUnfenceBucket\x12\x16\n" +
 	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x14\n" +
 	"\x05epoch\x18\x02 \x01(\x04R\x05epoch\"?\n" +

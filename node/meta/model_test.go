@@ -49,6 +49,7 @@ type livedVersion struct {
 type modelBucket struct {
 	id      uint64
 	fenced  bool
+	final   bool // the fence is not lifted again
 	epoch   uint64
 	mode    string // "", "enabled", "suspended"
 	locks   bool
@@ -307,7 +308,7 @@ func (m *model) fence(b *modelBucket, c *FenceBucket) api.Kind {
 	case len(b.keys) > 0 || len(b.uploads) > 0:
 		return api.BucketNotEmpty
 	}
-	b.fenced, b.epoch = true, epoch
+	b.fenced, b.epoch, b.final = true, epoch, b.final || c.Final
 	if c.Forget {
 		b.mode, b.locks, b.def, b.quota = "", false, lock.Default{}, api.Quota{}
 	}
@@ -315,7 +316,7 @@ func (m *model) fence(b *modelBucket, c *FenceBucket) api.Kind {
 }
 
 func (m *model) unfence(b *modelBucket, epoch uint64) api.Kind {
-	if b.epoch > epoch {
+	if b.epoch > epoch || b.final {
 		return api.OperationAborted
 	}
 	b.fenced, b.epoch = false, epoch

@@ -468,7 +468,7 @@ func (w *walk) closeBucket() {
 		w.run(&Command_UnfenceBucket{&UnfenceBucket{Bucket: id, Epoch: epoch}}, w.unfence(b, epoch))
 		return
 	}
-	c := &FenceBucket{Bucket: id, Epoch: epoch, Forget: w.chance(20)}
+	c := &FenceBucket{Bucket: id, Epoch: epoch, Forget: w.chance(20), Final: w.chance(3)}
 	w.run(&Command_FenceBucket{c}, w.fence(b, c))
 }
 

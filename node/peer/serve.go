@@ -68,13 +68,16 @@ func decode(b []byte, m proto.Message, what string) error {
 	return nil
 }
 
-func (s service) propose(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+func (s service) propose(ctx context.Context, from p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	var in ProposeRequest
 	cmd := new(meta.Command)
 	if err := decode(req.Header, &in, "proposal"); err != nil {
 		return reply(nil, err)
 	}
 	if err := decode(in.Command, cmd, "command"); err != nil {
+		return reply(nil, err)
+	}
+	if err := mayPropose(from, cmd); err != nil {
 		return reply(nil, err)
 	}
 	res, err := s.n.Propose(ctx, consensus.GroupID(in.Group), cmd)
@@ -155,9 +158,12 @@ func (s service) layout(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.M
 	return reply(layoutToWire(l), nil)
 }
 
-func (s service) admin(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+func (s service) admin(ctx context.Context, from p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	var in AdminRequest
 	if err := decode(req.Header, &in, "question"); err != nil {
+		return reply(nil, err)
+	}
+	if err := mayAdmin(from, in.What); err != nil {
 		return reply(nil, err)
 	}
 	b, err := s.n.Admin(ctx, in.What, in.Arg)

@@ -316,7 +316,7 @@ func TestErrorsCrossTheNetwork(t *testing.T) {
 	r := remote(t, s, p2p.RoleGateway)
 	for _, kind := range []api.Kind{api.NoSuchBucket, api.StorageFull, api.SlowDown, api.OutcomeUnknown} {
 		s.err = &api.Error{Kind: kind, Detail: "said", Err: errors.New("secret of the node")}
-		_, err := r.Propose(t.Context(), 1, &meta.Command{})
+		_, err := r.Propose(t.Context(), 1, &meta.Command{Op: &meta.Command_PutVersion{}})
 		var ae *api.Error
 		if !errors.As(err, &ae) || ae.Kind != kind || ae.Detail != "said" || bytes.Contains([]byte(err.Error()), []byte("secret")) {
 			t.Errorf("%v came as %v", kind, err)

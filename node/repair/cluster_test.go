@@ -162,7 +162,7 @@ func newCluster(t *testing.T, nodes, drivesEach int) *cluster {
 			Client: c, Directory: c, Layout: c.Layout, Drives: n.drives, Alive: c.alive, Drop: n.DropOwner, Busy: n.busy.Load,
 			Leads: func() []consensus.GroupID { return []consensus.GroupID{1} }, Logger: quiet, Registerer: n.reg,
 		})
-		n.Connect(c, n.repair, nil)
+		n.Connect(c, nil, n.repair, nil)
 	}
 	return c
 }

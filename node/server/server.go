@@ -3,7 +3,8 @@
 // peer.Serve puts it on the network.
 //
 // What it guards itself, whoever asks: a shard loses an owner only after the owner's group has said
-// that the owner is dead, and a version that is being read is not dead.
+// that the owner is dead, and a version that is being read is not dead. The directory forgets a bucket only after the
+// bucket's group has closed it, empty, for good.
 package server
 
 import (
@@ -64,14 +65,21 @@ type Server struct {
 	last   atomic.Int64                // when the last request of a client came, Unix nanoseconds
 
 	// Set by Connect, before anything is served.
-	owners Owners
-	healer Healer
-	admin  Admin
+	owners  Owners
+	buckets Buckets
+	healer  Healer
+	admin   Admin
 }
 
 // Owners asks owners' groups, wherever they are led, whether owners live.
 type Owners interface {
 	OwnerStates(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error)
+}
+
+// Buckets asks buckets' groups, wherever they are led.
+type Buckets interface {
+	// CloseBucket closes a bucket that is being deleted for good, as its group knows it. BucketNotEmpty when it holds anything.
+	CloseBucket(ctx context.Context, b *meta.Bucket) error
 }
 
 // Healer brings a chunk back to full redundancy.
@@ -98,7 +106,9 @@ func New(cfg Config) *Server {
 }
 
 // Connect gives the server what is itself built on the server.
-func (s *Server) Connect(o Owners, h Healer, a Admin) { s.owners, s.healer, s.admin = o, h, a }
+func (s *Server) Connect(o Owners, b Buckets, h Healer, a Admin) {
+	s.owners, s.buckets, s.healer, s.admin = o, b, h, a
+}
 
 // Propose implements peer.Metadata.
 func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error) {
@@ -108,6 +118,9 @@ func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Com
 	switch cmd.Op.(type) {
 	case *meta.Command_PutVersion, *meta.Command_PutPart, *meta.Command_CompleteUpload, *meta.Command_DeleteObjects:
 		s.touch()
+	}
+	if err := s.beforeForgetting(ctx, g, cmd); err != nil {
+		return nil, err
 	}
 	cmd.Stamp, cmd.Agreed = s.Now().UnixNano(), 0
 	if endsLocks(cmd) {
