@@ -174,35 +174,6 @@ func TestNeedsTags(t *testing.T) {
 	}
 }
 
-// FuzzParse: a document is refused with an *Error or evaluates without panic, and what is denied
-// stays so when a statement that allows all is put before it.
-func FuzzParse(f *testing.F) {
-	f.Add([]byte(`{"Version":"2012-10-17","Statement":[{"Sid":"a","Effect":"Deny","NotAction":"s3:Put*","NotResource":"arn:aws:s3:::b/${aws:username, 'x'}/*","Condition":{"ForAnyValue:StringLikeIfExists":{"aws:TagKeys":["a?","*"]},"Null":{"s3:prefix":true}}}]}`))
-	f.Add([]byte(`{"Statement":{"Effect":"Allow","Principal":{"AWS":["123456789012"]},"Action":"s3:*","Resource":"arn:aws:s3:::b*"}}`))
-	f.Add([]byte(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*","Condition":{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam::*:user/*"},"NumericLessThan":{"s3:max-keys":5},"DateGreaterThan":{"aws:CurrentTime":"2020-01-01"}}}}`))
-	f.Fuzz(func(t *testing.T, text []byte) {
-		requests := []*acl.Request{request("s3:prefix=a", "aws:TagKeys=a|b", "s3:max-keys=3", "aws:CurrentTime=2027-01-01T00:00:00Z"), request("action=s3:ListBucket", "resource=arn:aws:s3:::b")}
-		for _, parse := range []func(string, []byte) (*Policy, error){ParseIdentity, ParseBucket} {
-			p, err := parse("b", text)
-			var refused *Error
-			if err != nil {
-				if !errors.As(err, &refused) {
-					t.Fatalf("an error of another type: %v", err)
-				}
-				continue
-			}
-			p.Public()
-			all := allowAll(t)
-			wide := &Policy{statements: append([]*statement{all}, p.statements...), actions: all.actions}
-			for _, r := range requests {
-				if v := p.Evaluate(r); v.Effect == acl.Deny && wide.Evaluate(r).Effect != acl.Deny {
-					t.Fatalf("a deny lost")
-				}
-			}
-		}
-	})
-}
-
 func allowAll(t testing.TB) *statement {
 	p, err := ParseIdentity("all", []byte(`{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`))
 	if err != nil {
