@@ -111,6 +111,11 @@ func (*operator) BucketReadOnly(context.Context, string) (api.BucketReadOnly, er
 func (*operator) SetBucketReadOnly(context.Context, string, bool, string) (api.BucketReadOnly, error) {
 	return api.BucketReadOnly{}, nil
 }
+func (*operator) Collect(context.Context) (api.Collection, error)    { return api.Collection{}, nil }
+func (*operator) Collection(context.Context) (api.Collection, error) { return api.Collection{}, nil }
+func (*operator) VerifyDropped(context.Context, string, string) (api.Dropped, error) {
+	return api.Dropped{}, nil
+}
 func (*operator) Scrub(context.Context) (api.ScrubReport, error) {
 	return api.ScrubReport{Shards: 9}, nil
 }

@@ -60,6 +60,12 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return a.GetDynamic().GetValues(), err
 	case "durability":
 		return with(arg, func(q api.DurabilityQuery) (api.Durability, error) { return o.n.repair.Durability(ctx, q.LostSite) })
+	case "collect":
+		return o.n.repair.Collect(), nil
+	case "collection":
+		return o.n.repair.Collection(), nil
+	case "leftovers":
+		return with(arg, func(b api.BucketOwner) (api.NodeLeftovers, error) { return o.leftovers(ctx, b) })
 	case peer.Recount:
 		o.n.repair.Recount()
 		return struct{}{}, nil
@@ -109,6 +115,17 @@ func (o *operator) space(ctx context.Context) (*api.Space, error) {
 		s.Drives = append(s.Drives, ds)
 	}
 	return s, nil
+}
+
+// leftovers looks for shards of a bucket that nobody owns, on the drives that are here.
+func (o *operator) leftovers(ctx context.Context, b api.BucketOwner) (api.NodeLeftovers, error) {
+	found, err := o.n.repair.Leftovers(ctx, b)
+	for _, dd := range o.n.describedDrives() {
+		if o.n.drives[dd.id()] == nil {
+			found.MissingDrives = append(found.MissingDrives, dd.ID.String())
+		}
+	}
+	return found, err
 }
 
 // countTimeout bounds the questions to groups: one that has no leader is left out, and named.

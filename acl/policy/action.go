@@ -41,9 +41,9 @@ var s3Actions = map[Target]string{
 // Actions of operators, and those to ask for a session. Each route of the management port takes some of
 // the former; there is none without a route.
 const (
-	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CreateAccessKey CreateGroup CreateOwnAccessKey
+	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CollectGarbage CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
-		GetCheckpoints GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		GetCheckpoints GetCollection GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeAllAccessKeys RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`

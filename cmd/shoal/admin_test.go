@@ -61,6 +61,9 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 		"POST /admin/v1/drives/remove":        struct{}{},
 		"GET /admin/v1/readonly": api.ReadOnlyStatus{ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "we move", Since: time.Unix(0, 0)}, Groups: 17, InForce: 15, Behind: []uint32{4, 17},
 			Buckets: []api.BucketReadOnly{{Bucket: "b", ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "audit"}}}},
+		"POST /admin/v1/gc": api.Collection{Done: 8, Total: 8},
+		"GET /admin/v1/gc/status": api.Collection{Done: 5, Total: 8, Running: true, FreedBytes: 3 << 20, PendingDrops: 6, Silent: []string{peerB}, Nodes: []api.NodeCollection{{Node: peerA, Step: "sweep", Steps: 1, Began: time.Unix(0, 0)}},
+			Verified: &api.Dropped{Bucket: "b", Prefix: "p", Clean: true, Living: 1000, Leftovers: api.Leftovers{Looked: 77}}},
 		"POST /admin/v1/readonly":           api.ReadOnlyStatus{ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "we move"}, Groups: 17, InForce: 17},
 		"POST /admin/v1/buckets/b/readonly": api.BucketReadOnly{Bucket: "b"},
 		"GET /admin/v1/buckets/b/readonly":  api.BucketReadOnly{Bucket: "b", ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "audit"}},
@@ -152,6 +155,8 @@ func TestAdminCommands(t *testing.T) {
 		{"readonly on --reason move --yes", []string{`POST /admin/v1/readonly {"on":true,"reason":"move"}`}, []string{"the whole store", "refused"}},
 		{"readonly off --bucket b", []string{`POST /admin/v1/buckets/b/readonly {"on":false}`}, []string{"b", "taken"}},
 		{"readonly on --bucket b --reason audit", []string{`POST /admin/v1/buckets/b/readonly {"on":true,"reason":"audit"}`}, []string{"WRITES"}},
+		{"gc status --verify b/p", []string{"GET /admin/v1/gc/status "}, []string{"sweep", "1/4", "3.0 MiB", "bbbbb2", "yes: no shard", "1000 or more", "77"}},
+		{"gc start --json", []string{"POST /admin/v1/gc ", "GET /admin/v1/gc/status "}, []string{`"freed_bytes": 3145728`}},
 		{"drive remove /mnt/b --yes", []string{`POST /admin/v1/drives/remove {"drive":"/mnt/b"}`}, []string{"the drive /mnt/b is forgotten"}},
 		{"members revoke zaaaaa1 --yes", []string{getMembers, `POST /admin/v1/members/revoke {"peer_id":"` + peerA + `"}`}, []string{"2 of 3 members acknowledged", "yzbbbbb2"}},
 		{"members revoke zaaaaa1 --yes --json", []string{getMembers, `POST /admin/v1/members/revoke {"peer_id":"` + peerA + `"}`}, []string{`"acknowledged": 2`}},
@@ -278,6 +283,29 @@ func TestAdminErrors(t *testing.T) {
 		if code := execute(t.Context(), env, []string{"admin", "space", "--admin", c.url}); code != exitFailure || !strings.Contains(errs.String(), c.says) {
 			t.Errorf("exit %d, %q; want %q", code, errs.String(), c.says)
 		}
+	}
+}
+
+func TestCollecting(t *testing.T) {
+	got := collecting(&api.Collection{Done: 2, Total: 8, FreedBytes: 3 << 20, Nodes: []api.NodeCollection{{Node: peerA, Step: "reclaim"}, {Node: peerB}}})
+	if !strings.Contains(got, "25% 2/8  freed 3.0 MiB  ") || !strings.HasSuffix(got, "yzaaaaa1: reclaim") {
+		t.Errorf("%q", got)
+	}
+}
+
+// What is not proven is a failure, of which the answer tells what it is.
+func TestVerifyFails(t *testing.T) {
+	data := credentialsDir(t)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := json.NewEncoder(w).Encode(api.Collection{Verified: &api.Dropped{Bucket: "b", Missing: []string{"d7"}}}); err != nil {
+			t.Error(err)
+		}
+	}))
+	defer s.Close()
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), environment{out: &out, err: &errs}, []string{"admin", "gc", "status", "--verify", "b", "--data", data, "--admin", s.URL})
+	if code != exitFailure || !strings.Contains(out.String(), "d7") || !strings.Contains(errs.String(), "not proven") {
+		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // sign adds the headers of AWS Signature Version 4 to a request of the admin API. The
-// URL must have neither query nor bytes in its path that need escaping
+// URL's path must have no bytes that need escaping, and its query be one parameter at most, in the canonical form
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/sig-v4-header-based-auth.html).
 func sign(req *http.Request, body []byte, k accessKey, region string, now time.Time) {
 	digest := sha256.Sum256(body)
@@ -22,7 +22,7 @@ func sign(req *http.Request, body []byte, k accessKey, region string, now time.T
 
 	const signed = "host;x-amz-content-sha256;x-amz-date"
 	canonical := sha256.Sum256([]byte(strings.Join([]string{
-		req.Method, req.URL.Path, "",
+		req.Method, req.URL.Path, req.URL.RawQuery,
 		"host:" + req.URL.Host, "x-amz-content-sha256:" + payload, "x-amz-date:" + stamp, "",
 		signed, payload,
 	}, "\n")))

@@ -19,6 +19,7 @@ func TestSignMatchesSDK(t *testing.T) {
 	k := accessKey{id: "AKIDEXAMPLE", secret: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"}
 	for _, c := range []struct{ method, path, body string }{
 		{http.MethodGet, "/admin/v1/space", ""},
+		{http.MethodGet, "/admin/v1/gc/status?verify=b%2Fp%20q", ""},
 		{http.MethodPost, "/admin/v1/invites", `{"role":"gateway"}`},
 	} {
 		ours, err := http.NewRequest(c.method, "http://127.0.0.1:9001"+c.path, nil)

@@ -139,6 +139,17 @@ func (n *node) SetBucketReadOnly(_ context.Context, bucket string, on bool, reas
 	return api.BucketReadOnly{Bucket: bucket, ReadOnlyOrder: n.order}, n.fail
 }
 
+func (n *node) Collect(context.Context) (api.Collection, error) {
+	n.did("collect")
+	return api.Collection{Running: true, Total: 4}, n.fail
+}
+func (n *node) Collection(context.Context) (api.Collection, error) {
+	return api.Collection{Done: 4, Total: 4, FreedBytes: 7}, n.fail
+}
+func (n *node) VerifyDropped(_ context.Context, bucket, prefix string) (api.Dropped, error) {
+	return api.Dropped{Bucket: bucket, Prefix: prefix, Clean: true}, n.fail
+}
+
 func (n *node) did(format string, args ...any) { n.done = append(n.done, fmt.Sprintf(format, args...)) }
 
 // request describes a call; id "-" sends no signature.

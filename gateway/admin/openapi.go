@@ -77,6 +77,9 @@ func (rt *route) describe(s *schemas) object {
 			parameters = append(parameters, object{"name": strings.TrimSuffix(name, "}"), "in": "path", "required": true, "schema": object{"type": "string"}})
 		}
 	}
+	if rt.parameter != "" {
+		parameters = append(parameters, object{"name": rt.parameter, "in": "query", "description": rt.meaning, "schema": object{"type": "string"}})
+	}
 	if parameters != nil {
 		op["parameters"] = parameters
 	}

@@ -105,7 +105,13 @@ func checkOperation(t *testing.T, d *openAPI, name, path string, op *operation) 
 			t.Errorf("%s does not say what is answered with %s", name, status)
 		}
 	}
-	if strings.Contains(path, "{bucket}") != (len(op.Parameters) == 1) {
+	inPath := 0
+	for _, p := range op.Parameters {
+		if p.In == "path" {
+			inPath++
+		}
+	}
+	if strings.Contains(path, "{bucket}") != (inPath == 1) || strings.HasSuffix(path, "gc/status") != (len(op.Parameters) > inPath) {
 		t.Errorf("%s has parameters %v", name, op.Parameters)
 	}
 	for _, s := range d.Components.Schemas {

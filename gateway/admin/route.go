@@ -36,6 +36,8 @@ type route struct {
 	takes, gives reflect.Type
 	// run answers with a value of the type gives.
 	run func(*Handler, context.Context, *call, []byte) (any, error)
+	// parameter is one of the query that may be given, with what it means.
+	parameter, meaning string
 	// acting is what is recorded of it, nil when it is no act.
 	acting *acting
 	// stream answers with bytes, in the place of run.
@@ -77,6 +79,12 @@ func order[In, Out any](method, path, summary string, run func(*Handler, context
 // choosing makes a route one that chooses among its actions.
 func (rt route) choosing() route {
 	rt.chosen = true
+	return rt
+}
+
+// asking adds a parameter of the query, which may be left out.
+func (rt route) asking(name, meaning string) route {
+	rt.parameter, rt.meaning = name, meaning
 	return rt
 }
 

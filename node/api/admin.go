@@ -46,6 +46,7 @@ type Admin interface {
 	Tuning
 	Quotas
 	ReadOnlySwitch
+	Collections
 	IdentityAdmin
 	// Scrub checks every shard of every drive of all nodes now and heals what is damaged.
 	Scrub(ctx context.Context) (ScrubReport, error)

@@ -30,6 +30,20 @@ type compactor struct {
 	flushed uint64 // and at the last flush
 }
 
+// all compacts now, whatever there is.
+func (c *compactor) all(ctx context.Context) error {
+	flushed, err := c.db.AsyncFlush()
+	if err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-flushed:
+	}
+	return c.db.Compact(ctx, []byte{0}, []byte{0xff}, false)
+}
+
 func (c *compactor) cycle(ctx context.Context) error {
 	m := c.db.Metrics()
 	written := m.WAL.BytesIn

@@ -84,6 +84,7 @@ type Repair struct {
 	recode  recoder
 	verify  verifier
 	expire  expirer
+	collect collector
 }
 
 // New makes the workers. Run starts them.
@@ -136,6 +137,7 @@ func New(cfg Config) *Repair {
 	r.verify = verifier{
 		c: cfg.Client, heal: h, layouts: lay, leads: cfg.Leads, changes: r.check.changes.Load, now: cfg.Now, log: cfg.Logger, worker: newWorker("verify"),
 	}
+	r.collect = collector{r: r, now: cfg.Now, worker: newWorker("collect")}
 	r.showMoving(cfg.Registerer)
 	return r
 }
@@ -195,6 +197,9 @@ func (r *Repair) Run(ctx context.Context) error {
 	})
 	wg.Go(func() { r.verify.worker.repeat(ctx, pace{pause: verifyLook}, log, r.verify.cycle) })
 	wg.Go(func() { r.expire.worker.repeat(ctx, pace{first: expireEvery, pause: expireEvery}, log, r.expire.cycle) })
+	wg.Go(func() {
+		r.collect.worker.repeat(ctx, pace{first: collectNever, pause: collectNever}, log, r.collect.cycle)
+	})
 	wg.Go(func() { r.pack.worker.repeat(ctx, pace{first: compactEvery, pause: compactEvery}, log, r.pack.cycle) })
 	wg.Wait()
 	return nil
@@ -214,7 +219,7 @@ func (r *Repair) DropNow(ctx context.Context) error { return r.drop.all(ctx) }
 func (r *Repair) Workers() []api.Worker {
 	var out []api.Worker
 	for _, w := range []*Worker{
-		r.check.worker, r.pack.worker, r.drop.worker, r.Healer.worker, r.expire.worker, r.move.worker, r.recode.worker, r.scrub.worker, r.sweep.worker, r.verify.worker,
+		r.check.worker, r.collect.worker, r.pack.worker, r.drop.worker, r.Healer.worker, r.expire.worker, r.move.worker, r.recode.worker, r.scrub.worker, r.sweep.worker, r.verify.worker,
 	} {
 		out = append(out, w.Show())
 	}

@@ -70,7 +70,7 @@ func (s *Store) punch(ctx context.Context, num uint32, list []extent, kind byte)
 	if err != nil {
 		return err
 	}
-	s.met.reclaimed.Add(float64(total) * pageSize)
+	s.noteFreed(int64(total) * pageSize)
 	return s.do(ctx, &op{kind: callOp, change: func(_ *index, t *txn) error {
 		for _, e := range list {
 			if err := t.unset(posKey(kind, e.pos)); err != nil {

@@ -118,6 +118,12 @@ func (s *Store) reclaim(ctx context.Context, thorough bool) (err error) {
 	return nil
 }
 
+// noteFreed counts bytes that were given back to the file system.
+func (s *Store) noteFreed(bytes int64) {
+	s.freed.Add(bytes)
+	s.met.reclaimed.Add(float64(bytes))
+}
+
 // compactIndex has the index give back what it took for shards that are gone, when that is much.
 func (s *Store) compactIndex(ctx context.Context) error {
 	x, done, err := s.index()
@@ -216,7 +222,7 @@ func (s *Store) unlink(ctx context.Context, num uint32) error {
 	if err := s.removeSegment(num); err != nil {
 		return err
 	}
-	s.met.reclaimed.Add(float64(g.allocated()))
+	s.noteFreed(g.allocated())
 	return s.do(ctx, &op{kind: callOp, change: func(_ *index, t *txn) error {
 		for _, kind := range []byte{keyControl, keyBlock, keyPunch, keyLive} {
 			if err := t.unsetRange(segKey(kind, num), segEnd(kind, num)); err != nil {

@@ -31,6 +31,7 @@ type Store struct {
 
 	state      driveState
 	rebuilding atomic.Bool
+	freed      atomic.Int64 // bytes given back to the file system since it was opened
 	free       atomic.Int64 // bytes free on the file system, as last measured
 	total      atomic.Int64 // its size in bytes
 	room       atomic.Int64 // bytes that may still be written before the store is full

@@ -12,13 +12,14 @@ type Usage struct {
 	Segments     int
 	FreeBytes    int64 // of the file system, as measured within the last 64 MiB of writes or 30 s
 	TotalBytes   int64 // size of the file system
+	FreedBytes   int64 // given back to the file system since the store was opened
 	RoomBytes    int64 // that can be put before the store is full
 }
 
 // Usage returns what the store takes of its drive.
 func (s *Store) Usage() Usage {
 	state, _ := s.state.get()
-	u := Usage{State: state, FreeBytes: s.free.Load(), TotalBytes: s.total.Load(), RoomBytes: max(s.room.Load(), 0)}
+	u := Usage{State: state, FreeBytes: s.free.Load(), TotalBytes: s.total.Load(), RoomBytes: max(s.room.Load(), 0), FreedBytes: s.freed.Load()}
 	s.statsMu.Lock()
 	defer s.statsMu.Unlock()
 	for _, g := range s.stats {
