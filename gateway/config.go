@@ -19,6 +19,9 @@ import (
 // CertificatePair names the files of a certificate chain and of its key.
 type CertificatePair = edge.Pair
 
+// ACMEConfig says which certificates are obtained, and of whom.
+type ACMEConfig = edge.ACMEConfig
+
 // Config is what a gateway is made of. A field's zero value means its default.
 type Config struct {
 	// S3Addr is the host:port of the S3 API; "" serves none.
@@ -66,6 +69,12 @@ type Config struct {
 	Certificates []CertificatePair
 	// AdminCertificates are those of management, which then speaks TLS on every address.
 	AdminCertificates []CertificatePair
+	// ACME obtains certificates of the S3 API beside those; nil none. The gateway fills in logger and clock, and
+	// HTTP.
+	ACME *ACMEConfig
+	// ACMEHTTPAddr is the host:port, plain HTTP, at which names are proven by HTTP-01; "" proves them by
+	// TLS-ALPN-01 at the S3 API.
+	ACMEHTTPAddr string
 	// InsecureHTTP allows plain HTTP on addresses that others can reach.
 	InsecureHTTP bool
 	// TrustedProxies are addresses and CIDR blocks of proxies that are believed about where requests come
@@ -96,6 +105,7 @@ const (
 	connectionsMin = 64
 	s3Flag         = "--s3"
 	adminFlag      = "--admin"
+	acmeHTTPFlag   = "--acme-http"
 
 	// Names of the listeners, in settings and metrics.
 	listenerS3    = "s3"
@@ -118,6 +128,8 @@ func (c *Config) Validate() error {
 	for _, p := range slices.Concat(c.Certificates, c.AdminCertificates) {
 		need(p.CertFile != "" && p.KeyFile != "", "TLS needs both --tls-cert and --tls-key")
 	}
+	need(c.ACME == nil || c.ACME.Items != nil && c.S3Addr != "", "ACME needs a store and the S3 API")
+	need(c.ACME != nil || c.ACMEHTTPAddr == "", "--acme-http needs --acme-domain")
 	_, err := edge.ParsePrefixes(c.TrustedProxies)
 	need(err == nil, fmt.Sprintf("--trusted-proxy: %v", err))
 	need(c.ProxyHeader == "" || c.ProxyHeader == edge.HeaderXForwardedFor || c.ProxyHeader == edge.HeaderForwarded,

@@ -32,6 +32,8 @@ type Server struct {
 	iam      *iam.Store
 	rules    *iam.Buckets
 	certs    []*edge.Certificates // watched while it runs
+	acme     *edge.ACME           // nil obtains no certificates
+	proofs   *edge.Server         // answers challenges of HTTP-01; nil when not served
 	proxies  edge.Proxies
 	limiter  *limiter
 	draining atomic.Bool
@@ -56,11 +58,18 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s.proxies = edge.Proxies{Trusted: trusted, Header: cfg.ProxyHeader}
-	s3, err := s.loadCertificates(listenerS3, cfg.Certificates)
+	if cfg.ACME != nil {
+		c := *cfg.ACME
+		c.Logger, c.Now, c.HTTP = s.cfg.Logger, s.cfg.Now, cfg.ACMEHTTPAddr != ""
+		if s.acme, err = edge.NewACME(c); err != nil {
+			return nil, err
+		}
+	}
+	s3, err := s.loadCertificates(edge.CertificatesConfig{Listener: listenerS3, Pairs: cfg.Certificates, ACME: s.acme})
 	if err != nil {
 		return nil, err
 	}
-	own, err := s.loadCertificates(listenerAdmin, cfg.AdminCertificates)
+	own, err := s.loadCertificates(edge.CertificatesConfig{Listener: listenerAdmin, Pairs: cfg.AdminCertificates})
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +80,7 @@ func New(cfg Config) (*Server, error) {
 		s.close()
 		return nil, err
 	}
-	if err := errors.Join(s.openS3(s3), s.openAdmin(s3, own)); err != nil {
+	if err := errors.Join(s.openS3(s3), s.openAdmin(s3, own), s.openProofs()); err != nil {
 		s.close()
 		return nil, err
 	}
@@ -84,11 +93,12 @@ func New(cfg Config) (*Server, error) {
 }
 
 // loadCertificates gives the TLS of a listener, nil where there are no certificates.
-func (s *Server) loadCertificates(listener string, pairs []edge.Pair) (*tls.Config, error) {
-	if len(pairs) == 0 {
+func (s *Server) loadCertificates(cfg edge.CertificatesConfig) (*tls.Config, error) {
+	if len(cfg.Pairs) == 0 && cfg.ACME == nil {
 		return nil, nil
 	}
-	c, err := edge.LoadCertificates(edge.CertificatesConfig{Listener: listener, Pairs: pairs, Logger: s.cfg.Logger, Now: s.cfg.Now})
+	cfg.Logger, cfg.Now = s.cfg.Logger, s.cfg.Now
+	c, err := edge.LoadCertificates(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +216,23 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 	return nil
 }
 
+// openProofs binds the address of HTTP-01. It serves whoever asks: servers do not say from where they look.
+func (s *Server) openProofs() error {
+	cfg := s.cfg
+	if cfg.ACMEHTTPAddr == "" || s.s3 == nil {
+		return nil
+	}
+	listener, err := edge.Listen(edge.Endpoint{Address: cfg.ACMEHTTPAddr, Flag: acmeHTTPFlag, InsecureHTTP: true})
+	if err != nil {
+		return err
+	}
+	busy := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	s.proofs = edge.NewServer(edge.Config{
+		Listener: listener, Handler: s.acme.ServeChallenges(s.s3.Addr()), Busy: busy, Limits: cfg.Limits, Logger: cfg.Logger,
+	})
+	return nil
+}
+
 // Addrs gives the bound addresses, nil for what is not served.
 func (s *Server) Addrs() (s3, admin net.Addr) {
 	if s.s3 != nil {
@@ -246,13 +273,16 @@ func (s *Server) Run(ctx context.Context) error {
 		writers.Go(func() error { return c.Watch(logs) })
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, e := range []*edge.Server{s.s3, s.admin} {
+	for _, e := range []*edge.Server{s.s3, s.admin, s.proofs} {
 		if e == nil {
 			continue
 		}
 		g.Go(func() error {
 			if e == s.s3 {
 				s.limiter.awaitFirst(gctx)
+				if s.acme != nil {
+					s.acme.AwaitFirst(gctx)
+				}
 			}
 			if err := e.Serve(base); !errors.Is(err, http.ErrServerClosed) {
 				return fmt.Errorf("serve %v: %w", e.Addr(), err)
@@ -274,6 +304,11 @@ func (s *Server) drain(base context.Context) error {
 	s.draining.Store(true)
 	ctx, cancel := context.WithTimeout(base, s.cfg.DrainTimeout)
 	defer cancel()
+	if s.proofs != nil {
+		if err := s.proofs.Shutdown(ctx); err != nil {
+			s.cfg.Logger.Warn("challenges were broken off at the end of the drain", "err", err)
+		}
+	}
 	if s.s3 != nil {
 		if err := s.s3.Shutdown(ctx); err != nil {
 			s.cfg.Logger.Warn("requests were broken off at the end of the drain", "err", err, "requests", s.s3.InFlight())
@@ -289,7 +324,7 @@ func (s *Server) drain(base context.Context) error {
 
 // close gives listeners back when New fails.
 func (s *Server) close() {
-	for _, e := range []*edge.Server{s.s3, s.admin} {
+	for _, e := range []*edge.Server{s.s3, s.admin, s.proofs} {
 		if e != nil {
 			e.Close()
 		}

@@ -13,7 +13,7 @@ import (
 // runGateway runs a gateway over the peers of a cluster that it has joined, or joins now.
 func runGateway(ctx context.Context, p *process) error {
 	s := p.settings
-	if err := p.portsFree(ctx, map[string]string{"s3": s.s3, "admin": s.admin, "p2p": s.p2p}); err != nil {
+	if err := p.portsFree(ctx, map[string]string{"s3": s.s3, "admin": s.admin, "p2p": s.p2p, "acme-http": s.acmeHTTP}); err != nil {
 		return err
 	}
 	below, err := node.OpenGateway(ctx, node.GatewayConfig{

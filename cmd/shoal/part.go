@@ -83,6 +83,7 @@ type store interface {
 	api.Credentials
 	api.Identities
 	api.Sessions
+	api.ACMEItems
 	api.Health
 	api.Admin
 }
@@ -91,11 +92,18 @@ type store interface {
 // port alone.
 func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) gateway.Config {
 	s := p.settings
+	var obtain *gateway.ACMEConfig
+	if s3Addr != "" {
+		if obtain = s.acme(); obtain != nil {
+			obtain.Items = st
+		}
+	}
 	return gateway.Config{
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Sessions: st, Health: st, Admin: st,
 		Logger: p.log, Logs: p.logs(), Witnesses: others, Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
+		ACME: obtain, ACMEHTTPAddr: s.acmeHTTP,
 		TrustedProxies: s.trustedProxy, ProxyHeader: s.proxyHeader, ProxyProtocol: s.proxyProtocol,
 		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
 		OpenFiles: openFiles(),

@@ -31,7 +31,7 @@ func runNode(ctx context.Context, p *process) error {
 // runNodeWith runs a node, its management port and, where an address is given, the S3 API.
 func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	s := p.settings
-	if err := p.portsFree(ctx, map[string]string{"s3": s3Addr, "admin": s.admin, "p2p": s.p2p}); err != nil {
+	if err := p.portsFree(ctx, map[string]string{"s3": s3Addr, "admin": s.admin, "p2p": s.p2p, "acme-http": s.acmeHTTP}); err != nil {
 		return err
 	}
 	n, err := node.Open(ctx, p.nodeConfig())

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"shoal/gateway"
 )
 
 // part is a command that takes settings; parts are a set of them.
@@ -49,6 +51,12 @@ type settings struct {
 	tlsKey        []string
 	adminTLSCert  []string
 	adminTLSKey   []string
+	acmeDomain    []string
+	acmeDirectory string
+	acmeEmail     string
+	acmeTerms     bool
+	acmeCA        string
+	acmeHTTP      string
 	trustedProxy  []string
 	proxyHeader   string
 	proxyProtocol []string
@@ -145,6 +153,24 @@ var keys = []key{
 	}},
 	{"admin-tls-key", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.adminTLSKey), n, "`file` with the key of the --admin-tls-cert of the same place, PEM, mode 0600")
+	}},
+	{"acme-domain", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.acmeDomain), n, "host `name` for which a certificate of the S3 API is obtained by ACME, shared by all gateways; repeat for more; empty is none")
+	}},
+	{"acme-directory", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.acmeDirectory, n, "", "https `URL` of the ACME server's directory; empty is https://acme-v02.api.letsencrypt.org/directory")
+	}},
+	{"acme-email", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.acmeEmail, n, "", "mail `address` that the ACME server is told; empty is none")
+	}},
+	{"acme-accept-terms", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.acmeTerms, n, false, "agree to the terms of service of the ACME server")
+	}},
+	{"acme-ca", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.acmeCA, n, "", "`file` with the certificates that vouch for the ACME server itself, PEM; empty takes those of the system")
+	}},
+	{"acme-http", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.acmeHTTP, n, "", "`address` for plain HTTP, such as :80, at which names are proven by HTTP-01; empty proves them by TLS-ALPN-01 at --s3")
 	}},
 	{"trusted-proxy", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.trustedProxy), n, "`address` or CIDR block of a proxy that is believed about where requests come from; repeat for more; empty is none")
@@ -244,6 +270,10 @@ func (s *settings) validate(p part) error {
 	if p&serving != 0 {
 		address("s3", s.s3, false)
 		check(len(s.tlsCert) == len(s.tlsKey), "tls-cert and tls-key: give as many of both")
+		address("acme-http", s.acmeHTTP, true)
+		if c := s.acme(); c != nil {
+			errs = append(errs, c.Validate())
+		}
 	}
 	if p&storing != 0 {
 		address("p2p-bulk", s.p2pBulk, true)
@@ -265,6 +295,14 @@ func (s *settings) validate(p part) error {
 		check(oneOf(s.logFormat, logFormats), "log-format: %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
 	}
 	return errors.Join(errs...)
+}
+
+// acme says which certificates are obtained; nil is none, and nothing was said of them.
+func (s *settings) acme() *gateway.ACMEConfig {
+	if len(s.acmeDomain) == 0 && s.acmeDirectory+s.acmeEmail+s.acmeCA+s.acmeHTTP == "" && !s.acmeTerms {
+		return nil
+	}
+	return &gateway.ACMEConfig{Names: s.acmeDomain, Directory: s.acmeDirectory, Email: s.acmeEmail, AcceptTerms: s.acmeTerms, CAFile: s.acmeCA}
 }
 
 // Values of audit-full.

@@ -20,8 +20,12 @@ const (
 	// pemBytesMax bounds a file of certificates or with a key.
 	pemBytesMax = 1 << 20
 	// expiryNear is for how long before its end an operator is told of a certificate; of a short-lived one
-	// it is a third of its life.
+	// it is a part of its life.
 	expiryNear = 14 * 24 * time.Hour
+	// fileShare and obtainedShare are the part of a short life, one in so many, that is near its end. What is obtained
+	// by ACME is renewed in the last third.
+	fileShare     = 3
+	obtainedShare = 6
 )
 
 // Pair names the files of a certificate chain and of its key, both PEM. The key file must be readable by
@@ -102,8 +106,9 @@ func selfSigned(leaf *x509.Certificate) bool {
 	return leaf.CheckSignature(leaf.SignatureAlgorithm, leaf.RawTBSCertificate, leaf.Signature) == nil
 }
 
-// nearEnd says whether an operator must hear of a certificate's end.
-func nearEnd(leaf *x509.Certificate, now time.Time) bool {
-	near := min(expiryNear, leaf.NotAfter.Sub(leaf.NotBefore)/3)
+// nearEnd says whether an operator must hear of a certificate's end: in its last days, or the last of share parts of a
+// short life.
+func nearEnd(leaf *x509.Certificate, now time.Time, share time.Duration) bool {
+	near := min(expiryNear, leaf.NotAfter.Sub(leaf.NotBefore)/share)
 	return leaf.NotAfter.Sub(now) < near
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"os"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/acme"
+	"golang.org/x/sync/errgroup"
 )
 
 const (
@@ -28,7 +31,9 @@ type CertificatesConfig struct {
 	// Listener names it in metrics and logs, from a closed list.
 	Listener string
 	// Pairs are the files, the first for clients that name no host or one that no certificate is for.
-	Pairs  []Pair
+	Pairs []Pair
+	// ACME obtains more, nil none. They are chosen before those of files for wildcards and for all others.
+	ACME   *ACME
 	Logger *slog.Logger
 	// Now is the clock by which certificates begin and end.
 	Now func() time.Time
@@ -41,8 +46,10 @@ type Certificates struct {
 	inUse  atomic.Pointer[certSet]
 	reload chan struct{} // asks Watch to look now
 
-	mu    sync.Mutex   // one look at a time; guards pairs
+	mu    sync.Mutex   // one look at a time; guards pairs and warned
 	pairs []*watchPair // in the order of cfg.Pairs
+	// warned are the certificates of ACME whose end an operator was told of, by name.
+	warned map[string]*x509.Certificate
 
 	replaced, failed atomic.Uint64
 }
@@ -72,7 +79,7 @@ type certSet struct {
 
 // LoadCertificates reads all pairs. Its error names every file at fault.
 func LoadCertificates(cfg CertificatesConfig) (*Certificates, error) {
-	c := &Certificates{cfg: cfg, reload: make(chan struct{}, 1)}
+	c := &Certificates{cfg: cfg, reload: make(chan struct{}, 1), warned: make(map[string]*x509.Certificate)}
 	var errs []error
 	for _, p := range cfg.Pairs {
 		w := &watchPair{Pair: p}
@@ -83,7 +90,7 @@ func LoadCertificates(cfg CertificatesConfig) (*Certificates, error) {
 		errs = append(errs, err)
 		c.pairs = append(c.pairs, w)
 	}
-	if len(cfg.Pairs) == 0 {
+	if len(cfg.Pairs) == 0 && cfg.ACME == nil {
 		errs = append(errs, errors.New("TLS needs a certificate"))
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -106,16 +113,23 @@ var suites = []uint16{
 
 // TLS is the configuration of a listener with these certificates: TLS 1.2 or 1.3, HTTP/2 or HTTP/1.1.
 func (c *Certificates) TLS() *tls.Config {
-	return &tls.Config{
+	t := &tls.Config{
 		GetCertificate: c.choose,
 		MinVersion:     tls.VersionTLS12,
 		CipherSuites:   suites,
 		NextProtos:     []string{"h2", "http/1.1"},
 	}
+	if c.cfg.ACME != nil {
+		t.NextProtos = append(t.NextProtos, acme.ALPNProto)
+	}
+	return t
 }
 
 // choose gives the certificate for a client: one for the name it asks for, of a kind that it understands.
 func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	if c.cfg.ACME != nil && asksProof(hello) {
+		return c.cfg.ACME.prove(hello)
+	}
 	set := c.inUse.Load()
 	name := strings.ToLower(strings.TrimSuffix(hello.ServerName, "."))
 	fits := set.exact[name]
@@ -124,6 +138,9 @@ func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 	}
 	if len(fits) == 0 {
 		fits = set.all
+	}
+	if len(fits) == 0 {
+		return nil, errors.New("no certificate has been obtained yet")
 	}
 	for _, cert := range fits {
 		if hello.SupportsCertificate(cert) == nil {
@@ -137,17 +154,27 @@ func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 func (c *Certificates) publish() {
 	set := &certSet{exact: make(map[string][]*tls.Certificate), wildcards: make(map[string][]*tls.Certificate)}
 	for _, w := range c.pairs {
-		set.all = append(set.all, w.cert)
-		for _, name := range w.cert.Leaf.DNSNames {
-			name = strings.ToLower(strings.TrimSuffix(name, "."))
-			if parent, ok := strings.CutPrefix(name, "*."); ok {
-				set.wildcards[parent] = append(set.wildcards[parent], w.cert)
-			} else {
-				set.exact[name] = append(set.exact[name], w.cert)
-			}
+		set.add(w.cert)
+	}
+	if c.cfg.ACME != nil {
+		for _, cert := range c.cfg.ACME.certificates() {
+			set.add(cert)
 		}
 	}
 	c.inUse.Store(set)
+}
+
+// add gives a certificate its names.
+func (s *certSet) add(cert *tls.Certificate) {
+	s.all = append(s.all, cert)
+	for _, name := range cert.Leaf.DNSNames {
+		name = strings.ToLower(strings.TrimSuffix(name, "."))
+		if parent, ok := strings.CutPrefix(name, "*."); ok {
+			s.wildcards[parent] = append(s.wildcards[parent], cert)
+		} else {
+			s.exact[name] = append(s.exact[name], cert)
+		}
+	}
 }
 
 // Reload asks Watch to read all files now, whether they look changed or not.
@@ -158,15 +185,32 @@ func (c *Certificates) Reload() {
 	}
 }
 
-// Watch reads files that have changed, until ctx ends.
+// Watch reads files that have changed, and obtains and renews certificates, until ctx ends.
 func (c *Certificates) Watch(ctx context.Context) error {
+	var obtain errgroup.Group
+	if c.cfg.ACME != nil {
+		obtain.Go(func() error { return c.cfg.ACME.Run(ctx, c.republish) })
+	}
+	c.watch(ctx)
+	return obtain.Wait()
+}
+
+// republish puts the certificates in force when those of ACME are others.
+func (c *Certificates) republish() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.publish()
+	c.warnObtained()
+}
+
+func (c *Certificates) watch(ctx context.Context) {
 	look, remind := time.NewTicker(lookEvery), time.NewTicker(remindEvery)
 	defer look.Stop()
 	defer remind.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return nil
+			return
 		case <-look.C:
 			c.look(false)
 		case <-c.reload:
@@ -216,6 +260,22 @@ func (c *Certificates) remind() {
 	for _, w := range c.pairs {
 		c.warnEnd(w)
 	}
+	clear(c.warned)
+	c.warnObtained()
+}
+
+// warnObtained tells of certificates of ACME that should have been renewed, once each. It runs under mu.
+func (c *Certificates) warnObtained() {
+	if c.cfg.ACME == nil {
+		return
+	}
+	for _, cert := range c.cfg.ACME.certificates() {
+		name := cert.Leaf.DNSNames[0]
+		if nearEnd(cert.Leaf, c.cfg.Now(), obtainedShare) && c.warned[name] != cert.Leaf {
+			c.warned[name] = cert.Leaf
+			c.cfg.Logger.Warn("certificate ends soon and was not renewed: look at what the ACME server says", "listener", c.cfg.Listener, "name", name, "until", cert.Leaf.NotAfter)
+		}
+	}
 }
 
 func (c *Certificates) warn(w *watchPair) {
@@ -226,21 +286,23 @@ func (c *Certificates) warn(w *watchPair) {
 }
 
 func (c *Certificates) warnEnd(w *watchPair) {
-	if nearEnd(w.cert.Leaf, c.cfg.Now()) {
+	if nearEnd(w.cert.Leaf, c.cfg.Now(), fileShare) {
 		c.cfg.Logger.Warn("certificate ends soon: renew it", "listener", c.cfg.Listener, "file", w.CertFile, "until", w.cert.Leaf.NotAfter)
 	}
 }
 
-// DaysLeft is how many days are left of the certificate that ends first; negative after its end.
+// DaysLeft is how many days are left of the certificate that ends first; negative after its end. A name for which
+// none has been obtained has 0.
 func (c *Certificates) DaysLeft() float64 {
-	all := c.inUse.Load().all
-	end := all[0].Leaf.NotAfter
-	for _, cert := range all[1:] {
-		if cert.Leaf.NotAfter.Before(end) {
-			end = cert.Leaf.NotAfter
-		}
+	now := c.cfg.Now()
+	var ends []time.Time
+	for _, cert := range c.inUse.Load().all {
+		ends = append(ends, cert.Leaf.NotAfter)
 	}
-	return end.Sub(c.cfg.Now()).Hours() / 24
+	if c.cfg.ACME != nil && c.cfg.ACME.lacks() {
+		ends = append(ends, now)
+	}
+	return slices.MinFunc(ends, time.Time.Compare).Sub(now).Hours() / 24
 }
 
 // look describes the files as they are. One that is not there is described as such.
@@ -265,16 +327,18 @@ func (s *stamp) same(other *stamp) bool {
 
 // certificateMetrics describes the certificates of some listeners.
 type certificateMetrics struct {
-	of            []*Certificates
-	days, reloads *prometheus.Desc
+	of                                 []*Certificates
+	days, reloads, obtained, obtainErr *prometheus.Desc
 }
 
 // CertificateMetrics gives the days left and the reloads of the certificates of each listener.
 func CertificateMetrics(of ...*Certificates) prometheus.Collector {
 	return &certificateMetrics{
-		of:      of,
-		days:    prometheus.NewDesc("shoal_edge_certificate_days", "Days left of the certificate that ends first, by listener.", []string{"listener"}, nil),
-		reloads: prometheus.NewDesc("shoal_edge_certificate_reloads_total", "Certificates read again after their files changed, by listener and whether they could be served.", []string{"listener", "outcome"}, nil),
+		of:        of,
+		days:      prometheus.NewDesc("shoal_edge_certificate_days", "Days left of the certificate that ends first, by listener.", []string{"listener"}, nil),
+		reloads:   prometheus.NewDesc("shoal_edge_certificate_reloads_total", "Certificates read again after their files changed, by listener and whether they could be served.", []string{"listener", "outcome"}, nil),
+		obtained:  prometheus.NewDesc("shoal_edge_acme_certificates_total", "Certificates asked of the ACME server or taken from those that gateways share, by listener and outcome.", []string{"listener", "outcome"}, nil),
+		obtainErr: prometheus.NewDesc("shoal_edge_acme_errors_total", "Failures of the ACME server to answer, to agree or to prove a name, by listener.", []string{"listener"}, nil),
 	}
 }
 
@@ -282,6 +346,8 @@ func CertificateMetrics(of ...*Certificates) prometheus.Collector {
 func (m *certificateMetrics) Describe(out chan<- *prometheus.Desc) {
 	out <- m.days
 	out <- m.reloads
+	out <- m.obtained
+	out <- m.obtainErr
 }
 
 // Collect is that of prometheus.Collector.
@@ -290,5 +356,11 @@ func (m *certificateMetrics) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(m.days, prometheus.GaugeValue, c.DaysLeft(), c.cfg.Listener)
 		out <- prometheus.MustNewConstMetric(m.reloads, prometheus.CounterValue, float64(c.replaced.Load()), c.cfg.Listener, "replaced")
 		out <- prometheus.MustNewConstMetric(m.reloads, prometheus.CounterValue, float64(c.failed.Load()), c.cfg.Listener, "refused")
+		if a := c.cfg.ACME; a != nil {
+			for outcome, n := range map[string]*atomic.Uint64{"taken": &a.taken, "obtained": &a.obtained, "renewed": &a.renewed, "failed": &a.failed} {
+				out <- prometheus.MustNewConstMetric(m.obtained, prometheus.CounterValue, float64(n.Load()), c.cfg.Listener, outcome)
+			}
+			out <- prometheus.MustNewConstMetric(m.obtainErr, prometheus.CounterValue, float64(a.transport.errors.Load()), c.cfg.Listener)
+		}
 	}
 }

@@ -436,19 +436,28 @@ func TestCertificatesChange(t *testing.T) {
 // reloads are the counts of reloads by outcome, as the metrics tell them.
 func reloads(t *testing.T, c *edge.Certificates) map[string]float64 {
 	t.Helper()
+	counts := make(map[string]float64)
+	eachMetric(t, c, func(name, last string, value float64) {
+		if name == "shoal_edge_certificate_reloads_total" {
+			counts[last] = value
+		}
+	})
+	return counts
+}
+
+// eachMetric calls f for each metric of certificates with its name, the value of its last label and its own.
+func eachMetric(t *testing.T, c *edge.Certificates, f func(name, last string, value float64)) {
+	t.Helper()
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(edge.CertificateMetrics(c))
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := make(map[string]float64)
-	for _, f := range families {
-		for _, m := range f.GetMetric() {
-			if f.GetName() == "shoal_edge_certificate_reloads_total" {
-				counts[m.GetLabel()[1].GetValue()] = m.GetCounter().GetValue()
-			}
+	for _, family := range families {
+		for _, m := range family.GetMetric() {
+			labels := m.GetLabel()
+			f(family.GetName(), labels[len(labels)-1].GetValue(), m.GetCounter().GetValue()+m.GetGauge().GetValue())
 		}
 	}
-	return counts
 }

@@ -32,7 +32,7 @@ func Listen(e Endpoint) (net.Listener, error) {
 	}
 	if e.TLS == nil && !e.InsecureHTTP && !IsLoopback(l.Addr()) {
 		l.Close()
-		return nil, fmt.Errorf("address %s can be reached by others and would speak plain HTTP: give --tls-cert and --tls-key, "+
+		return nil, fmt.Errorf("address %s can be reached by others and would speak plain HTTP: give --tls-cert and --tls-key, or --acme-domain, "+
 			"choose a loopback address with %s, or say --insecure-http", e.Address, e.Flag)
 	}
 	return l, nil
