@@ -84,10 +84,18 @@ func ask(p Policy, r *Request) Verdict {
 	return p.Evaluate(r)
 }
 
+// mayDeny is what a policy has that can tell soon that it denies no request for an action.
+type mayDeny interface {
+	MayDeny(action string) bool
+}
+
 // askAll gives the first deny, else the first allow.
 func askAll(policies []Policy, r *Request) Verdict {
 	var found Verdict
 	for _, p := range policies {
+		if d, ok := p.(mayDeny); ok && found.Effect == Allow && !d.MayDeny(r.Action) {
+			continue
+		}
 		v := p.Evaluate(r)
 		if v.Effect == Deny {
 			return v

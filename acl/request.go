@@ -35,22 +35,22 @@ func (r *Request) Set(name string, values ...string) {
 
 // SetTime gives aws:CurrentTime and aws:EpochTime the time at which the request is judged.
 func (r *Request) SetTime(now time.Time) {
-	r.Set("aws:CurrentTime", now.UTC().Format("2006-01-02T15:04:05Z"))
-	r.Set("aws:EpochTime", strconv.FormatInt(now.Unix(), 10))
+	r.Set("aws:currenttime", now.UTC().Format("2006-01-02T15:04:05Z"))
+	r.Set("aws:epochtime", strconv.FormatInt(now.Unix(), 10))
 }
 
 // SetPrincipal makes p the one who asks, and gives the condition keys that speak of a principal
 // their values.
 func (r *Request) SetPrincipal(p *Principal) {
 	r.Principal = *p
-	r.Set("aws:PrincipalType", p.Kind.String())
+	r.Set("aws:principaltype", p.Kind.String())
 	if p.Kind == Anonymous {
 		r.Set("aws:userid", "anonymous")
 		return
 	}
 	r.Set("aws:userid", p.ID)
-	r.Set("aws:PrincipalArn", p.ARN())
-	r.Set("aws:PrincipalAccount", p.Account)
+	r.Set("aws:principalarn", p.ARN())
+	r.Set("aws:principalaccount", p.Account)
 	if p.Name != "" {
 		r.Set("aws:username", p.Name)
 	}

@@ -44,7 +44,7 @@ func reaches(path, bucket string) (onBucket, onObject, ok bool) {
 	if path == "*" {
 		return true, true, true
 	}
-	name, _, hasKey := strings.Cut(strings.TrimPrefix(path, "arn:aws:s3:::"), "/")
+	name, _, hasKey := strings.Cut(strings.TrimPrefix(path, arnPrefix), "/")
 	p, err := compile(name, syntax{wildcards: true})
 	if err != nil || !strings.Contains(name, "${") && !p.match(bucket, nil) {
 		return false, false, false

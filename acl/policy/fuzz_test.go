@@ -34,8 +34,10 @@ func FuzzParse(f *testing.F) {
 				continue
 			}
 			p.Public()
-			all := allowAll(t)
-			wide := &Policy{statements: append([]*statement{all}, p.statements...), actions: all.actions}
+			wide := new(Policy)
+			for _, st := range append([]*statement{allowAll(t)}, p.statements...) {
+				wide.add(st)
+			}
 			for _, r := range requests {
 				v := p.Evaluate(r)
 				if v.Effect == acl.Deny && wide.Evaluate(r).Effect != acl.Deny {

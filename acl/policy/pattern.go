@@ -129,6 +129,17 @@ func (p *pattern) classify() {
 	}
 }
 
+// literal is the text that all that fits begins with, as far as it is known; whole says that nothing else fits.
+func (p *pattern) literal() (text string, whole bool) {
+	switch {
+	case p.shape != shapeParts:
+		return p.plain, p.shape == shapeLiteral
+	case p.parts[0].kind == partText:
+		return p.parts[0].text, false
+	}
+	return "", false
+}
+
 // fold makes the comparison one without regard to case.
 func (p *pattern) fold() *pattern {
 	p.folded = true

@@ -12,7 +12,12 @@ type Policy struct {
 	name       string
 	statements []*statement
 	actions    actionSet // of which some statement speaks
+	denies     actionSet // of which some statement that denies does
 	tags       bool
+	// byBucket are the numbers of the statements whose resources are all of certain buckets, by those; rest are all
+	// others. Both are ascending.
+	byBucket map[string][]int
+	rest     []int
 }
 
 var _ acl.Policy = (*Policy)(nil)
@@ -86,11 +91,33 @@ func readStatements(name string, t *tree, s syntax, resource bool) (*Policy, err
 			}
 			sids[sid.text] = true
 		}
-		p.statements = append(p.statements, st)
-		p.actions.join(&st.actions)
-		p.tags = p.tags || st.needsTags()
+		p.add(st)
 	}
 	return p, nil
+}
+
+// add puts a statement behind the others.
+func (p *Policy) add(st *statement) {
+	number := len(p.statements)
+	p.statements = append(p.statements, st)
+	p.actions.join(&st.actions)
+	if st.effect == acl.Deny {
+		p.denies.join(&st.actions)
+	}
+	p.tags = p.tags || st.needsTags()
+	buckets, ok := st.buckets()
+	if !ok {
+		p.rest = append(p.rest, number)
+		return
+	}
+	if p.byBucket == nil {
+		p.byBucket = make(map[string][]int)
+	}
+	for _, b := range buckets {
+		if all := p.byBucket[b]; len(all) == 0 || all[len(all)-1] != number {
+			p.byBucket[b] = append(all, number)
+		}
+	}
 }
 
 // Evaluate implements acl.Policy: the first statement that denies, else the first that allows.
@@ -101,7 +128,15 @@ func (p *Policy) Evaluate(r *acl.Request) acl.Verdict {
 		return none
 	}
 	found := none
-	for _, st := range p.statements {
+	rest, named := p.rest, p.byBucket[bucketOf(r.Resource)]
+	for len(rest)+len(named) > 0 {
+		var number int
+		if len(named) == 0 || len(rest) > 0 && rest[0] < named[0] {
+			number, rest = rest[0], rest[1:]
+		} else {
+			number, named = named[0], named[1:]
+		}
+		st := p.statements[number]
 		if found.Effect != acl.None && st.effect == acl.Allow || !st.matches(r, action) {
 			continue
 		}
@@ -111,6 +146,12 @@ func (p *Policy) Evaluate(r *acl.Request) acl.Verdict {
 		}
 	}
 	return found
+}
+
+// MayDeny says whether a statement that denies speaks of an action.
+func (p *Policy) MayDeny(action string) bool {
+	number, ok := numbers[action]
+	return ok && p.denies.has(number)
 }
 
 // NeedsTags says that the policy looks at the tags of the object asked for, which a gateway must

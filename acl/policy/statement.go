@@ -45,6 +45,31 @@ func (st *statement) matchesResource(r *acl.Request) bool {
 	return false
 }
 
+const arnPrefix = "arn:aws:s3:::"
+
+// buckets are the names of the buckets that the statement speaks of; ok is false when it may speak of others.
+func (st *statement) buckets() (names []string, ok bool) {
+	for _, p := range st.resources {
+		literal, whole := p.literal()
+		name, _, cut := strings.Cut(strings.TrimPrefix(literal, arnPrefix), "/")
+		if st.except || !strings.HasPrefix(literal, arnPrefix) || !cut && !whole {
+			return nil, false
+		}
+		names = append(names, name)
+	}
+	return names, true
+}
+
+// bucketOf is the name of the bucket in a resource of a request; "" when there is none.
+func bucketOf(resource string) string {
+	path, ok := strings.CutPrefix(resource, arnPrefix)
+	if !ok {
+		return ""
+	}
+	name, _, _ := strings.Cut(path, "/")
+	return name
+}
+
 var statementElements = []string{"Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 
 // readStatement reads one statement. Resource policies must name principals, identity policies must not.
@@ -164,7 +189,7 @@ func (st *statement) readResources(t *tree, s syntax) error {
 	}
 	s.wildcards = true
 	for _, path := range st.paths {
-		if path != "*" && !strings.HasPrefix(path, "arn:aws:s3:::") || path == "arn:aws:s3:::" {
+		if path != "*" && !strings.HasPrefix(path, arnPrefix) || path == arnPrefix {
 			return refuse("%q is not a resource: write arn:aws:s3:::bucket, arn:aws:s3:::bucket/key or *.", path)
 		}
 		p, err := compile(path, s)

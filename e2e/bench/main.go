@@ -138,6 +138,11 @@ func (b *bench) all(ctx context.Context) error {
 	if b.options.nodes > 0 {
 		return b.cluster(ctx)
 	}
+	if b.options.wants("rights") {
+		if err := b.measureAuthorisation(ctx, b.dir); err != nil {
+			return err
+		}
+	}
 	if err := b.store(ctx); err != nil {
 		return err
 	}

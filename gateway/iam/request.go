@@ -21,15 +21,21 @@ func RequestKeys(r *http.Request, by *Caller, region string, now time.Time) map[
 	q.SetPrincipal(&by.Principal)
 	q.SetTime(now)
 	k := q.Keys
+	values := make([]string, 0, 5) // one piece of memory for the values of several keys
+	set := func(name, value string) {
+		values = append(values, value)
+		n := len(values)
+		k[name] = values[n-1 : n : n]
+	}
 	if by.Session != nil {
-		k["aws:tokenissuetime"] = []string{by.Session.Issued.UTC().Format(time.RFC3339)}
+		set("aws:tokenissuetime", by.Session.Issued.UTC().Format(time.RFC3339))
 	}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
-		k["aws:sourceip"] = []string{at.Addr().Unmap().WithZone("").String()}
+		set("aws:sourceip", at.Addr().Unmap().WithZone("").String())
 	}
-	k["aws:securetransport"] = []string{strconv.FormatBool(edge.Secure(r))}
-	k["aws:requestedregion"] = []string{region}
-	k["aws:resourceaccount"] = []string{api.Account}
+	set("aws:securetransport", strconv.FormatBool(edge.Secure(r)))
+	set("aws:requestedregion", region)
+	set("aws:resourceaccount", api.Account)
 	for _, h := range [...]struct{ header, key string }{{"User-Agent", "aws:useragent"}, {"Referer", "aws:referer"}} {
 		if v := r.Header[h.header]; len(v) > 0 && v[0] != "" {
 			k[h.key] = v[:1:1]

@@ -127,6 +127,9 @@ func (s *Store) Age() time.Duration {
 
 // await gives a copy that was confirmed at a time or later, for which the request waits if it must.
 func (s *Store) await(ctx context.Context, after time.Time) (*tables, error) {
+	if c := s.copy.Load(); !c.at.Before(after) {
+		return c.tables, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
 	for {
