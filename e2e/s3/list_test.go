@@ -53,7 +53,9 @@ func listFamily() family {
 		{name: "after a deletion", before: []exchange{{do: "DELETE /{b}/d"}}, do: "GET /{b}?list-type=2", status: 200, has: []string{"<KeyCount>7</KeyCount>"}, hasNot: []string{"<Key>d</Key>"}},
 		{name: "no bucket", do: "GET /{b2}?list-type=2", status: 404, code: "NoSuchBucket"},
 		{name: "with a slash", do: "GET /{b}/?list-type=2", status: 200, has: []string{"<KeyCount>8</KeyCount>"}},
-		{name: "wrong owner", do: "GET /{b}?list-type=2", head: H{"x-amz-expected-bucket-owner": "1"}, status: 403, code: "AccessDenied"},
+		{name: "wrong owner", do: "GET /{b}?list-type=2", head: H{"x-amz-expected-bucket-owner": "111122223333"}, status: 403, code: "AccessDenied"},
+		{name: "no account", do: "GET /{b}?list-type=2", head: H{"x-amz-expected-bucket-owner": "1"}, status: 400, code: "InvalidBucketOwnerAWSAccountID"},
+		{name: "right owner", do: "GET /{b}?list-type=2", head: H{"x-amz-expected-bucket-owner": "000000000000"}, status: 200},
 	}}
 }
 

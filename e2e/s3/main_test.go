@@ -12,7 +12,7 @@ import (
 
 // casesMin is how many cases there are at least. It is raised with every family, so that
 // none disappears unseen.
-const casesMin = 1609
+const casesMin = 1611
 
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
 

@@ -44,11 +44,11 @@ func (s setting) common() []exchange {
 		putting("put another document", "<Other"+xmlSpace+"></Other>", nil, 400, "MalformedXML", fresh),
 		putting("put an unknown element", doc(s.good+"<Colour>red</Colour>"), nil, 400, "MalformedXML", fresh),
 		putting("put with a document type", "<!DOCTYPE a>"+doc(s.good), nil, 400, "MalformedXML", fresh),
-		putting("put by another owner", doc(s.good), H{"x-amz-expected-bucket-owner": "1"}, 403, "AccessDenied", fresh),
+		putting("put by another owner", doc(s.good), H{"x-amz-expected-bucket-owner": "111122223333"}, 403, "AccessDenied", fresh),
 		{name: "put, no bucket", doc: put, do: "PUT /{b2}?" + s.query, body: doc(s.good), status: 404, code: "NoSuchBucket", has: []string{"<BucketName>{b2}</BucketName>"}},
 		{name: "put, anonymous", doc: put, do: "PUT /{b}?" + s.query, as: anonymous, body: doc(s.good), status: 403, code: "AccessDenied", then: []exchange{fresh}},
 		{name: "get, no bucket", doc: get, do: "GET /{b2}?" + s.query, status: 404, code: "NoSuchBucket"},
-		{name: "get by another owner", doc: get, do: "GET /{b}?" + s.query, head: H{"x-amz-expected-bucket-owner": "1"}, status: 403, code: "AccessDenied"},
+		{name: "get by another owner", doc: get, do: "GET /{b}?" + s.query, head: H{"x-amz-expected-bucket-owner": "111122223333"}, status: 403, code: "AccessDenied"},
 		{name: "not of a new bucket of that name", doc: docs + "API/API_DeleteBucket.html", before: []exchange{set, {do: "DELETE /{b}"}, {do: "PUT /{b}"}}, do: fresh.do, status: fresh.status, code: fresh.code, exact: fresh.exact},
 	}
 	if s.query == "requestPayment" {

@@ -43,6 +43,7 @@ const (
 	InvalidPartOrder                               Code = "InvalidPartOrder"
 	InvalidPolicyDocument                          Code = "InvalidPolicyDocument"
 	InvalidRange                                   Code = "InvalidRange"
+	InvalidBucketOwnerAWSAccountID                 Code = "InvalidBucketOwnerAWSAccountID"
 	InvalidRequest                                 Code = "InvalidRequest"
 	InvalidRetentionPeriod                         Code = "InvalidRetentionPeriod"
 	InvalidStorageClass                            Code = "InvalidStorageClass"
@@ -148,6 +149,7 @@ var rows = map[Code]row{
 	InvalidPartOrder:                           {http.StatusBadRequest, "The list of parts was not in ascending order. Parts must be ordered by part number."},
 	InvalidPolicyDocument:                      {http.StatusBadRequest, "The content of the form does not meet the conditions specified in the policy document."},
 	InvalidRange:                               {http.StatusRequestedRangeNotSatisfiable, "The requested range is not satisfiable"},
+	InvalidBucketOwnerAWSAccountID:             {http.StatusBadRequest, "The value of the expected bucket owner parameter must be an AWS account ID: 12 digits. Buckets of this store are in the account 000000000000."},
 	InvalidRequest:                             {http.StatusBadRequest, "Invalid Request"},
 	InvalidRetentionPeriod:                     {http.StatusBadRequest, "The retention period specified is invalid."},
 	InvalidStorageClass:                        {http.StatusBadRequest, "The storage class you specified is not valid"},

@@ -27,7 +27,7 @@ a test fails when the two differ. It names every operation of the S3 model.
 
 What holds for all operations:
 
-- The owner of a bucket is the principal who made it; ` + "`x-amz-expected-bucket-owner`" + ` is compared with the principal's ID.
+- The owner of a bucket is the principal who made it. All are in the account ` + "`000000000000`" + `, with which ` + "`x-amz-expected-bucket-owner`" + ` is compared.
 - ` + "`x-amz-request-payer`" + ` is harmless: no bucket is requester-pays.
 - Every object is sealed with AES-256-GCM; answers say ` + "`x-amz-server-side-encryption: AES256`" + `, or what SSE-C says where the client brings a key.
 - An object without a checksum of the client's own gets a CRC64NVME over the whole object, as in AWS.

@@ -3,6 +3,7 @@ package s3op
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"shoal/gateway/s3err"
@@ -90,7 +91,7 @@ func hoistParameters(q Query, h http.Header) error {
 	return nil
 }
 
-// checkExpectedOwner holds the bucket's owner against x-amz-expected-bucket-owner
+// checkExpectedOwner holds the account that a bucket is in against x-amz-expected-bucket-owner
 // (https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html).
 func (c *call) checkExpectedOwner(ctx context.Context) error {
 	want := c.HTTP.Header.Get("X-Amz-Expected-Bucket-Owner")
@@ -100,15 +101,20 @@ func (c *call) checkExpectedOwner(ctx context.Context) error {
 	return c.checkOwner(ctx, c.Bucket, want)
 }
 
+var accountID = regexp.MustCompile(`^[0-9]{12}$`)
+
+// checkOwner wants a bucket to be in an account. A store has one.
 func (c *call) checkOwner(ctx context.Context, bucket, want string) error {
-	info, err := c.Buckets.HeadBucket(ctx, bucket)
-	if err != nil {
+	if !accountID.MatchString(want) {
+		return s3err.New(s3err.InvalidBucketOwnerAWSAccountID)
+	}
+	if want == api.Account {
+		return nil
+	}
+	if _, err := c.Buckets.HeadBucket(ctx, bucket); err != nil {
 		return err
 	}
-	if info.Owner != want {
-		return s3err.New(s3err.AccessDenied)
-	}
-	return nil
+	return s3err.New(s3err.AccessDenied)
 }
 
 // checkKey holds a key against the length that S3 allows

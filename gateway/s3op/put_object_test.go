@@ -39,8 +39,9 @@ func TestPutObject(t *testing.T) {
 		{name: "for the log", line: "PUT /bkt/new?x-user=me", body: "x", status: 200},
 		{name: "sub-resource of a later S3", line: "PUT /bkt/k?hologram", body: "x", status: 501, code: "NotImplemented"},
 		{name: "parameter of a later S3", line: "PUT /bkt/k?hologram=1", body: "x", status: 501, code: "NotImplemented"},
-		{name: "right owner", line: "PUT /bkt/new", head: H{"x-amz-expected-bucket-owner": "root"}, body: "x", status: 200},
-		{name: "wrong owner", line: "PUT /bkt/new", head: H{"x-amz-expected-bucket-owner": "me"}, body: "x", status: 403, code: "AccessDenied"},
+		{name: "right owner", line: "PUT /bkt/new", head: H{"x-amz-expected-bucket-owner": "000000000000"}, body: "x", status: 200},
+		{name: "wrong owner", line: "PUT /bkt/new", head: H{"x-amz-expected-bucket-owner": "111122223333"}, body: "x", status: 403, code: "AccessDenied"},
+		{name: "no owner", line: "PUT /bkt/new", head: H{"x-amz-expected-bucket-owner": "root"}, body: "x", status: 400, code: "InvalidBucketOwnerAWSAccountID"},
 		{name: "requester pays", line: "PUT /bkt/new", head: H{"x-amz-request-payer": "requester"}, body: "x", status: 200},
 	})
 }
