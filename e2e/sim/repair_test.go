@@ -267,7 +267,7 @@ func (n *node) moveOne(p *proc, l *peer.Layout, d *drive, id shardstore.ID, home
 		n.heal(p, id.Chunk, width) // what is here is of no use
 	} else if !*atHome {
 		_, err = p.call(consensus.NodeID(home.Node), attemptTime, func(p *proc, n *node) (any, error) {
-			return nil, n.putShard(p, home.Drive, id, shard{k: in.k, m: in.m, content: content}, in.owners[0])
+			return nil, n.bringShard(p, home.Drive, id, shard{k: in.k, m: in.m, content: content}, in.owners[0])
 		})
 	}
 	for _, o := range in.owners {

@@ -102,6 +102,18 @@ func (n *node) putShard(p *proc, at peer.DriveID, id shardstore.ID, s shard, o s
 	return d.do(p, &driveOp{kind: putOp, id: id, shard: shard{k: s.k, m: s.m, content: s.content}, owner: o})
 }
 
+// bringShard stores a shard on a drive that may have it, and reads that first.
+func (n *node) bringShard(p *proc, at peer.DriveID, id shardstore.ID, s shard, o shardstore.Owner) error {
+	d := n.drive(at)
+	if d == nil {
+		return errAway
+	}
+	if _, err := d.read(p, id); err == nil {
+		return nil
+	}
+	return n.putShard(p, at, id, s, o)
+}
+
 // addOwner adds an owner to shards. The error is shardstore.ErrNotFound when one of them is not there.
 func (n *node) addOwner(p *proc, at peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
 	d := n.drive(at)

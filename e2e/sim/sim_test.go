@@ -121,6 +121,7 @@ var regressions = []struct {
 	{"the same, of a group whose readers are on other nodes", 710460},
 	{"a recoding that was announced late and given up by nobody kept its shards alive", 712280},
 	{"the same, after a crash", 712602},
+	{"a shard was removed for one at its home that had rotted unnoticed", 731214},
 }
 
 // TestRegressions runs the seeds of old mistakes.

@@ -90,6 +90,8 @@ type Shards interface {
 	HaveShards(ctx context.Context, d DriveID, ids []shardstore.ID) ([]bool, error)
 	// ShardOwners is HaveShards that gives OwnersOf each shard; NoShard for one that is not there.
 	ShardOwners(ctx context.Context, d DriveID, ids []shardstore.ID) ([]OwnerSum, error)
+	// VerifyShard reads a shard where it is, and tells whether it is there and as it was written. Damage that is found is noted.
+	VerifyShard(ctx context.Context, d DriveID, id shardstore.ID) (bool, error)
 	// AddOwner adds an owner to shards of one drive, durably. NoSuchKey if one of them is gone.
 	AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
 	// DropOwner takes an owner off shards of one drive, and drops those that have none left. The

@@ -580,6 +580,7 @@ type HaveShardsRequest struct {
 	Chunks        []byte                 `protobuf:"bytes,2,opt,name=chunks,proto3" json:"chunks,omitempty"`   // 32 bytes each
 	Indexes       []byte                 `protobuf:"bytes,3,opt,name=indexes,proto3" json:"indexes,omitempty"` // one byte each
 	Owners        bool                   `protobuf:"varint,4,opt,name=owners,proto3" json:"owners,omitempty"`  // asks for HaveShardsAnswer.owners
+	Verify        bool                   `protobuf:"varint,5,opt,name=verify,proto3" json:"verify,omitempty"`  // of the one shard: reads it; 1 is that it is as it was written
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -638,6 +639,13 @@ func (x *HaveShardsRequest) GetIndexes() []byte {
 func (x *HaveShardsRequest) GetOwners() bool {
 	if x != nil {
 		return x.Owners
+	}
+	return false
+}
+
+func (x *HaveShardsRequest) GetVerify() bool {
+	if x != nil {
+		return x.Verify
 	}
 	return false
 }
@@ -2321,12 +2329,13 @@ const file_peer_proto_rawDesc = "" +
 	"\x06hashes\x18\x04 \x01(\fR\x06hashes\x12)\n" +
 	"\x06owners\x18\x05 \x03(\v2\x11.shoal.peer.OwnerR\x06owners\x12\x18\n" +
 	"\acorrupt\x18\x06 \x01(\bR\acorrupt\x12\x18\n" +
-	"\awritten\x18\a \x01(\x03R\awritten\"s\n" +
+	"\awritten\x18\a \x01(\x03R\awritten\"\x8b\x01\n" +
 	"\x11HaveShardsRequest\x12\x14\n" +
 	"\x05drive\x18\x01 \x01(\fR\x05drive\x12\x16\n" +
 	"\x06chunks\x18\x02 \x01(\fR\x06chunks\x12\x18\n" +
 	"\aindexes\x18\x03 \x01(\fR\aindexes\x12\x16\n" +
-	"\x06owners\x18\x04 \x01(\bR\x06owners\"B\n" +
+	"\x06owners\x18\x04 \x01(\bR\x06owners\x12\x16\n" +
+	"\x06verify\x18\x05 \x01(\bR\x06verify\"B\n" +
 	"\x10HaveShardsAnswer\x12\x16\n" +
 	"\x06states\x18\x01 \x01(\fR\x06states\x12\x16\n" +
 	"\x06owners\x18\x02 \x03(\x06R\x06owners\"9\n" +

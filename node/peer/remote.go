@@ -201,6 +201,20 @@ func (r *Remote) ShardOwners(ctx context.Context, d DriveID, ids []shardstore.ID
 	return out, err
 }
 
+// VerifyShard implements Shards.
+func (r *Remote) VerifyShard(ctx context.Context, d DriveID, id shardstore.ID) (bool, error) {
+	req := haveToWire(d, []shardstore.ID{id})
+	req.Verify = true
+	var a HaveShardsAnswer
+	if err := r.call(ctx, methodHave, 0, false, req, &a); err != nil {
+		return false, err
+	}
+	if len(a.States) != 1 {
+		return false, malformed("list of shards")
+	}
+	return a.States[0] == 1, nil
+}
+
 // have asks for shards, some at a time.
 func (r *Remote) have(ctx context.Context, d DriveID, ids []shardstore.ID, owners bool, take func(*HaveShardsAnswer) error) error {
 	for len(ids) > 0 {

@@ -263,10 +263,18 @@ func (s service) have(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.M
 	if err != nil {
 		return reply(nil, err)
 	}
-	if in.Owners {
+	var states []bool
+	switch {
+	case in.Owners:
 		return s.shardOwners(ctx, d, ids)
+	case in.Verify && len(ids) != 1:
+		err = malformed("list of shards")
+	case in.Verify:
+		states = make([]bool, 1)
+		states[0], err = s.n.VerifyShard(ctx, d, ids[0])
+	default:
+		states, err = s.n.HaveShards(ctx, d, ids)
 	}
-	states, err := s.n.HaveShards(ctx, d, ids)
 	a := &HaveShardsAnswer{States: make([]byte, len(states))}
 	for i, st := range states {
 		if st {

@@ -94,6 +94,10 @@ func (s *stub) HaveShards(_ context.Context, _ DriveID, ids []shardstore.ID) ([]
 	return out, s.err
 }
 
+func (s *stub) VerifyShard(_ context.Context, _ DriveID, id shardstore.ID) (bool, error) {
+	return id.Index == 2, s.err
+}
+
 func (s *stub) ShardOwners(_ context.Context, _ DriveID, ids []shardstore.ID) ([]OwnerSum, error) {
 	out := make([]OwnerSum, len(ids))
 	for i := range out {
@@ -198,6 +202,11 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 	many := make([]shardstore.ID, batchMax+5)
 	if has, err := r.HaveShards(ctx, DriveID{1}, many); err != nil || len(has) != len(many) || has[0] || !has[1] {
 		t.Errorf("have: %d, %v", len(has), err)
+	}
+	for i := range uint8(4) {
+		if good, err := r.VerifyShard(ctx, DriveID{1}, shardstore.ID{Index: i}); err != nil || good != (i == 2) {
+			t.Errorf("verify %d: %v, %v", i, good, err)
+		}
 	}
 	if sums, err := r.ShardOwners(ctx, DriveID{1}, many); err != nil || len(sums) != len(many) || sums[0] != NoShard || sums[1] != 7 || sums[2] != 14 {
 		t.Errorf("owners of shards: %d, %v", len(sums), err)

@@ -92,6 +92,11 @@ func (n *testNode) HaveShards(ctx context.Context, d peer.DriveID, ids []shardst
 	return has, err
 }
 
+func (n *testNode) VerifyShard(ctx context.Context, d peer.DriveID, id shardstore.ID) (good bool, err error) {
+	err = cmpErr(n.gone(), func() (e error) { good, e = n.Server.VerifyShard(ctx, d, id); return e })
+	return good, err
+}
+
 func (n *testNode) ShardOwners(ctx context.Context, d peer.DriveID, ids []shardstore.ID) (sums []peer.OwnerSum, err error) {
 	n.have.Add(int64(len(ids)))
 	err = cmpErr(n.gone(), func() (e error) { sums, e = n.Server.ShardOwners(ctx, d, ids); return e })

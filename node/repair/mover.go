@@ -47,7 +47,8 @@ type mover struct {
 type stray struct {
 	shardstore.Info
 	home   peer.Target
-	atHome bool // its home says that it has one
+	absent bool // its home has said that it has none that is good
+	atHome bool // its home has one, which was put there, or read
 }
 
 // journey is a pass over one drive.
@@ -232,7 +233,7 @@ func (j *journey) askHomes(ctx context.Context, batch []stray) {
 		}
 		has, err := n.HaveShards(ctx, home.Drive, ids)
 		for k, i := range list {
-			batch[i].atHome = err == nil && k < len(has) && has[k]
+			batch[i].absent = err == nil && k < len(has) && !has[k]
 		}
 	}
 }
@@ -273,7 +274,7 @@ func (j *journey) attempt(ctx context.Context, s *stray, w *shardstore.Watch) (g
 	if in.Corrupt || err != nil {
 		err = j.m.heal.Heal(ctx, s.Chunk, int(s.K)+int(s.M)) // what is here is of no use
 	} else if !s.atHome {
-		err = j.push(ctx, n, s, &in)
+		err = j.bring(ctx, n, s, &in)
 	}
 	if errors.Is(err, shardstore.ErrCorrupt) {
 		err = errors.Join(j.store.MarkCorrupt(ctx, s.ID), j.m.heal.Heal(ctx, s.Chunk, int(s.K)+int(s.M)))
@@ -284,7 +285,7 @@ func (j *journey) attempt(ctx context.Context, s *stray, w *shardstore.Watch) (g
 		}
 	}
 	if s.atHome && api.KindOf(err) == api.NoSuchKey {
-		s.atHome = false
+		s.atHome, s.absent = false, true
 		return false, nil
 	}
 	if err != nil {
@@ -297,6 +298,21 @@ func (j *journey) attempt(ctx context.Context, s *stray, w *shardstore.Watch) (g
 		j.moves.Add(1)
 	}
 	return gone, err
+}
+
+// bring sees to it that a shard is at its home. One that has been there for long may have lost bits that nobody has looked at since, and
+// the one here may be what is left: it goes only when the other was read.
+func (j *journey) bring(ctx context.Context, n peer.Node, s *stray, in *shardstore.Info) error {
+	if !s.absent {
+		if err := j.turn(ctx, int(in.PayloadLen)); err != nil {
+			return err
+		}
+		good, err := n.VerifyShard(ctx, s.home.Drive, s.ID)
+		if good || err != nil {
+			return err
+		}
+	}
+	return j.push(ctx, n, s, in)
 }
 
 // push sends the payload.

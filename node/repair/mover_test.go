@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -239,6 +240,36 @@ func TestMoveDamaged(t *testing.T) {
 	}
 	if check.BelowPromise.Stripes+check.Unreadable.Stripes > 0 {
 		t.Errorf("then: %+v", check)
+	}
+}
+
+// TestMoveBesideDamage: a shard goes only when the one that its home has kept was read. All that the homes have of two shards has lost
+// bits that nobody has noticed, and what lies elsewhere is what is left of them.
+func TestMoveBesideDamage(t *testing.T) {
+	c, objects := filled(t, 6)
+	rotten := make(map[peer.DriveID]bool)
+	for _, o := range objects {
+		for i, home := range c.homes(o)[:3] {
+			if !slices.Contains(c.copies(o, i, false), home.Drive) { // else it has not moved
+				c.putAt(o, i, home.Drive)
+				c.rot(home.Drive, o, i)
+				rotten[home.Drive] = true
+			}
+		}
+	}
+	if len(rotten) < 2 {
+		t.Fatalf("%d drives have damage", len(rotten))
+	}
+	if err := c.moveAll(); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects {
+		c.atHome(o, o.owners...)
+		for i, home := range c.homes(o) {
+			if !c.has(home.Drive, o, i) {
+				t.Errorf("shard %d of %v is lost", i, o.id)
+			}
+		}
 	}
 }
 

@@ -102,6 +102,19 @@ func (s *Server) HaveShards(ctx context.Context, d peer.DriveID, ids []shardstor
 	return out, nil
 }
 
+// VerifyShard implements peer.Shards.
+func (s *Server) VerifyShard(ctx context.Context, d peer.DriveID, id shardstore.ID) (bool, error) {
+	st, err := s.drive(d)
+	if err != nil {
+		return false, err
+	}
+	err = st.Verify(ctx, id)
+	if errors.Is(err, shardstore.ErrNotFound) || errors.Is(err, shardstore.ErrCorrupt) {
+		return false, nil
+	}
+	return err == nil, shardError("server.VerifyShard", err)
+}
+
 // ShardOwners implements peer.Shards.
 func (s *Server) ShardOwners(ctx context.Context, d peer.DriveID, ids []shardstore.ID) ([]peer.OwnerSum, error) {
 	st, err := s.drive(d)

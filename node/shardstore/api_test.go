@@ -169,6 +169,46 @@ func TestVerifiedPutKeepsOutboard(t *testing.T) {
 	}
 }
 
+func TestVerify(t *testing.T) {
+	ctx, r, d := context.Background(), rand.New(rand.NewPCG(1, 1)), simdisk.New(1)
+	s := simStore(t, d)
+	defer s.stop()
+	good, bad := makeShard(r, 200000), makeShard(r, 300000)
+	if err := errors.Join(s.Put(ctx, good), s.Put(ctx, bad)); err != nil {
+		t.Fatal(err)
+	}
+	flipped := 0
+	for _, name := range d.Files() {
+		b, err := d.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := bytes.Index(b, bad.Payload); at >= 0 {
+			if err := d.FlipBit(name, int64(8*(at+len(bad.Payload)-1))); err != nil {
+				t.Fatal(err)
+			}
+			flipped++
+		}
+	}
+	if flipped != 1 {
+		t.Fatalf("%d files have the shard", flipped)
+	}
+	if has, err := s.Has(bad.ID); err != nil || !has {
+		t.Fatalf("before anybody has looked: %v, %v", has, err)
+	}
+	other := makeShard(r, 100)
+	for range 2 {
+		for sh, want := range map[*shardstore.Shard]error{good: nil, bad: shardstore.ErrCorrupt, other: shardstore.ErrNotFound} {
+			if err := s.Verify(ctx, sh.ID); !errors.Is(err, want) {
+				t.Errorf("%v, want %v", err, want)
+			}
+		}
+	}
+	if has, err := s.Has(bad.ID); err != nil || has {
+		t.Errorf("found to be damaged: %v, %v", has, err)
+	}
+}
+
 func TestAfterRunHasEnded(t *testing.T) {
 	ctx, r := context.Background(), rand.New(rand.NewPCG(1, 1))
 	s := simStore(t, simdisk.New(1))

@@ -112,6 +112,32 @@ func (s *Store) scrubShard(ctx context.Context, id ID, res *ScrubResult, report 
 	return nil
 }
 
+// Verify reads a shard and holds it against its hashes. Damage that it finds is noted. ErrNotFound, ErrCorrupt.
+func (s *Store) Verify(ctx context.Context, id ID) error {
+	for {
+		round := s.reclaims.Load()
+		e, err := s.lookup(id)
+		if err != nil {
+			return err
+		}
+		if e.corrupt() {
+			return fmt.Errorf("%w: shard %v is marked so", ErrCorrupt, id)
+		}
+		if err = s.verifyRecord(ctx, id, &e); err == nil || ctx.Err() != nil {
+			return err
+		}
+		if round != s.reclaims.Load() {
+			continue // It may have been moved under our eyes.
+		}
+		if errors.Is(err, ErrCorrupt) {
+			if markErr := s.markCorrupt(ctx, id, e.seq); !errors.Is(markErr, ErrNotFound) {
+				err = errors.Join(err, markErr)
+			}
+		}
+		return err
+	}
+}
+
 func (s *Store) verifyRecord(ctx context.Context, id ID, e *entry) error {
 	buf, _, err := s.readRecord(ctx, id, e)
 	if err != nil {
