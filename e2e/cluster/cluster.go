@@ -224,3 +224,21 @@ func (c *Cluster) PeerID(p *Process) (string, error) {
 	}
 	return "", fmt.Errorf("no member listens on %s: %+v", p.P2PAddr(), members)
 }
+
+// Whole is nil once a running node says that everything is as redundant as was promised, and no group of metadata is on its
+// way to other voters.
+func (c *Cluster) Whole() error {
+	if err := c.Operator().Redundant(); err != nil {
+		return err
+	}
+	var groups []api.Group
+	if err := c.Operator().Query(&groups, "groups"); err != nil {
+		return err
+	}
+	for _, g := range groups {
+		if len(g.Learners) > 0 || g.Leader == "" || g.Pending != "" {
+			return fmt.Errorf("group %d is led by %q, has the learners %v, is to change: %q", g.ID, g.Leader, g.Learners, g.Pending)
+		}
+	}
+	return nil
+}

@@ -122,6 +122,9 @@ func (p *Process) AdminAddr() string { return p.admin }
 // P2PAddr is the address for peers.
 func (p *Process) P2PAddr() string { return p.p2p[0] }
 
+// PeerAddrs are the addresses for peers: control, shard transfers and joining.
+func (p *Process) PeerAddrs() [3]string { return p.p2p }
+
 // SetArgs replaces the further arguments, from the next start on.
 func (p *Process) SetArgs(args ...string) { p.o.Args = args }
 

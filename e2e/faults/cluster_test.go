@@ -19,7 +19,7 @@ func waitRedundant(t *testing.T, c *cluster.Cluster) {
 	t.Helper()
 	began := time.Now()
 	defer tellAfter(t, c, redundantWithin-time.Second)()
-	eventually(t, redundantWithin, func() error { return whole(c) })
+	eventually(t, redundantWithin, c.Whole)
 	t.Logf("everything is redundant after %.1f s", time.Since(began).Seconds())
 }
 
@@ -219,22 +219,4 @@ func TestGatewayOverNodes(t *testing.T) {
 	c.Nodes()[0].Start()
 	c.Nodes()[0].WaitReady()
 	d.verify(c.Serving())
-}
-
-// whole is nil once a running node says that everything is as redundant as was promised, and
-// no group of metadata is on its way to other voters.
-func whole(c *cluster.Cluster) error {
-	if err := c.Operator().Redundant(); err != nil {
-		return err
-	}
-	var groups []api.Group
-	if err := c.Operator().Query(&groups, "groups"); err != nil {
-		return err
-	}
-	for _, g := range groups {
-		if len(g.Learners) > 0 || g.Leader == "" || g.Pending != "" {
-			return fmt.Errorf("group %d is led by %q, has the learners %v, is to change: %q", g.ID, g.Leader, g.Learners, g.Pending)
-		}
-	}
-	return nil
 }

@@ -84,7 +84,7 @@ func TestLoss(t *testing.T) {
 	d.overwrite(10, c.Serving())
 	d.remove(10, c.Serving())
 	d.verify(c.Gateways())
-	eventually(t, lossWithin, func() error { return whole(c) })
+	eventually(t, lossWithin, c.Whole)
 	nothingPends(t, c)
 	readShards(t, c)
 	d.verify(c.Serving())

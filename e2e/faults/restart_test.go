@@ -60,7 +60,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	for _, p := range c.All() {
 		p.Restart()
-		eventually(t, redundantWithin, func() error { return whole(c) })
+		eventually(t, redundantWithin, c.Whole)
 	}
 	cancel()
 	clients.Wait()
@@ -111,7 +111,7 @@ func TestFailover(t *testing.T) {
 		gaps = append(gaps, time.Since(killed))
 		leader.Start()
 		leader.WaitReady()
-		eventually(t, redundantWithin, func() error { return whole(c) })
+		eventually(t, redundantWithin, c.Whole)
 	}
 	slices.Sort(gaps)
 	t.Logf("%d leaders killed; until a write got through: median %d ms, worst %d ms", kills,

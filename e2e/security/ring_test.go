@@ -35,7 +35,7 @@ type ring struct {
 
 // ringAttacks are the attacks on peers, and on what is locked.
 func ringAttacks() (all []ringAttack) {
-	for _, list := range [][]ringAttack{gatewayAttacks()} {
+	for _, list := range [][]ringAttack{gatewayAttacks(), strangerAttacks(), joinAttacks(), shardAttacks(), raftAttacks(), memberAttacks()} {
 		all = append(all, list...)
 	}
 	return all
@@ -78,6 +78,7 @@ func newRing(t *testing.T) *ring {
 	g := c.Gateways()[0]
 	r := &ring{c: c, victim: &victim{p: g, addr: strings.TrimPrefix(g.Endpoint(), "http://")}}
 	r.root.id, r.root.secret = c.Nodes()[0].Credentials()
+	eventually(t, c.Whole)
 	other := c.Gateways()[1]
 	c.Remove(other)
 	r.stolen().Kill()

@@ -70,6 +70,8 @@ type group struct {
 	// down are nodes that the transport reports as unreachable.
 	down map[NodeID]bool
 	tick uint64
+	// heard is the tick at which the leader was last heard of.
+	heard uint64
 	// removedBy are voters that say this replica was removed.
 	removedBy map[ReplicaID]bool
 	removed   bool

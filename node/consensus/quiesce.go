@@ -29,7 +29,7 @@ func (g *group) noteActivity(in *inbox) {
 	}
 	for i := range in.msgs {
 		m := &in.msgs[i]
-		if m.kind != itemRaft {
+		if m.kind != itemRaft || g.stranger(m.from) && m.from != g.lead && g.led() {
 			continue
 		}
 		t := m.m.GetType()

@@ -59,6 +59,7 @@ func (g *group) onSoftState(ss *raft.SoftState, es []*raftpb.Entry) {
 		g.changes = nil
 	}
 	if g.lead != lead {
+		g.heard = g.tick
 		g.reads.requeue()
 		g.onLeaderKnown()
 	}
@@ -149,7 +150,17 @@ func (g *group) nodeOf(id ReplicaID) (NodeID, bool) {
 // learnedMax bounds what a group remembers of replicas it does not know.
 const learnedMax = 16
 
-// trusts says whether a message that claims to come from replica id may come from node. A replica that was removed is told so.
+// stranger says whether a replica is one that this one has not heard of: it may have been added since, or somebody makes it up.
+func (g *group) stranger(id ReplicaID) bool { return len(g.conf.Members) > 0 && id > g.conf.MaxReplica }
+
+// led says whether this replica leads, or hears from who does, or rests under it. Then it needs no stranger: who was added comes to
+// its knowledge by the log. A stranger that was believed could claim to lead, in a later term, and put into the log what it likes.
+func (g *group) led() bool {
+	return g.lead != 0 && (g.lead == g.self || g.quiet.Load() || g.tick-g.heard <= uint64(g.c.cfg.ElectionTicks))
+}
+
+// trusts says whether a message that claims to come from replica id may come from node. A replica that was removed is told so. One that is
+// not known here is believed only by a replica that hears from no leader, which may have missed that it was added.
 func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
 	if n, ok := g.conf.node(id); ok {
 		return n == node
@@ -158,6 +169,9 @@ func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
 		if !g.unsettled.any() {
 			g.sendItem(id, node, itemRemoved, appendRemoved(nil, g.conf.MaxReplica+1), out)
 		}
+		return false
+	}
+	if g.stranger(id) && id != g.lead && g.led() {
 		return false
 	}
 	if len(g.seeds) > 0 && len(g.conf.Members) == 0 {
@@ -187,6 +201,9 @@ func (g *group) onMessage(in *inbound, out *outbox) {
 	if !g.trusts(in.from, in.node, out) {
 		g.c.met.dropped.WithLabelValues("sender").Inc()
 		return
+	}
+	if in.from == g.lead {
+		g.heard = g.tick
 	}
 	switch in.kind {
 	case itemRaft:

@@ -179,6 +179,7 @@ func TestTrapPanicTakesOutOneReplica(t *testing.T) {
 	n := w.nodes["n0"]
 	defer n.crash(nil, 100)
 	bad := n.gs[0]
+	bad.g.lead = 0 // who hears from no leader believes who comes
 	p := newProposal([]byte("av"))
 	in := inbox{props: []*proposal{p}, msgs: []inbound{{node: "nx", from: 9, kind: itemRaft, m: &raftpb.Message{
 		Type: raftpb.MsgHeartbeat.Enum(), To: new(uint64(1)), From: new(uint64(9)), Term: new(uint64(99)), Commit: new(uint64(1e6))}}}}
