@@ -46,6 +46,8 @@ type Config struct {
 	Identities api.Identities
 	// Sessions makes and opens temporary credentials. Nil has none.
 	Sessions api.Sessions
+	// KeyUses hears which access keys were used. Nil is told nothing.
+	KeyUses api.KeyUses
 	// Health and Admin are required where AdminAddr is given.
 	Health api.Health
 	Admin  api.Admin

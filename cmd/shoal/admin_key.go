@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"text/tabwriter"
@@ -24,7 +25,7 @@ func newKeyCommand(a *adminCommand) *cobra.Command {
 }
 
 func showKeys(w *tabwriter.Writer, keys []api.AccessKey) {
-	row(w, "ACCESS KEY", "OWNER", "STATE", "CREATED", "EXPIRES", "NARROWED", "DESCRIPTION")
+	row(w, "ACCESS KEY", "OWNER", "STATE", "CREATED", "AGE", "LAST USED", "EXPIRES", "NARROWED", "DESCRIPTION")
 	for i := range keys {
 		k := &keys[i]
 		state, expires, narrowed := "enabled", "-", "-"
@@ -40,8 +41,20 @@ func showKeys(w *tabwriter.Writer, keys []api.AccessKey) {
 		if k.SessionPolicy != "" {
 			narrowed = "yes"
 		}
-		row(w, k.AccessKeyID, strings.TrimPrefix(k.Principal, api.UserPrincipal), state, when(k.Created), expires, narrowed, dash(k.Description))
+		row(w, k.AccessKeyID, strings.TrimPrefix(k.Principal, api.UserPrincipal), state, when(k.Created), age(k.Created), whenever(k.LastUsed), expires, narrowed, dash(k.Description))
 	}
+}
+
+// age is how old something is, in whole days, or hours of the first day.
+func age(since time.Time) string {
+	if since.IsZero() {
+		return "-"
+	}
+	hours := int(max(time.Since(since), 0).Hours())
+	if hours < 24 {
+		return fmt.Sprint(hours, "h")
+	}
+	return fmt.Sprint(hours/24, "d")
 }
 
 func newKeyCreateCommand(a *adminCommand) *cobra.Command {

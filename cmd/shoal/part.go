@@ -84,6 +84,7 @@ type store interface {
 	api.Identities
 	api.Sessions
 	api.ACMEItems
+	api.KeyUses
 	api.Health
 	api.Admin
 }
@@ -100,7 +101,7 @@ func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) g
 	}
 	return gateway.Config{
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
-		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Sessions: st, Health: st, Admin: st,
+		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Sessions: st, KeyUses: st, Health: st, Admin: st,
 		Logger: p.log, Logs: p.logs(), Witnesses: others, Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
 		ACME: obtain, ACMEHTTPAddr: s.acmeHTTP,

@@ -20,6 +20,8 @@ type Config struct {
 	Identities  api.Identities
 	// Sessions opens tokens. Nil knows no sessions.
 	Sessions api.Sessions
+	// Uses hears which access keys were used. Nil is told nothing.
+	Uses api.KeyUses
 	// Every is how often it is asked what has changed. Default 250 ms.
 	Every time.Duration
 	// Limit is for how long the copy is used after it was confirmed. Default 1 s.
@@ -46,6 +48,7 @@ type Store struct {
 	copy     atomic.Pointer[confirmed]
 	sessions sessionCache
 	tokens   tokenCache
+	uses     keyUses
 	wake     chan struct{}
 
 	mu   sync.Mutex    // guards next
@@ -71,13 +74,18 @@ func New(cfg Config) *Store {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Store{cfg: cfg, wake: make(chan struct{}, 1), next: make(chan struct{})}
+	s := &Store{cfg: cfg, wake: make(chan struct{}, 1), next: make(chan struct{}), uses: keyUses{now: cfg.Now}}
 	s.copy.Store(&confirmed{tables: newTables()})
 	return s
 }
 
-// Run keeps the copy up to date until ctx ends.
+// Run keeps the copy up to date, and tells of uses, until ctx ends.
 func (s *Store) Run(ctx context.Context) error {
+	var telling sync.WaitGroup
+	defer telling.Wait()
+	if s.cfg.Uses != nil {
+		telling.Go(func() { s.tellUses(ctx) })
+	}
 	t := time.NewTicker(s.cfg.Every)
 	defer t.Stop()
 	failing := false
@@ -179,13 +187,16 @@ func Root() Caller {
 
 // Caller finds out who has signed a request. AccessDenied when nobody may.
 func (s *Store) Caller(ctx context.Context, auth *sigv4.Auth) (Caller, error) {
-	caller, err := s.principal(ctx, auth.Principal)
-	if err != nil {
-		return caller, err
-	}
 	of, session := auth.AccessKeyID, auth.Session
 	if session != nil {
 		of = session.Parent
+	}
+	if s.cfg.Uses != nil {
+		s.uses.note(of)
+	}
+	caller, err := s.principal(ctx, auth.Principal)
+	if err != nil {
+		return caller, err
 	}
 	if auth.SessionPolicy != "" {
 		caller.Sessions = append(caller.Sessions, s.sessions.get(of, auth.SessionPolicy))

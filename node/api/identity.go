@@ -72,6 +72,22 @@ type AccessKey struct {
 	Expires       time.Time `json:"expires,omitzero"`
 	SessionPolicy string    `json:"session_policy,omitempty"` // that narrows what the principal may do
 	Description   string    `json:"description,omitempty"`
+	// LastUsed is when it, or a session of it, last signed a request that was accepted as signed, to within KeyUseEvery and what
+	// gateways have not told yet; zero is for never.
+	LastUsed time.Time `json:"last_used,omitzero"`
+}
+
+// KeyUseEvery is how often the use of an access key is noted at most.
+const KeyUseEvery = 5 * time.Minute
+
+// KeyUseMax is how many uses are told at a time.
+const KeyUseMax = 1000
+
+// KeyUses hears from gateways when access keys were used.
+type KeyUses interface {
+	// NoteKeyUses tells of at most KeyUseMax access keys, by their IDs, when each last signed a request. One that does not
+	// exist is passed over. It may be called again.
+	NoteKeyUses(ctx context.Context, uses map[string]time.Time) error
 }
 
 // IdentityAdmin is what operators do with users, groups, policies and access keys. What was changed is in force

@@ -260,4 +260,5 @@ var (
 	_ api.Health      = (*Client)(nil)
 	_ api.Admin       = (*Client)(nil)
 	_ api.Identities  = (*Client)(nil)
+	_ api.KeyUses     = (*Client)(nil)
 )

@@ -39,7 +39,7 @@ func (c *Client) propose(ctx context.Context, g consensus.GroupID, op string, cm
 // such a one needs no memory of its result.
 func repeatable(cmd *meta.Command) bool {
 	switch cmd.Op.(type) {
-	case *meta.Command_Condemn, *meta.Command_GarbageDone, *meta.Command_SetCursor:
+	case *meta.Command_Condemn, *meta.Command_GarbageDone, *meta.Command_NoteKeyUses, *meta.Command_SetCursor:
 		return true
 	}
 	return namesItself(cmd)

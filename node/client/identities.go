@@ -3,6 +3,7 @@ package client
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -124,6 +125,16 @@ func (c *Client) AccessKeys(ctx context.Context) ([]api.AccessKey, error) {
 			return all, nil
 		}
 	}
+}
+
+// NoteKeyUses implements api.KeyUses.
+func (c *Client) NoteKeyUses(ctx context.Context, uses map[string]time.Time) error {
+	cmd := new(meta.NoteKeyUses)
+	for _, id := range slices.Sorted(maps.Keys(uses)) {
+		cmd.Uses = append(cmd.Uses, &meta.KeyUse{AccessKeyId: id, Time: uses[id].UnixNano()})
+	}
+	_, err := c.ProposeSystem(ctx, "client.NoteKeyUses", &meta.Command{Op: &meta.Command_NoteKeyUses{NoteKeyUses: cmd}})
+	return err
 }
 
 // attempts is how often a change is tried again that met another.

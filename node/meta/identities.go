@@ -100,6 +100,7 @@ func (k *Credential) Describe() api.AccessKey {
 	return api.AccessKey{
 		AccessKeyID: k.GetAccessKeyId(), Principal: k.GetPrincipal(), Disabled: k.GetDisabled(), Created: optionalTime(k.GetCreated()),
 		Expires: optionalTime(k.GetExpires()), SessionPolicy: string(k.GetSessionPolicy()), Description: k.GetDescription(),
+		LastUsed: optionalTime(k.GetUsed()),
 	}
 }
 

@@ -224,7 +224,7 @@ func (t *tx) deleteKeysOf(principal string) error {
 	})
 	for _, id := range ids {
 		if err == nil {
-			err = t.delete(t.nameKey(spaceCredential, id))
+			err = t.forgetKey(id)
 		}
 	}
 	return err

@@ -43,6 +43,7 @@ const (
 	spaceKEK        = 'K' // ID -> sealed key
 	spaceKeyring    = 'J'
 	spaceCredential = 'C' // access key ID -> credential
+	spaceUsed       = 'A' // access key ID -> when it last signed something
 	spaceInvite     = 'T' // token ID -> invite
 	spaceSequence   = 'Q' // name -> next number
 	spaceCounter    = 'Z' // name -> the machine's own counters

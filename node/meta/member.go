@@ -324,7 +324,7 @@ func (t *tx) putCredential(c *PutCredential) (*Result, error) {
 	if k.Epoch, err = t.take(spaceCounter, counterIAM, 1); err != nil {
 		return nil, err
 	}
-	k.Created = t.now()
+	k.Created, k.Used = t.now(), 0
 	if ok {
 		k.Created = have.Created
 	}
@@ -370,7 +370,7 @@ func (t *tx) deleteCredential(c *DeleteCredential) (*Result, error) {
 	if _, err := t.take(spaceCounter, counterIAM, 1); err != nil {
 		return nil, err
 	}
-	return &Result{}, t.delete(t.nameKey(spaceCredential, c.AccessKeyId))
+	return &Result{}, t.forgetKey(c.AccessKeyId)
 }
 
 func (v *view) queryCredential(q *CredentialQuery) (*Credential, *Result, error) {
@@ -384,6 +384,7 @@ func (v *view) queryCredential(q *CredentialQuery) (*Credential, *Result, error)
 
 func (v *view) queryCredentials(q *CredentialsQuery) (*CredentialsAnswer, error) {
 	a, most := new(CredentialsAnswer), pageMax(q.Max, 1000)
+	w := &view{r: v.r, g: v.g} // reads while the scan holds v's buffers
 	var from []byte
 	if q.After != "" {
 		from = append([]byte(q.After), 0)
@@ -395,7 +396,12 @@ func (v *view) queryCredentials(q *CredentialsQuery) (*CredentialsAnswer, error)
 		}
 		k := new(Credential)
 		a.Credentials = append(a.Credentials, k)
-		return true, unmarshal(val, k)
+		if err := unmarshal(val, k); err != nil {
+			return false, err
+		}
+		used, _, err := w.getUint(w.nameKey(spaceUsed, k.AccessKeyId))
+		k.Used = int64(used)
+		return true, err
 	})
 	return a, err
 }

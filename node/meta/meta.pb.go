@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147, 0}
+	return file_meta_proto_rawDescGZIP(), []int{149, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151, 0}
+	return file_meta_proto_rawDescGZIP(), []int{153, 0}
 }
 
 // Command is one entry of a group's log.
@@ -479,6 +479,7 @@ type Command struct {
 	//	*Command_FinishCreateBucket
 	//	*Command_PutIdentity
 	//	*Command_DeleteIdentity
+	//	*Command_NoteKeyUses
 	//	*Command_PutAcmeItem
 	//	*Command_DeleteAcmeItem
 	//	*Command_PutVersion
@@ -778,6 +779,15 @@ func (x *Command) GetDeleteIdentity() *DeleteIdentity {
 	return nil
 }
 
+func (x *Command) GetNoteKeyUses() *NoteKeyUses {
+	if x != nil {
+		if x, ok := x.Op.(*Command_NoteKeyUses); ok {
+			return x.NoteKeyUses
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutAcmeItem() *PutAcmeItem {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutAcmeItem); ok {
@@ -1059,6 +1069,10 @@ type Command_DeleteIdentity struct {
 	DeleteIdentity *DeleteIdentity `protobuf:"bytes,33,opt,name=delete_identity,json=deleteIdentity,proto3,oneof"`
 }
 
+type Command_NoteKeyUses struct {
+	NoteKeyUses *NoteKeyUses `protobuf:"bytes,71,opt,name=note_key_uses,json=noteKeyUses,proto3,oneof"`
+}
+
 type Command_PutAcmeItem struct {
 	PutAcmeItem *PutAcmeItem `protobuf:"bytes,42,opt,name=put_acme_item,json=putAcmeItem,proto3,oneof"`
 }
@@ -1188,6 +1202,8 @@ func (*Command_FinishCreateBucket) isCommand_Op() {}
 func (*Command_PutIdentity) isCommand_Op() {}
 
 func (*Command_DeleteIdentity) isCommand_Op() {}
+
+func (*Command_NoteKeyUses) isCommand_Op() {}
 
 func (*Command_PutAcmeItem) isCommand_Op() {}
 
@@ -3197,6 +3213,7 @@ type Credential struct {
 	Expires       int64                  `protobuf:"fixed64,7,opt,name=expires,proto3" json:"expires,omitempty"`                                // Unix nanoseconds; 0 is never
 	SessionPolicy []byte                 `protobuf:"bytes,8,opt,name=session_policy,json=sessionPolicy,proto3" json:"session_policy,omitempty"` // that narrows what the principal may do; none for a key of the principal itself
 	Description   string                 `protobuf:"bytes,9,opt,name=description,proto3" json:"description,omitempty"`
+	Used          int64                  `protobuf:"fixed64,10,opt,name=used,proto3" json:"used,omitempty"` // in lists alone: when it last signed something, about; 0 when it never did
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3292,6 +3309,13 @@ func (x *Credential) GetDescription() string {
 		return x.Description
 	}
 	return ""
+}
+
+func (x *Credential) GetUsed() int64 {
+	if x != nil {
+		return x.Used
+	}
+	return 0
 }
 
 // PutCredential adds or replaces a credential.
@@ -3920,6 +3944,104 @@ func (x *DeleteAcmeItem) GetName() string {
 	return ""
 }
 
+// NoteKeyUses tells when access keys have signed something, as a gateway saw it. It changes no epoch.
+type NoteKeyUses struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Uses          []*KeyUse              `protobuf:"bytes,1,rep,name=uses,proto3" json:"uses,omitempty"` // 1 to 1,000
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NoteKeyUses) Reset() {
+	*x = NoteKeyUses{}
+	mi := &file_meta_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NoteKeyUses) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NoteKeyUses) ProtoMessage() {}
+
+func (x *NoteKeyUses) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NoteKeyUses.ProtoReflect.Descriptor instead.
+func (*NoteKeyUses) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *NoteKeyUses) GetUses() []*KeyUse {
+	if x != nil {
+		return x.Uses
+	}
+	return nil
+}
+
+// KeyUse is the use of one access key.
+type KeyUse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
+	Time          int64                  `protobuf:"fixed64,2,opt,name=time,proto3" json:"time,omitempty"` // Unix nanoseconds; one that is before what is known, or in the group's future, counts as that
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *KeyUse) Reset() {
+	*x = KeyUse{}
+	mi := &file_meta_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *KeyUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*KeyUse) ProtoMessage() {}
+
+func (x *KeyUse) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use KeyUse.ProtoReflect.Descriptor instead.
+func (*KeyUse) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *KeyUse) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *KeyUse) GetTime() int64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
 // DeleteCredential removes a credential. NoSuchCredential.
 type DeleteCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -3930,7 +4052,7 @@ type DeleteCredential struct {
 
 func (x *DeleteCredential) Reset() {
 	*x = DeleteCredential{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3942,7 +4064,7 @@ func (x *DeleteCredential) String() string {
 func (*DeleteCredential) ProtoMessage() {}
 
 func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3955,7 +4077,7 @@ func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCredential.ProtoReflect.Descriptor instead.
 func (*DeleteCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *DeleteCredential) GetAccessKeyId() string {
@@ -3976,7 +4098,7 @@ type NextSequence struct {
 
 func (x *NextSequence) Reset() {
 	*x = NextSequence{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3988,7 +4110,7 @@ func (x *NextSequence) String() string {
 func (*NextSequence) ProtoMessage() {}
 
 func (x *NextSequence) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4001,7 +4123,7 @@ func (x *NextSequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextSequence.ProtoReflect.Descriptor instead.
 func (*NextSequence) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *NextSequence) GetName() string {
@@ -4030,7 +4152,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4042,7 +4164,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4055,7 +4177,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Source) GetBucket() uint64 {
@@ -4109,7 +4231,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4121,7 +4243,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4134,7 +4256,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PutVersion) GetBucket() uint64 {
@@ -4289,7 +4411,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4301,7 +4423,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4314,7 +4436,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Lock) GetMode() uint32 {
@@ -4348,7 +4470,7 @@ type Tags struct {
 
 func (x *Tags) Reset() {
 	*x = Tags{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4360,7 +4482,7 @@ func (x *Tags) String() string {
 func (*Tags) ProtoMessage() {}
 
 func (x *Tags) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4373,7 +4495,7 @@ func (x *Tags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tags.ProtoReflect.Descriptor instead.
 func (*Tags) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Tags) GetTags() []*Tag {
@@ -4394,7 +4516,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4406,7 +4528,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4419,7 +4541,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Tag) GetKey() []byte {
@@ -4454,7 +4576,7 @@ type Metadata struct {
 
 func (x *Metadata) Reset() {
 	*x = Metadata{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4466,7 +4588,7 @@ func (x *Metadata) String() string {
 func (*Metadata) ProtoMessage() {}
 
 func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4479,7 +4601,7 @@ func (x *Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
 func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Metadata) GetContentType() []byte {
@@ -4556,7 +4678,7 @@ type UserMetadata struct {
 
 func (x *UserMetadata) Reset() {
 	*x = UserMetadata{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4568,7 +4690,7 @@ func (x *UserMetadata) String() string {
 func (*UserMetadata) ProtoMessage() {}
 
 func (x *UserMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4581,7 +4703,7 @@ func (x *UserMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetadata.ProtoReflect.Descriptor instead.
 func (*UserMetadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *UserMetadata) GetName() []byte {
@@ -4609,7 +4731,7 @@ type DeleteObjects struct {
 
 func (x *DeleteObjects) Reset() {
 	*x = DeleteObjects{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4621,7 +4743,7 @@ func (x *DeleteObjects) String() string {
 func (*DeleteObjects) ProtoMessage() {}
 
 func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4634,7 +4756,7 @@ func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjects.ProtoReflect.Descriptor instead.
 func (*DeleteObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *DeleteObjects) GetBucket() uint64 {
@@ -4669,7 +4791,7 @@ type DeleteItem struct {
 
 func (x *DeleteItem) Reset() {
 	*x = DeleteItem{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4681,7 +4803,7 @@ func (x *DeleteItem) String() string {
 func (*DeleteItem) ProtoMessage() {}
 
 func (x *DeleteItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4694,7 +4816,7 @@ func (x *DeleteItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteItem.ProtoReflect.Descriptor instead.
 func (*DeleteItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DeleteItem) GetKey() []byte {
@@ -4785,7 +4907,7 @@ type AlterVersion struct {
 
 func (x *AlterVersion) Reset() {
 	*x = AlterVersion{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4797,7 +4919,7 @@ func (x *AlterVersion) String() string {
 func (*AlterVersion) ProtoMessage() {}
 
 func (x *AlterVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4810,7 +4932,7 @@ func (x *AlterVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterVersion.ProtoReflect.Descriptor instead.
 func (*AlterVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *AlterVersion) GetBucket() uint64 {
@@ -4940,7 +5062,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4952,7 +5074,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4965,7 +5087,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Transition) GetBucket() uint64 {
@@ -5004,7 +5126,7 @@ type TransitionItem struct {
 
 func (x *TransitionItem) Reset() {
 	*x = TransitionItem{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5016,7 +5138,7 @@ func (x *TransitionItem) String() string {
 func (*TransitionItem) ProtoMessage() {}
 
 func (x *TransitionItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5029,7 +5151,7 @@ func (x *TransitionItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionItem.ProtoReflect.Descriptor instead.
 func (*TransitionItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *TransitionItem) GetKey() []byte {
@@ -5090,7 +5212,7 @@ type RenameObject struct {
 
 func (x *RenameObject) Reset() {
 	*x = RenameObject{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5102,7 +5224,7 @@ func (x *RenameObject) String() string {
 func (*RenameObject) ProtoMessage() {}
 
 func (x *RenameObject) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5115,7 +5237,7 @@ func (x *RenameObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
 func (*RenameObject) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *RenameObject) GetBucket() uint64 {
@@ -5166,7 +5288,7 @@ type RenameCondition struct {
 
 func (x *RenameCondition) Reset() {
 	*x = RenameCondition{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5178,7 +5300,7 @@ func (x *RenameCondition) String() string {
 func (*RenameCondition) ProtoMessage() {}
 
 func (x *RenameCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5191,7 +5313,7 @@ func (x *RenameCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
 func (*RenameCondition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RenameCondition) GetIfMatch() []byte {
@@ -5239,7 +5361,7 @@ type SetObjectLock struct {
 
 func (x *SetObjectLock) Reset() {
 	*x = SetObjectLock{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5251,7 +5373,7 @@ func (x *SetObjectLock) String() string {
 func (*SetObjectLock) ProtoMessage() {}
 
 func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5264,7 +5386,7 @@ func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
 func (*SetObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SetObjectLock) GetBucket() uint64 {
@@ -5322,7 +5444,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5334,7 +5456,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5347,7 +5469,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -5448,7 +5570,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5460,7 +5582,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5473,7 +5595,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -5573,7 +5695,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5585,7 +5707,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5598,7 +5720,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -5651,7 +5773,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5663,7 +5785,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5676,7 +5798,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -5782,7 +5904,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5794,7 +5916,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5807,7 +5929,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -5846,7 +5968,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5858,7 +5980,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5871,7 +5993,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -5924,7 +6046,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5936,7 +6058,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5949,7 +6071,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -5991,7 +6113,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6003,7 +6125,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6016,7 +6138,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -6044,7 +6166,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6056,7 +6178,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6069,7 +6191,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -6096,7 +6218,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6108,7 +6230,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6121,7 +6243,7 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
@@ -6149,7 +6271,7 @@ type Recode struct {
 
 func (x *Recode) Reset() {
 	*x = Recode{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6161,7 +6283,7 @@ func (x *Recode) String() string {
 func (*Recode) ProtoMessage() {}
 
 func (x *Recode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6174,7 +6296,7 @@ func (x *Recode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recode.ProtoReflect.Descriptor instead.
 func (*Recode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Recode) GetVersion() []byte {
@@ -6224,7 +6346,7 @@ type SetReadOnly struct {
 
 func (x *SetReadOnly) Reset() {
 	*x = SetReadOnly{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6236,7 +6358,7 @@ func (x *SetReadOnly) String() string {
 func (*SetReadOnly) ProtoMessage() {}
 
 func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6249,7 +6371,7 @@ func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReadOnly.ProtoReflect.Descriptor instead.
 func (*SetReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *SetReadOnly) GetOrder() *ReadOnly {
@@ -6272,7 +6394,7 @@ type ReadOnly struct {
 
 func (x *ReadOnly) Reset() {
 	*x = ReadOnly{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6284,7 +6406,7 @@ func (x *ReadOnly) String() string {
 func (*ReadOnly) ProtoMessage() {}
 
 func (x *ReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6297,7 +6419,7 @@ func (x *ReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnly.ProtoReflect.Descriptor instead.
 func (*ReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *ReadOnly) GetOn() bool {
@@ -6338,7 +6460,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6350,7 +6472,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6363,7 +6485,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6385,7 +6507,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6397,7 +6519,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6410,7 +6532,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6465,7 +6587,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6477,7 +6599,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6490,7 +6612,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6786,7 +6908,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6798,7 +6920,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6811,7 +6933,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -6865,7 +6987,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6877,7 +6999,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6890,7 +7012,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -6987,7 +7109,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6999,7 +7121,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7012,7 +7134,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -7032,7 +7154,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7044,7 +7166,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7057,7 +7179,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -7083,7 +7205,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7095,7 +7217,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7108,7 +7230,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -7170,7 +7292,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7182,7 +7304,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7195,7 +7317,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -7215,7 +7337,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7227,7 +7349,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7240,7 +7362,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -7260,7 +7382,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7272,7 +7394,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7285,7 +7407,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -7337,7 +7459,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7349,7 +7471,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7362,7 +7484,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -7834,7 +7956,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7846,7 +7968,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7859,7 +7981,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -7871,7 +7993,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7883,7 +8005,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7896,7 +8018,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -7908,7 +8030,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7920,7 +8042,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7933,7 +8055,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -7948,7 +8070,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7960,7 +8082,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7973,7 +8095,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -8008,7 +8130,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8020,7 +8142,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8033,7 +8155,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -8063,7 +8185,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8075,7 +8197,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8088,7 +8210,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -8134,7 +8256,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8146,7 +8268,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8159,7 +8281,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 type PlacementsQuery struct {
@@ -8171,7 +8293,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8183,7 +8305,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8196,7 +8318,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -8214,7 +8336,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8226,7 +8348,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8239,7 +8361,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 type CredentialQuery struct {
@@ -8251,7 +8373,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8263,7 +8385,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8276,7 +8398,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -8296,7 +8418,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8308,7 +8430,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8321,7 +8443,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -8349,7 +8471,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8361,7 +8483,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8374,7 +8496,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -8401,7 +8523,7 @@ type AcmeItemQuery struct {
 
 func (x *AcmeItemQuery) Reset() {
 	*x = AcmeItemQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8413,7 +8535,7 @@ func (x *AcmeItemQuery) String() string {
 func (*AcmeItemQuery) ProtoMessage() {}
 
 func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8426,7 +8548,7 @@ func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
 func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *AcmeItemQuery) GetName() string {
@@ -8448,7 +8570,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8460,7 +8582,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8473,7 +8595,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8505,7 +8627,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8517,7 +8639,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8530,7 +8652,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8586,7 +8708,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8598,7 +8720,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8611,7 +8733,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8637,7 +8759,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8649,7 +8771,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8662,7 +8784,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8681,7 +8803,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8693,7 +8815,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8706,7 +8828,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8733,7 +8855,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8745,7 +8867,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8758,7 +8880,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -8832,7 +8954,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8844,7 +8966,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8857,7 +8979,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -8920,7 +9042,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8932,7 +9054,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8945,7 +9067,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -9021,7 +9143,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9033,7 +9155,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9046,7 +9168,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -9074,7 +9196,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9086,7 +9208,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9099,7 +9221,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -9134,7 +9256,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9146,7 +9268,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9159,7 +9281,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -9197,7 +9319,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9209,7 +9331,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9222,7 +9344,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -9279,7 +9401,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9291,7 +9413,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9304,7 +9426,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -9337,7 +9459,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9349,7 +9471,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9362,7 +9484,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -9383,7 +9505,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9395,7 +9517,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9408,7 +9530,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -9441,7 +9563,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9453,7 +9575,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9466,7 +9588,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9486,7 +9608,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9498,7 +9620,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9511,7 +9633,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9536,7 +9658,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9548,7 +9670,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9561,7 +9683,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 // ReadOnlyQuery asks any group which order it holds to, and a partition group which buckets are read-only by themselves.
@@ -9575,7 +9697,7 @@ type ReadOnlyQuery struct {
 
 func (x *ReadOnlyQuery) Reset() {
 	*x = ReadOnlyQuery{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9587,7 +9709,7 @@ func (x *ReadOnlyQuery) String() string {
 func (*ReadOnlyQuery) ProtoMessage() {}
 
 func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9600,7 +9722,7 @@ func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyQuery.ProtoReflect.Descriptor instead.
 func (*ReadOnlyQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *ReadOnlyQuery) GetAfter() uint64 {
@@ -9661,7 +9783,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9673,7 +9795,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9686,7 +9808,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -10174,7 +10296,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10186,7 +10308,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10199,7 +10321,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -10225,7 +10347,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10237,7 +10359,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10250,7 +10372,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -10270,7 +10392,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10282,7 +10404,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10295,7 +10417,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -10326,7 +10448,7 @@ type VersionManifest struct {
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10338,7 +10460,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10351,7 +10473,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -10406,7 +10528,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10418,7 +10540,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10431,7 +10553,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -10459,7 +10581,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10471,7 +10593,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10484,7 +10606,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -10517,7 +10639,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10529,7 +10651,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10542,7 +10664,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10562,7 +10684,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10574,7 +10696,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10587,7 +10709,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10614,7 +10736,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10626,7 +10748,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10639,7 +10761,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10671,7 +10793,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10683,7 +10805,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10696,7 +10818,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -10761,7 +10883,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10773,7 +10895,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10786,7 +10908,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -10836,7 +10958,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10848,7 +10970,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10861,7 +10983,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -10895,7 +11017,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10907,7 +11029,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10920,7 +11042,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -10948,7 +11070,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10960,7 +11082,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10973,7 +11095,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -11010,7 +11132,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11022,7 +11144,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11035,7 +11157,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -11082,7 +11204,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11094,7 +11216,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11107,7 +11229,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -11127,7 +11249,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11139,7 +11261,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11152,7 +11274,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -11180,7 +11302,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11192,7 +11314,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11205,7 +11327,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -11241,7 +11363,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11253,7 +11375,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11266,7 +11388,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -11310,7 +11432,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11322,7 +11444,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11335,7 +11457,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -11377,7 +11499,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11389,7 +11511,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11402,7 +11524,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -11439,7 +11561,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11451,7 +11573,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11464,7 +11586,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -11513,7 +11635,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11525,7 +11647,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11538,7 +11660,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11573,7 +11695,7 @@ type ReadOnlyAnswer struct {
 
 func (x *ReadOnlyAnswer) Reset() {
 	*x = ReadOnlyAnswer{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11585,7 +11707,7 @@ func (x *ReadOnlyAnswer) String() string {
 func (*ReadOnlyAnswer) ProtoMessage() {}
 
 func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11598,7 +11720,7 @@ func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyAnswer.ProtoReflect.Descriptor instead.
 func (*ReadOnlyAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *ReadOnlyAnswer) GetOrder() *ReadOnly {
@@ -11631,7 +11753,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11643,7 +11765,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11656,7 +11778,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11676,7 +11798,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11688,7 +11810,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11701,7 +11823,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *Cursor) GetName() string {
@@ -11745,7 +11867,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11757,7 +11879,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11770,7 +11892,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -11889,7 +12011,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11901,7 +12023,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11914,7 +12036,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -11951,7 +12073,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11963,7 +12085,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11976,7 +12098,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -12073,7 +12195,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12085,7 +12207,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12098,7 +12220,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -12167,7 +12289,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12179,7 +12301,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12192,7 +12314,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{146}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -12220,7 +12342,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12232,7 +12354,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12245,7 +12367,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -12324,7 +12446,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12336,7 +12458,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12349,7 +12471,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{148}
+	return file_meta_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -12391,7 +12513,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12403,7 +12525,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12416,7 +12538,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149}
+	return file_meta_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -12450,7 +12572,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12462,7 +12584,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12475,7 +12597,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{150}
+	return file_meta_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -12551,7 +12673,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12563,7 +12685,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12576,7 +12698,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151}
+	return file_meta_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12648,7 +12770,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12660,7 +12782,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12673,7 +12795,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{152}
+	return file_meta_proto_rawDescGZIP(), []int{154}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -12714,7 +12836,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12726,7 +12848,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12739,7 +12861,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{153}
+	return file_meta_proto_rawDescGZIP(), []int{155}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -12755,7 +12877,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xeb\x16\n" +
+	"shoal.meta\"\xaa\x17\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -12792,6 +12914,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x14finish_create_bucket\x18\x1f \x01(\v2\x1e.shoal.meta.FinishCreateBucketH\x00R\x12finishCreateBucket\x12<\n" +
 	"\fput_identity\x18  \x01(\v2\x17.shoal.meta.PutIdentityH\x00R\vputIdentity\x12E\n" +
 	"\x0fdelete_identity\x18! \x01(\v2\x1a.shoal.meta.DeleteIdentityH\x00R\x0edeleteIdentity\x12=\n" +
+	"\rnote_key_uses\x18G \x01(\v2\x17.shoal.meta.NoteKeyUsesH\x00R\vnoteKeyUses\x12=\n" +
 	"\rput_acme_item\x18* \x01(\v2\x17.shoal.meta.PutAcmeItemH\x00R\vputAcmeItem\x12F\n" +
 	"\x10delete_acme_item\x18+ \x01(\v2\x1a.shoal.meta.DeleteAcmeItemH\x00R\x0edeleteAcmeItem\x129\n" +
 	"\vput_version\x182 \x01(\v2\x16.shoal.meta.PutVersionH\x00R\n" +
@@ -12977,7 +13100,7 @@ const file_meta_proto_rawDesc = "" +
 	"\acurrent\x18\x02 \x01(\bR\acurrent\x12\x1a\n" +
 	"\breplaces\x18\x03 \x01(\fR\breplaces\"\x1f\n" +
 	"\rSetCurrentKEK\x12\x0e\n" +
-	"\x02id\x18\x01 \x01(\rR\x02id\"\x95\x02\n" +
+	"\x02id\x18\x01 \x01(\rR\x02id\"\xa9\x02\n" +
 	"\n" +
 	"Credential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
@@ -12988,7 +13111,9 @@ const file_meta_proto_rawDesc = "" +
 	"\bdisabled\x18\x06 \x01(\bR\bdisabled\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x10R\aexpires\x12%\n" +
 	"\x0esession_policy\x18\b \x01(\fR\rsessionPolicy\x12 \n" +
-	"\vdescription\x18\t \x01(\tR\vdescription\"\x83\x01\n" +
+	"\vdescription\x18\t \x01(\tR\vdescription\x12\x12\n" +
+	"\x04used\x18\n" +
+	" \x01(\x10R\x04used\"\x83\x01\n" +
 	"\rPutCredential\x126\n" +
 	"\n" +
 	"credential\x18\x01 \x01(\v2\x16.shoal.meta.CredentialR\n" +
@@ -13031,7 +13156,12 @@ const file_meta_proto_rawDesc = "" +
 	"createOnly\x12\x19\n" +
 	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"$\n" +
 	"\x0eDeleteAcmeItem\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\"6\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"5\n" +
+	"\vNoteKeyUses\x12&\n" +
+	"\x04uses\x18\x01 \x03(\v2\x12.shoal.meta.KeyUseR\x04uses\"@\n" +
+	"\x06KeyUse\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x12\n" +
+	"\x04time\x18\x02 \x01(\x10R\x04time\"6\n" +
 	"\x10DeleteCredential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\"8\n" +
 	"\fNextSequence\x12\x12\n" +
@@ -13764,7 +13894,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 155)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 157)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -13815,120 +13945,122 @@ var file_meta_proto_goTypes = []any{
 	(*AcmeItem)(nil),            // 46: shoal.meta.AcmeItem
 	(*PutAcmeItem)(nil),         // 47: shoal.meta.PutAcmeItem
 	(*DeleteAcmeItem)(nil),      // 48: shoal.meta.DeleteAcmeItem
-	(*DeleteCredential)(nil),    // 49: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 50: shoal.meta.NextSequence
-	(*Source)(nil),              // 51: shoal.meta.Source
-	(*PutVersion)(nil),          // 52: shoal.meta.PutVersion
-	(*Lock)(nil),                // 53: shoal.meta.Lock
-	(*Tags)(nil),                // 54: shoal.meta.Tags
-	(*Tag)(nil),                 // 55: shoal.meta.Tag
-	(*Metadata)(nil),            // 56: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 57: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 58: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 59: shoal.meta.DeleteItem
-	(*AlterVersion)(nil),        // 60: shoal.meta.AlterVersion
-	(*Transition)(nil),          // 61: shoal.meta.Transition
-	(*TransitionItem)(nil),      // 62: shoal.meta.TransitionItem
-	(*RenameObject)(nil),        // 63: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 64: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 65: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 66: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 67: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 68: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 69: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 70: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 71: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 72: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 73: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 74: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 75: shoal.meta.Condemn
-	(*Recode)(nil),              // 76: shoal.meta.Recode
-	(*SetReadOnly)(nil),         // 77: shoal.meta.SetReadOnly
-	(*ReadOnly)(nil),            // 78: shoal.meta.ReadOnly
-	(*GarbageDone)(nil),         // 79: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 80: shoal.meta.SetCursor
-	(*Result)(nil),              // 81: shoal.meta.Result
-	(*VersionName)(nil),         // 82: shoal.meta.VersionName
-	(*Written)(nil),             // 83: shoal.meta.Written
-	(*DeletedList)(nil),         // 84: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 85: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 86: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 87: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 88: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 89: shoal.meta.OwnerStates
-	(*Query)(nil),               // 90: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 91: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 92: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 93: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 94: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 95: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 96: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 97: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 98: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 99: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 100: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 101: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 102: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 103: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 104: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 105: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 106: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 107: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 108: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 109: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 110: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 111: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 112: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 113: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 114: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 115: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 116: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 117: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 118: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 119: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 120: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 121: shoal.meta.CursorsQuery
-	(*ReadOnlyQuery)(nil),       // 122: shoal.meta.ReadOnlyQuery
-	(*Answer)(nil),              // 123: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 124: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 125: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 126: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 127: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 128: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 129: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 130: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 131: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 132: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 133: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 134: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 135: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 136: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 137: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 138: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 139: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 140: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 141: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 142: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 143: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 144: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 145: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 146: shoal.meta.VersionEntry
-	(*ReadOnlyAnswer)(nil),      // 147: shoal.meta.ReadOnlyAnswer
-	(*CursorsAnswer)(nil),       // 148: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 149: shoal.meta.Cursor
-	(*Head)(nil),                // 150: shoal.meta.Head
-	(*Inline)(nil),              // 151: shoal.meta.Inline
-	(*Upload)(nil),              // 152: shoal.meta.Upload
-	(*PartInfo)(nil),            // 153: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 154: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 155: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 156: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 157: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 158: shoal.meta.Garbage
-	(*Event)(nil),               // 159: shoal.meta.Event
-	(*QueueItem)(nil),           // 160: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 161: shoal.meta.Keyring
-	nil,                         // 162: shoal.meta.DynamicAnswer.ValuesEntry
+	(*NoteKeyUses)(nil),         // 49: shoal.meta.NoteKeyUses
+	(*KeyUse)(nil),              // 50: shoal.meta.KeyUse
+	(*DeleteCredential)(nil),    // 51: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 52: shoal.meta.NextSequence
+	(*Source)(nil),              // 53: shoal.meta.Source
+	(*PutVersion)(nil),          // 54: shoal.meta.PutVersion
+	(*Lock)(nil),                // 55: shoal.meta.Lock
+	(*Tags)(nil),                // 56: shoal.meta.Tags
+	(*Tag)(nil),                 // 57: shoal.meta.Tag
+	(*Metadata)(nil),            // 58: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 59: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 60: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 61: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 62: shoal.meta.AlterVersion
+	(*Transition)(nil),          // 63: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 64: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 65: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 66: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 67: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 68: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 69: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 70: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 71: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 72: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 73: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 74: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 75: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 76: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 77: shoal.meta.Condemn
+	(*Recode)(nil),              // 78: shoal.meta.Recode
+	(*SetReadOnly)(nil),         // 79: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 80: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 81: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 82: shoal.meta.SetCursor
+	(*Result)(nil),              // 83: shoal.meta.Result
+	(*VersionName)(nil),         // 84: shoal.meta.VersionName
+	(*Written)(nil),             // 85: shoal.meta.Written
+	(*DeletedList)(nil),         // 86: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 87: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 88: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 89: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 90: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 91: shoal.meta.OwnerStates
+	(*Query)(nil),               // 92: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 93: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 94: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 95: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 96: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 97: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 98: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 99: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 100: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 101: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 102: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 103: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 104: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 105: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 106: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 107: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 108: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 109: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 110: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 111: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 112: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 113: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 114: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 115: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 116: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 117: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 118: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 119: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 120: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 121: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 122: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 123: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 124: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 125: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 126: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 127: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 128: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 129: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 130: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 131: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 132: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 133: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 134: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 135: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 136: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 137: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 138: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 139: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 140: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 141: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 142: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 143: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 144: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 145: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 146: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 147: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 148: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 149: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 150: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 151: shoal.meta.Cursor
+	(*Head)(nil),                // 152: shoal.meta.Head
+	(*Inline)(nil),              // 153: shoal.meta.Inline
+	(*Upload)(nil),              // 154: shoal.meta.Upload
+	(*PartInfo)(nil),            // 155: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 156: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 157: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 158: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 159: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 160: shoal.meta.Garbage
+	(*Event)(nil),               // 161: shoal.meta.Event
+	(*QueueItem)(nil),           // 162: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 163: shoal.meta.Keyring
+	nil,                         // 164: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -13945,8 +14077,8 @@ var file_meta_proto_depIdxs = []int32{
 	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
 	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
 	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	49,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	50,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	51,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	52,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
 	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
 	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
 	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
@@ -13955,182 +14087,184 @@ var file_meta_proto_depIdxs = []int32{
 	12,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
 	44,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
 	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
-	47,  // 24: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
-	48,  // 25: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
-	52,  // 26: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	58,  // 27: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	66,  // 28: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	67,  // 29: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	69,  // 30: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	70,  // 31: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	71,  // 32: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	72,  // 33: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	73,  // 34: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	75,  // 35: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	79,  // 36: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	80,  // 37: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	76,  // 38: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	65,  // 39: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
-	60,  // 40: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	63,  // 41: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	61,  // 42: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	77,  // 43: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
-	10,  // 44: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 45: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 46: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 47: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 48: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 49: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 50: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 51: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 52: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 53: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 54: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 55: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 56: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 57: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 58: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 59: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 60: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 61: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 62: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	46,  // 63: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	51,  // 64: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	53,  // 65: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	55,  // 66: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	57,  // 67: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	59,  // 68: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	53,  // 69: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	62,  // 70: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	64,  // 71: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	64,  // 72: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	53,  // 73: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	51,  // 74: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	68,  // 75: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	74,  // 76: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	78,  // 77: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 78: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 79: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 80: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 81: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 82: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 83: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	46,  // 84: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	83,  // 85: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	84,  // 86: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	87,  // 87: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	89,  // 88: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	88,  // 89: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	82,  // 90: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	85,  // 91: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	78,  // 92: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
-	3,   // 93: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 94: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	86,  // 95: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 96: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	91,  // 97: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	95,  // 98: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	96,  // 99: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	97,  // 100: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	98,  // 101: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	99,  // 102: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	100, // 103: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	101, // 104: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	107, // 105: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	108, // 106: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	92,  // 107: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	93,  // 108: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	104, // 109: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	102, // 110: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	103, // 111: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	109, // 112: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	110, // 113: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	112, // 114: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	113, // 115: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	114, // 116: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	115, // 117: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	116, // 118: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	117, // 119: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	118, // 120: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	119, // 121: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	120, // 122: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	111, // 123: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	121, // 124: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	94,  // 125: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	122, // 126: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 127: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 128: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	106, // 129: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 130: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	113, // 131: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	113, // 132: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	74,  // 133: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 134: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 135: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	128, // 136: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	129, // 137: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	130, // 138: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	131, // 139: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 140: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	132, // 141: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 142: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	124, // 143: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	125, // 144: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	105, // 145: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 146: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	46,  // 147: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	133, // 148: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	134, // 149: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	152, // 150: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	137, // 151: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	138, // 152: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	139, // 153: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	89,  // 154: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	141, // 155: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	142, // 156: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	144, // 157: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	145, // 158: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	148, // 159: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	126, // 160: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	147, // 161: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 162: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	162, // 163: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	127, // 164: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 165: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 166: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 167: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 168: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 169: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 170: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	150, // 171: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	153, // 172: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 173: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 174: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	136, // 175: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	135, // 176: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	152, // 177: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	153, // 178: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	152, // 179: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	140, // 180: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	153, // 181: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	158, // 182: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	143, // 183: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	143, // 184: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	159, // 185: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	146, // 186: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	150, // 187: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	78,  // 188: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	149, // 189: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	53,  // 190: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	153, // 191: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 192: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	156, // 193: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 194: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	195, // [195:195] is the sub-list for method output_type
-	195, // [195:195] is the sub-list for method input_type
-	195, // [195:195] is the sub-list for extension type_name
-	195, // [195:195] is the sub-list for extension extendee
-	0,   // [0:195] is the sub-list for field type_name
+	49,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
+	47,  // 25: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
+	48,  // 26: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
+	54,  // 27: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	60,  // 28: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	68,  // 29: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	69,  // 30: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	71,  // 31: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	72,  // 32: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	73,  // 33: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	74,  // 34: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	75,  // 35: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	77,  // 36: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	81,  // 37: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	82,  // 38: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	78,  // 39: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	67,  // 40: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	62,  // 41: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	65,  // 42: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	63,  // 43: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	79,  // 44: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	10,  // 45: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 46: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 47: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 48: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 49: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 50: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 51: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 52: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 53: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 54: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 55: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 56: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 57: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 58: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 59: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 60: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 61: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 62: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 63: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	46,  // 64: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	50,  // 65: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	53,  // 66: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	55,  // 67: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	57,  // 68: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	59,  // 69: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	61,  // 70: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	55,  // 71: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	64,  // 72: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	66,  // 73: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	66,  // 74: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	55,  // 75: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	53,  // 76: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	70,  // 77: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	76,  // 78: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	80,  // 79: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 80: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 81: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 82: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 83: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 84: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 85: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	46,  // 86: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	85,  // 87: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	86,  // 88: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	89,  // 89: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	91,  // 90: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	90,  // 91: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	84,  // 92: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	87,  // 93: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	80,  // 94: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 95: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 96: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	88,  // 97: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 98: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	93,  // 99: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	97,  // 100: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	98,  // 101: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	99,  // 102: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	100, // 103: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	101, // 104: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	102, // 105: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	103, // 106: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	109, // 107: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	110, // 108: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	94,  // 109: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	95,  // 110: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	106, // 111: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	104, // 112: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	105, // 113: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	111, // 114: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	112, // 115: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	114, // 116: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	115, // 117: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	116, // 118: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	117, // 119: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	118, // 120: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	119, // 121: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	120, // 122: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	121, // 123: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	122, // 124: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	113, // 125: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	123, // 126: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	96,  // 127: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	124, // 128: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 129: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 130: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	108, // 131: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 132: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	115, // 133: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	115, // 134: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	76,  // 135: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 136: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 137: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	130, // 138: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	131, // 139: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	132, // 140: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	133, // 141: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 142: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	134, // 143: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 144: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	126, // 145: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	127, // 146: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	107, // 147: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 148: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	46,  // 149: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	135, // 150: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	136, // 151: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	154, // 152: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	139, // 153: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	140, // 154: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	141, // 155: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	91,  // 156: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	143, // 157: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	144, // 158: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	146, // 159: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	147, // 160: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	150, // 161: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	128, // 162: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	149, // 163: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 164: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	164, // 165: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	129, // 166: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 167: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 168: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 169: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 170: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 171: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 172: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	152, // 173: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	155, // 174: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 175: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 176: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	138, // 177: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	137, // 178: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	154, // 179: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	155, // 180: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	154, // 181: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	142, // 182: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	155, // 183: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	160, // 184: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	145, // 185: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	145, // 186: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	161, // 187: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	148, // 188: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	152, // 189: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	80,  // 190: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	151, // 191: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	55,  // 192: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	155, // 193: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 194: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	158, // 195: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 196: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	197, // [197:197] is the sub-list for method output_type
+	197, // [197:197] is the sub-list for method input_type
+	197, // [197:197] is the sub-list for extension type_name
+	197, // [197:197] is the sub-list for extension extendee
+	0,   // [0:197] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -14163,6 +14297,7 @@ func file_meta_proto_init() {
 		(*Command_FinishCreateBucket)(nil),
 		(*Command_PutIdentity)(nil),
 		(*Command_DeleteIdentity)(nil),
+		(*Command_NoteKeyUses)(nil),
 		(*Command_PutAcmeItem)(nil),
 		(*Command_DeleteAcmeItem)(nil),
 		(*Command_PutVersion)(nil),
@@ -14190,16 +14325,16 @@ func file_meta_proto_init() {
 		(*Identity_Group)(nil),
 		(*Identity_Policy)(nil),
 	}
-	file_meta_proto_msgTypes[51].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[52].OneofWrappers = []any{
+	file_meta_proto_msgTypes[53].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[54].OneofWrappers = []any{
 		(*AlterVersion_Tags)(nil),
 		(*AlterVersion_Retention)(nil),
 		(*AlterVersion_LegalHold)(nil),
 		(*AlterVersion_Acl)(nil),
 	}
-	file_meta_proto_msgTypes[56].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[63].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[73].OneofWrappers = []any{
+	file_meta_proto_msgTypes[58].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[65].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[75].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -14218,7 +14353,7 @@ func file_meta_proto_init() {
 		(*Result_Transitioned)(nil),
 		(*Result_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[82].OneofWrappers = []any{
+	file_meta_proto_msgTypes[84].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -14250,7 +14385,7 @@ func file_meta_proto_init() {
 		(*Query_Manifests)(nil),
 		(*Query_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[115].OneofWrappers = []any{
+	file_meta_proto_msgTypes[117].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -14288,7 +14423,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   155,
+			NumMessages:   157,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -17,7 +17,7 @@ var forGateways = map[protoreflect.Name]bool{
 	"put_version": true, "delete_objects": true, "alter_version": true, "rename_object": true,
 	"create_upload": true, "put_part": true, "complete_upload": true, "abort_upload": true,
 	"put_credential": true, "delete_credential": true, "put_identity": true, "delete_identity": true,
-	"set_read_only": true,
+	"set_read_only": true, "note_key_uses": true,
 }
 
 // TestCommandsOfGateways sends every command that there is, as a gateway and as a node. One that is added is for nodes
