@@ -69,3 +69,28 @@ func PointOf(lines []byte, writer, log, chain string, at time.Time, key ed25519.
 	c.Signature = ed25519.Sign(key, c.message())
 	return c
 }
+
+// CursorText is a cursor as it stands on disk, and what is read of it again.
+func CursorText(target, log, chain string, p Position, offset int64) []byte {
+	return (&cursor{chain, p, offset}).format(target, log)
+}
+
+// CursorOf reads a cursor, and gives its parts.
+func CursorOf(text []byte, target, log string) (chain string, p Position, offset int64, err error) {
+	c, err := parseCursor(text, target, log)
+	return c.chain, c.position, c.offset, err
+}
+
+// SkippedNote and RefusedNote are further records about the log.
+func SkippedNote(at time.Time, target, reason, chain string, first, last uint64) Entry {
+	q := &queue{cfg: TargetConfig{Name: target}, log: &Log{cfg: Config{Now: func() time.Time { return at }}}}
+	return q.skipped(reason, chain, first, last)
+}
+
+func RefusedNote(at time.Time, requests int) Entry {
+	l := &Log{cfg: Config{Now: func() time.Time { return at }}}
+	for range requests {
+		l.Refused()
+	}
+	return l.takeRefused()
+}

@@ -60,7 +60,7 @@ func (l *Log) begin() error {
 		return err
 	}
 	l.at, l.records, l.born = at, 0, now
-	l.writeTotal.Add(1)
+	l.wrote(int64(len(text)), 1)
 	return nil
 }
 
@@ -172,7 +172,7 @@ func (l *Log) rotateByAge() error {
 func (l *Log) prune(look bool) error {
 	l.turn.Lock()
 	defer l.turn.Unlock()
-	if !look && !l.rotated || l.failing {
+	if !look && !l.rotated || l.failing.Load() {
 		return nil
 	}
 	names, err := l.surplus()
@@ -183,19 +183,17 @@ func (l *Log) prune(look bool) error {
 	if len(names) == 0 {
 		return nil
 	}
+	var notes []*note
 	for _, name := range names {
 		t, err := readTail(filepath.Join(l.cfg.Dir, name))
 		if err != nil {
 			return err
 		}
-		l.ahead = append(l.ahead, &note{kind: eventPruned, control: control{
+		notes = append(notes, &note{kind: eventPruned, control: control{
 			Time: l.cfg.Now(), File: name, ThroughSeq: t.seq, ThroughHash: t.hash.String(),
 		}})
 	}
-	if err := l.try(&batch{}); err != nil {
-		return err
-	}
-	if err := l.file.Sync(); err != nil {
+	if err := l.recordLocked(notes...); err != nil {
 		return err
 	}
 	for _, name := range names {
@@ -206,7 +204,7 @@ func (l *Log) prune(look bool) error {
 	return nil
 }
 
-// surplus lists the closed files that are to go, oldest first.
+// surplus lists the closed files that are to go, oldest first: none that a target has not got.
 func (l *Log) surplus() ([]string, error) {
 	names, err := l.closedFiles()
 	if err != nil {
@@ -232,5 +230,28 @@ func (l *Log) surplus() ([]string, error) {
 		total -= sizes[i]
 		count = i + 1
 	}
-	return names[:count], nil
+	return l.given(names[:count])
+}
+
+// given gives those of the oldest closed files that all targets have got, as far as their cursors on disk say.
+func (l *Log) given(names []string) ([]string, error) {
+	if len(names) == 0 || len(l.queues) == 0 {
+		return names, nil
+	}
+	all, err := l.segments()
+	if err != nil {
+		return nil, err
+	}
+	for _, q := range l.queues {
+		q.mu.Lock()
+		saved := q.saved
+		q.mu.Unlock()
+		if i := find(all, &saved); i < len(all) {
+			needed := filepath.Base(all[i].path)
+			if k := slices.Index(names, needed); k >= 0 {
+				names = names[:k]
+			}
+		}
+	}
+	return names, nil
 }

@@ -55,6 +55,9 @@ type Config struct {
 	// makes none.
 	OnCheckpoint func(*Checkpoint)
 
+	// Targets get every record. What they have not got is kept, whatever KeepBytes and KeepAge say.
+	Targets []TargetConfig
+
 	// Logger is told of a disk that does not take the log. Default: nobody.
 	Logger *slog.Logger
 	// Open opens the file to append to. Default: os.OpenFile.
@@ -111,10 +114,16 @@ type Log struct {
 	out     output
 	ahead   []*note // to be written before anything else
 	lost    shedding
-	failing bool // the last write has failed
 
+	failing    atomic.Bool // the last write has failed; written by who writes
+	look       atomic.Bool // files may go
+	queues     []*queue    // not written after Open
 	shedTotal  atomic.Int64
 	writeTotal atomic.Int64
+
+	refusing     sync.Mutex // guards what follows
+	refused      shedding   // requests that were refused, and are not on the record yet
+	refusedTotal int64
 }
 
 // batch is the records that are written together. Who makes it writes it; others wait for it.
@@ -126,7 +135,7 @@ type batch struct {
 	err    error
 }
 
-// shedding counts records that are left out.
+// shedding counts records that are left out, or requests.
 type shedding struct {
 	records int64
 	since   time.Time
@@ -142,6 +151,13 @@ func Open(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg, ending: make(chan struct{}), rotated: true}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("%s log: %w", cfg.Name, err)
+	}
+	for _, t := range cfg.Targets {
+		q, err := l.openQueue(t)
+		if err != nil {
+			return nil, fmt.Errorf("%s log: %w", cfg.Name, err)
+		}
+		l.queues = append(l.queues, q)
 	}
 	if err := l.try(&batch{}); err != nil {
 		l.trouble(err)
@@ -230,8 +246,7 @@ func (l *Log) commit(b *batch) error {
 
 // trouble says once that the disk takes no records.
 func (l *Log) trouble(err error) {
-	if !l.failing {
-		l.failing = true
+	if !l.failing.Swap(true) {
 		what := "the log cannot be written; requests wait with their answers"
 		if l.cfg.Full == Shed {
 			what = "the log cannot be written; requests are answered without a record"
@@ -241,8 +256,7 @@ func (l *Log) trouble(err error) {
 }
 
 func (l *Log) recovered() {
-	if l.failing {
-		l.failing = false
+	if l.failing.Swap(false) {
 		l.cfg.Logger.Info("the log is written again", "log", l.cfg.Name)
 	}
 }
@@ -251,30 +265,124 @@ func (l *Log) recovered() {
 type Stats struct {
 	Written int64 // records since the start
 	Shed    int64 // records left out since the start
+	Refused int64 // requests refused since the start
 }
 
 // Stats counts the records so far.
-func (l *Log) Stats() Stats { return Stats{Written: l.writeTotal.Load(), Shed: l.shedTotal.Load()} }
+func (l *Log) Stats() Stats {
+	l.refusing.Lock()
+	defer l.refusing.Unlock()
+	return Stats{Written: l.writeTotal.Load(), Shed: l.shedTotal.Load(), Refused: l.refusedTotal}
+}
 
-// Run makes checkpoints, closes files by their age and removes old ones, until ctx ends. Then it records the
-// stop, makes the last checkpoint and closes the file. The caller ends ctx only after the last Append has
-// returned, or accepts that later ones get ErrClosed. The error says what could not be written.
+// Refuses says that no more requests are to be taken: with Block, while the disk takes no records, or while more
+// waits for a target than may.
+func (l *Log) Refuses() bool {
+	if l.cfg.Full == Block && l.failing.Load() {
+		return true
+	}
+	for _, q := range l.queues {
+		if q.cfg.Full == Block && q.full() {
+			return true
+		}
+	}
+	return false
+}
+
+// Refused counts a request that was refused without a record of its own. One record tells of all of them, once
+// others are written.
+func (l *Log) Refused() {
+	l.refusing.Lock()
+	defer l.refusing.Unlock()
+	if l.refused.records == 0 {
+		l.refused.since = l.cfg.Now()
+	}
+	l.refused.records++
+	l.refusedTotal++
+}
+
+// takeRefused gives the note of what was refused since the last one, nil when nothing was.
+func (l *Log) takeRefused() *note {
+	l.refusing.Lock()
+	defer l.refusing.Unlock()
+	if l.refused.records == 0 {
+		return nil
+	}
+	n := &note{kind: eventRefused, control: control{
+		Time: l.cfg.Now(), Records: l.refused.records, Since: string(appendTime(nil, l.refused.since)),
+	}}
+	l.refused = shedding{}
+	return n
+}
+
+// record puts notes on stable storage.
+func (l *Log) record(notes ...*note) error {
+	l.turn.Lock()
+	defer l.turn.Unlock()
+	return l.recordLocked(notes...)
+}
+
+// recordLocked is record for who has the turn. What cannot be written now goes ahead of what is written next.
+func (l *Log) recordLocked(notes ...*note) error {
+	if len(notes) == 0 {
+		return nil
+	}
+	l.ahead = append(l.ahead, notes...)
+	if err := l.try(&batch{}); err != nil {
+		return err
+	}
+	return l.file.Sync()
+}
+
+// wrote counts what was written.
+func (l *Log) wrote(bytes int64, records int) {
+	l.size += bytes
+	l.writeTotal.Add(int64(records))
+	for _, q := range l.queues {
+		q.wrote(bytes, records)
+	}
+}
+
+// Run makes checkpoints, closes files by their age, removes old ones, and delivers to targets, until ctx ends. Then it
+// records the stop, makes the last checkpoint, closes the file, and gives targets a moment to get the rest. The
+// caller ends ctx only after the last Append has returned, or accepts that later ones get ErrClosed. The error says
+// what could not be written.
 func (l *Log) Run(ctx context.Context) error {
+	delivering, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	var queues sync.WaitGroup
+	for _, q := range l.queues {
+		queues.Go(func() { q.run(delivering) })
+	}
+	l.keep(ctx)
+	err := l.Close()
+	stop()
+	queues.Wait()
+	return err
+}
+
+// keep keeps the log in order until ctx ends.
+func (l *Log) keep(ctx context.Context) {
 	t := time.NewTicker(l.cfg.CheckpointEvery)
 	defer t.Stop()
+	retry := time.NewTicker(retryPause)
+	defer retry.Stop()
 	var last position
 	var looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
-			return l.Close()
+			return
+		case <-retry.C:
+			l.retry()
+			continue
 		case <-t.C:
 		}
 		err := l.rotateByAge()
 		if now := l.cfg.Now(); err == nil && (now.Sub(looked) >= pruneEvery || now.Before(looked)) {
 			looked, err = now, l.prune(true)
 		} else if err == nil {
-			err = l.prune(false)
+			err = l.prune(l.look.Swap(false))
 		}
 		if err == nil {
 			last, err = l.checkpointAfter(last)
@@ -282,6 +390,17 @@ func (l *Log) Run(ctx context.Context) error {
 		if err != nil {
 			l.cfg.Logger.Warn("the log is not kept in order", "log", l.cfg.Name, "err", err)
 		}
+	}
+}
+
+// retry finds out whether a disk that took no records takes them again, where nobody waits for that.
+func (l *Log) retry() {
+	if !l.failing.Load() || !l.turn.TryLock() {
+		return
+	}
+	defer l.turn.Unlock()
+	if l.try(&batch{}) == nil {
+		l.recovered()
 	}
 }
 

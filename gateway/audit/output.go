@@ -52,6 +52,9 @@ func (l *Log) compose(b *batch) {
 		}})
 		l.lost = shedding{}
 	}
+	if n := l.takeRefused(); n != nil {
+		l.ahead = append(l.ahead, n)
+	}
 	at := l.at
 	o := &l.out
 	o.text = o.buf[:0]
@@ -79,15 +82,16 @@ func (l *Log) write() error {
 	}
 	n, err := l.file.Write(o.text[o.done:])
 	o.done += n
-	l.size += int64(n)
 	if err != nil {
+		l.wrote(int64(n), 0)
 		return err
 	}
-	if k := len(o.lines); k > 0 { // none where a torn line was closed off
+	k := len(o.lines)
+	if k > 0 { // none where a torn line was closed off
 		l.at = o.lines[k-1].at
 		l.records += k
-		l.writeTotal.Add(int64(k))
 	}
+	l.wrote(int64(n), k)
 	l.clearOutput()
 	return nil
 }
@@ -148,7 +152,7 @@ func (l *Log) cutOutput() (dropped int64) {
 		if keep > 0 {
 			l.at = o.lines[keep-1].at
 			l.records += keep
-			l.writeTotal.Add(int64(keep))
+			l.wrote(0, keep)
 		}
 		l.clearOutput()
 	}

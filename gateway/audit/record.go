@@ -110,6 +110,7 @@ func (n *note) appendFields(b []byte) []byte {
 	for _, f := range [...]struct{ name, text string }{
 		{"log", n.Log}, {"writer", n.Writer}, {"chain", n.Chain}, {"release", n.Release}, {"after", n.After},
 		{"torn_hash", n.TornHash}, {"since", n.Since}, {"through_hash", n.ThroughHash}, {"file", n.File},
+		{"target", n.Target}, {"reason", n.Reason},
 	} {
 		if f.text != "" {
 			b = appendText(b, f.name, f.text, textBytesMax)
@@ -118,7 +119,7 @@ func (n *note) appendFields(b []byte) []byte {
 	for _, f := range [...]struct {
 		name  string
 		value int64
-	}{{"torn_bytes", n.TornBytes}, {"records", n.Records}, {"through_seq", int64(n.ThroughSeq)}} {
+	}{{"torn_bytes", n.TornBytes}, {"records", n.Records}, {"through_seq", int64(n.ThroughSeq)}, {"first_seq", int64(n.FirstSeq)}, {"last_seq", int64(n.LastSeq)}} {
 		if f.value != 0 {
 			b = appendInt(b, f.name, f.value)
 		}
@@ -134,6 +135,10 @@ const (
 	eventCrash  = "crash"  // what lies before it was torn: torn_bytes, torn_hash
 	eventShed   = "shed"   // records were left out: records, since
 	eventPruned = "pruned" // a file is removed for its age or for room: file, through_seq, through_hash
+	// eventSkipped: a target does not get records: target, reason, chain, first_seq, last_seq, records.
+	eventSkipped = "skipped"
+	// eventRefused: requests were refused without a record each: records, since.
+	eventRefused = "refused"
 )
 
 // What a start comes after.
@@ -158,4 +163,8 @@ type control struct {
 	File        string    `json:"file,omitempty"`
 	ThroughSeq  uint64    `json:"through_seq,omitempty"` // the last record in that file, with its hash
 	ThroughHash string    `json:"through_hash,omitempty"`
+	Target      string    `json:"target,omitempty"`
+	Reason      string    `json:"reason,omitempty"`
+	FirstSeq    uint64    `json:"first_seq,omitempty"`
+	LastSeq     uint64    `json:"last_seq,omitempty"`
 }

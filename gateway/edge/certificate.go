@@ -17,8 +17,8 @@ import (
 const (
 	// rsaBitsMin is the least size of an RSA key (NIST SP 800-57 part 1, section 5.6.1: 112 bits of strength).
 	rsaBitsMin = 2048
-	// pemBytesMax bounds a file of certificates or with a key.
-	pemBytesMax = 1 << 20
+	// fileBytesMax bounds a file of certificates or with a key.
+	fileBytesMax = 1 << 20
 	// expiryNear is for how long before its end an operator is told of a certificate; of a short-lived one
 	// it is a part of its life.
 	expiryNear = 14 * 24 * time.Hour
@@ -34,11 +34,11 @@ type Pair struct{ CertFile, KeyFile string }
 
 // load reads and checks a pair. The error names the file at fault and what is wrong with it.
 func (p Pair) load(now time.Time) (*tls.Certificate, error) {
-	key, err := readPEM(p.KeyFile, true)
+	key, err := ReadFile(p.KeyFile, true)
 	if err != nil {
 		return nil, fmt.Errorf("TLS key: %w", err)
 	}
-	chain, err := readPEM(p.CertFile, false)
+	chain, err := ReadFile(p.CertFile, false)
 	if err != nil {
 		return nil, fmt.Errorf("TLS certificate: %w", err)
 	}
@@ -52,8 +52,8 @@ func (p Pair) load(now time.Time) (*tls.Certificate, error) {
 	return &cert, nil
 }
 
-// readPEM reads a file of at most pemBytesMax, and refuses a secret that others than its owner can read.
-func readPEM(path string, secret bool) ([]byte, error) {
+// ReadFile reads a file of at most 1 MiB, and refuses a secret that others than its owner can read.
+func ReadFile(path string, secret bool) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -66,12 +66,12 @@ func readPEM(path string, secret bool) ([]byte, error) {
 	if mode := info.Mode().Perm(); secret && mode&0o077 != 0 {
 		return nil, fmt.Errorf("%s has mode %04o and others can read it: run chmod 600 %s", path, mode, path)
 	}
-	text, err := io.ReadAll(io.LimitReader(f, pemBytesMax+1))
+	text, err := io.ReadAll(io.LimitReader(f, fileBytesMax+1))
 	if err != nil {
 		return nil, err
 	}
-	if len(text) > pemBytesMax {
-		return nil, fmt.Errorf("%s is larger than %d bytes", path, pemBytesMax)
+	if len(text) > fileBytesMax {
+		return nil, fmt.Errorf("%s is larger than %d bytes", path, fileBytesMax)
 	}
 	return text, nil
 }
