@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shoal/gateway/audit"
+	"shoal/gateway/audit/export"
 	"shoal/gateway/edge"
 	"shoal/node/api"
 )
@@ -58,6 +59,8 @@ type Config struct {
 	// none. The gateway fills in the name, who writes and signs, the clock and the like, and syncs the log of acts
 	// always.
 	Logs audit.Config
+	// Targets get the records of the logs as well.
+	Targets []export.Config
 	// Witnesses are told what the logs have come to, and tell of theirs; nil are none, and then Logs
 	// says who writes.
 	Witnesses api.Witnesses
@@ -105,9 +108,11 @@ const (
 	defaultDrain  = 20 * time.Second
 	// connectionsMin is how many connections there may be, however few files.
 	connectionsMin = 64
-	s3Flag         = "--s3"
-	adminFlag      = "--admin"
-	acmeHTTPFlag   = "--acme-http"
+	// targetsMax bounds the targets of the logs, and with them the labels of metrics.
+	targetsMax   = 16
+	s3Flag       = "--s3"
+	adminFlag    = "--admin"
+	acmeHTTPFlag = "--acme-http"
 
 	// Names of the listeners, in settings and metrics.
 	listenerS3    = "s3"
@@ -140,11 +145,32 @@ func (c *Config) Validate() error {
 		need(l == listenerS3 || l == listenerAdmin, fmt.Sprintf("--proxy-protocol: %q is neither %s nor %s", l, listenerS3, listenerAdmin))
 	}
 	need(len(c.ProxyProtocol) == 0 || len(c.TrustedProxies) > 0, "--proxy-protocol needs --trusted-proxy: nobody else's header is believed")
+	errs = append(errs, c.validateTargets()...)
 	need(c.DrainTimeout >= 0, "drain timeout must not be negative")
 	for _, d := range c.Domains {
 		need(validDomain(d), fmt.Sprintf("domain %q is not a host name without port", d))
 	}
 	return errors.Join(errs...)
+}
+
+// validateTargets reports what is wrong with the targets of the logs.
+func (c *Config) validateTargets() (errs []error) {
+	if len(c.Targets) > targetsMax {
+		errs = append(errs, fmt.Errorf("there are %d targets for records, and may be %d", len(c.Targets), targetsMax))
+	}
+	for i := range c.Targets {
+		t := &c.Targets[i]
+		if err := t.Validate(); err != nil {
+			errs = append(errs, err)
+		}
+		if slices.ContainsFunc(c.Targets[:i], func(o export.Config) bool { return o.Name == t.Name }) {
+			errs = append(errs, fmt.Errorf("audit target %q: there are two of that name", t.Name))
+		}
+		if t.QueueBytes != 0 && t.QueueBytes < c.Logs.FileBytesMax {
+			errs = append(errs, fmt.Errorf("audit target %q: queue: it must hold a file of the log, whose size is set by --audit-file-size", t.Name))
+		}
+	}
+	return errs
 }
 
 func validDomain(d string) bool {

@@ -40,8 +40,10 @@ type exchange struct {
 	// decided is what was decided of the request; nil before an operation was found.
 	decided  *s3op.Decisions
 	recorded bool
-	ending   bool // it was recorded before the last bytes of the answer
-	token    bool // it is for the token service
+	// unrecorded: it has no record of its own, since it was refused for want of a place for that.
+	unrecorded bool
+	ending     bool // it was recorded before the last bytes of the answer
+	token      bool // it is for the token service
 }
 
 // serve runs a request through its stations.
@@ -60,6 +62,10 @@ func (x *exchange) serve(ctx context.Context) {
 // run is the order of a request.
 func (x *exchange) run(ctx context.Context) error {
 	ctx = context.WithValue(ctx, exchangeKey{}, x)
+	if x.countRefused() {
+		x.target.path, _ = requestURI(x.r)
+		return x.slowDown(limitedLog, time.Second)
+	}
 	if err := x.enterSource(ctx); err != nil {
 		x.target.path, _ = requestURI(x.r)
 		return err
@@ -192,6 +198,17 @@ func (x *exchange) rescue() {
 	})
 }
 
+// countRefused says whether the request is to be refused since its record would have no place. One record counts all
+// of those.
+func (x *exchange) countRefused() bool {
+	if x.access == nil || !x.refuses() {
+		return false
+	}
+	x.access.Refused()
+	x.recorded, x.unrecorded = true, true
+	return true
+}
+
 // record leaves the access record, once, before the answer ends: what was answered is on the record.
 func (x *exchange) record() {
 	if x.access == nil || x.recorded {
@@ -245,7 +262,7 @@ func (x *exchange) finish() {
 			x.metrics.denied.WithLabelValues(string(reason)).Inc()
 		}
 	}
-	if !x.ending || !x.aborted && x.w.Failed() == nil {
+	if x.unrecorded || !x.ending || !x.aborted && x.w.Failed() == nil {
 		return
 	}
 	if err := x.access.Append(&audit.Cut{Time: x.now(), RequestID: x.id, BytesSent: x.w.Sent()}); err != nil {

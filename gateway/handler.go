@@ -26,6 +26,7 @@ type handler struct {
 	sts      *sts.Service
 	service  *s3op.Service
 	access   *audit.Log // nil keeps no access log
+	refuses  func() bool
 	metrics  *metrics
 	server   *edge.Server
 	limiter  *limiter
@@ -138,6 +139,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why func(*excha
 	defer x.finish()
 	defer x.record()
 	x.target.path, _ = requestURI(r)
+	x.countRefused()
 	x.fail(why(x))
 }
 

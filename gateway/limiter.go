@@ -158,6 +158,7 @@ const (
 	limitedPrincipal = "principal"
 	limitedFailures  = "failures"
 	limitedBusy      = "busy"
+	limitedLog       = "log_full"
 )
 
 // slowDown asks a client to come back.

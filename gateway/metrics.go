@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
 		}),
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, or the gateway itself.",
+			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, the gateway itself, or the place for their records.",
 		}, []string{"reason"}),
 		unproven: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_auth_failures_total", Help: "S3 requests whose signatures proved nothing, by what was wrong with them.",

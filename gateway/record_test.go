@@ -1,16 +1,24 @@
 package gateway_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"shoal/gateway"
 	"shoal/gateway/audit"
+	"shoal/gateway/audit/export"
 )
 
 func TestAccessLog(t *testing.T) {
@@ -166,4 +174,170 @@ func TestMetrics(t *testing.T) {
 	if a.status != 200 || strings.Contains(a.body, "bucket=") || strings.Contains(a.body, testID) {
 		t.Errorf("status %d, or a name in the metrics", a.status)
 	}
+}
+
+// collector is a webhook that can be told to refuse.
+type collector struct {
+	*httptest.Server
+	refuse atomic.Bool
+	lines  syncBuffer
+}
+
+func newCollector(t *testing.T) *collector {
+	c := new(collector)
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if c.refuse.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		io.Copy(&c.lines, r.Body)
+	}))
+	t.Cleanup(c.Close)
+	return c
+}
+
+// target is the configuration of the collector.
+func (c *collector) target(t *testing.T) export.Config {
+	t.Helper()
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("a secret of a webhook"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return export.Config{Name: "hook", Kind: export.Webhook, URL: c.URL, Plaintext: true, SecretFile: secret, Allow: []string{"127.0.0.1"}}
+}
+
+// TestTargets: records of both logs arrive at a target, and its state is told.
+func TestTargets(t *testing.T) {
+	c := newCollector(t)
+	g := start(t, func(cfg *gateway.Config) { cfg.Targets = []export.Config{c.target(t)} })
+	a := g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	g.want(call{method: "PUT", target: "/bucket?versioning", body: "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"}, 200, "")
+	status := g.do(call{target: "/admin/v1/audit/targets", admin: true})
+	for _, piece := range []string{`"target":"hook","kind":"webhook","log":"access"`, `"log":"acts"`, `"queue_bytes_max":1073741824`, `"full":"block"`} {
+		if status.status != 200 || !strings.Contains(status.body, piece) {
+			t.Errorf("%d %s lacks %s", status.status, status.body, piece)
+		}
+	}
+	metrics := g.do(call{target: "/metrics", id: "-", admin: true}).body
+	for _, line := range []string{`shoal_audit_target_skipped_records_total{kind="webhook",log="access",target="hook"} 0`, `shoal_audit_full{log="acts"} 0`} {
+		if !strings.Contains(metrics, line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+	g.end() // delivers what is left
+	for _, piece := range []string{`"request_id":"` + a.header.Get("X-Amz-Request-Id"), `"operation":"PutBucketVersioning"`, `"log":"acts"`, `"event":"stop"`} {
+		if !strings.Contains(c.lines.String(), piece) {
+			t.Errorf("%s did not arrive", piece)
+		}
+	}
+}
+
+// TestTargetBlocks: while more waits for a target than may, S3 requests are refused before anything is done, and
+// management is served. Afterwards all goes on, and one record counts what was refused.
+func TestTargetBlocks(t *testing.T) {
+	c := newCollector(t)
+	c.refuse.Store(true)
+	g := start(t, func(cfg *gateway.Config) {
+		cfg.Logs.FileBytesMax = 1 << 20
+		to := c.target(t)
+		to.QueueBytes, to.Logs = 1<<20, []string{audit.AccessLog}
+		cfg.Targets = []export.Config{to}
+	})
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	// Records of long keys, over one connection.
+	client := &http.Client{Transport: &http.Transport{}}
+	defer client.CloseIdleConnections()
+	status := 0
+	for range 2000 {
+		req := call{target: "/bucket/" + strings.Repeat("%22", 1000)}.request(t, g.s3)
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		if status = resp.StatusCode; status == 503 {
+			break
+		}
+	}
+	if status != 503 {
+		t.Fatalf("the last of many requests was answered %d", status)
+	}
+	g.want(call{method: "PUT", target: "/refused"}, 503, "SlowDown")
+	g.want(call{target: "/refused", id: "-"}, 503, "SlowDown")
+	if a := g.do(call{target: "/admin/v1/audit/targets", admin: true}); a.status != 200 || !strings.Contains(a.body, `"state":"full"`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := g.do(call{target: "/metrics", id: "-", admin: true}); !strings.Contains(a.body, `shoal_audit_full{log="access"} 1`) || !strings.Contains(a.body, `shoal_audit_refused_requests_total{log="access"} 3`) {
+		t.Error("the metrics do not tell that the log is full")
+	}
+	c.refuse.Store(false)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	refused := 3
+	for g.do(call{target: "/refused"}).status == 503 {
+		refused++
+		<-tick.C
+	}
+	g.want(call{target: "/refused"}, 404, "NoSuchBucket") // it was not made
+	g.end()
+	told := 0
+	for _, m := range regexp.MustCompile(`"event":"refused".*?"records":(\d+)`).FindAllStringSubmatch(c.lines.String(), -1) {
+		n, err := strconv.Atoi(m[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		told += n
+	}
+	if told != refused {
+		t.Errorf("records tell of %d refused requests, there were %d", told, refused)
+	}
+}
+
+// fullFile is a file that takes nothing while it is told so.
+type fullFile struct {
+	audit.File
+	full *atomic.Bool
+}
+
+func (f fullFile) Write(p []byte) (int, error) {
+	if f.full.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.Write(p)
+}
+
+// TestDiskBlocks: with Block, requests that come while the disk takes no records are refused, and the one that was under
+// way is answered once it does.
+func TestDiskBlocks(t *testing.T) {
+	var full atomic.Bool
+	g := start(t, func(c *gateway.Config) {
+		c.Logs.Open = func(path string) (audit.File, error) {
+			file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+			return fullFile{file, &full}, err
+		}
+	})
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	full.Store(true)
+	waiting := make(chan answer, 1)
+	conn := g.dial(g.s3)
+	defer conn.Close()
+	if _, err := conn.Write(call{target: "/bucket/under-way"}.bytes(t, g.s3)); err != nil {
+		t.Fatal(err)
+	}
+	go func() { waiting <- readAnswer(t, bufio.NewReader(conn), http.MethodGet) }()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !strings.Contains(g.do(call{target: "/metrics", id: "-", admin: true}).body, `shoal_audit_full{log="access"} 1`) {
+		<-tick.C
+	}
+	g.want(call{method: "PUT", target: "/refused"}, 503, "SlowDown")
+	full.Store(false)
+	if a := <-waiting; a.status != 404 {
+		t.Errorf("the request that waited was answered %d", a.status)
+	}
+	for g.do(call{target: "/bucket"}).status != 200 {
+		<-tick.C
+	}
+	g.want(call{target: "/refused"}, 404, "NoSuchBucket")
 }

@@ -127,14 +127,37 @@ func (s *Server) openLogs() (err error) {
 	if w := s.cfg.Witnesses; w != nil {
 		cfg.Writer, cfg.Sign, cfg.OnCheckpoint = w.Self(), w.Sign, s.witness
 	}
-	cfg.Name = audit.AccessLog
-	if s.access, err = audit.Open(cfg); err != nil {
+	if s.access, err = s.openLog(cfg, audit.AccessLog); err != nil {
 		return err
 	}
 	// Acts are rare, and weigh more.
-	cfg.Name, cfg.Sync, cfg.Full, cfg.CheckpointEvery = audit.ActLog, true, audit.Block, actCheckpoint
-	s.acts, err = audit.Open(cfg)
-	return err
+	cfg.Sync, cfg.Full, cfg.CheckpointEvery = true, audit.Block, actCheckpoint
+	if s.acts, err = s.openLog(cfg, audit.ActLog); err != nil {
+		return err
+	}
+	return s.cfg.Registerer.Register(audit.Metrics(s.access, s.acts))
+}
+
+// openLog opens a log with its targets.
+func (s *Server) openLog(cfg audit.Config, name string) (*audit.Log, error) {
+	cfg.Name, cfg.Targets = name, nil
+	for i := range s.cfg.Targets {
+		t := &s.cfg.Targets[i]
+		if !t.WantsLog(name) {
+			continue
+		}
+		to, err := t.Open()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Targets = append(cfg.Targets, audit.TargetConfig{Name: t.Name, Kind: string(t.Kind), Target: to, QueueBytes: t.QueueBytes, Full: t.Full})
+	}
+	return audit.Open(cfg)
+}
+
+// refuses says that no more requests are to be taken, since their records have no place.
+func (s *Server) refuses() bool {
+	return s.access != nil && (s.access.Refuses() || s.acts.Refuses())
 }
 
 // recordAct writes a record of an act.
@@ -142,6 +165,14 @@ func (s *Server) recordAct(a *audit.Act) {
 	if err := s.acts.Append(a); err != nil {
 		s.cfg.Logger.Error("an act is not on the record", "request_id", a.RequestID, "operation", a.Operation, "err", err)
 	}
+}
+
+// targets says how the targets of the logs stand, those of the access log first.
+func (s *Server) targets() []audit.TargetStatus {
+	if s.access == nil {
+		return nil
+	}
+	return append(s.access.Targets(), s.acts.Targets()...)
 }
 
 // actCheckpoint is the time between checkpoints of the log of acts while there are acts.
@@ -159,6 +190,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 	}
 	h := &handler{
 		hosts: newHosts(cfg.Domains), iam: s.iam, limiter: s.limiter, verifier: newVerifier(cfg, s.iam), sts: newTokenService(cfg, s.iam), access: s.access,
+		refuses: s.refuses,
 		service: &s3op.Service{
 			Buckets: cfg.Buckets, Objects: cfg.Objects, Uploads: cfg.Uploads, Versions: cfg.Versions,
 			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
@@ -208,6 +240,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
+		Targets: s.targets,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,
@@ -329,9 +362,11 @@ func (s *Server) close() {
 			e.Close()
 		}
 	}
+	ended, cancel := context.WithCancel(context.Background())
+	cancel()
 	for _, l := range []*audit.Log{s.access, s.acts} {
 		if l != nil {
-			l.Close()
+			l.Run(ended) // closes it and its targets; New fails for another reason
 		}
 	}
 }

@@ -44,6 +44,7 @@ const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CollectGarbage CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
 		GetCheckpoints GetCollection GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		ListAuditTargets
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeAllAccessKeys RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`

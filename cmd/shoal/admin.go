@@ -33,6 +33,7 @@ func newAdminCommand(env environment) *cobra.Command {
 		newPlacementCommand(a), newDurabilityCommand(a), newHealthCommand(a), newSettingsCommand(a), newScrubCommand(a), newDriveCommand(a), newBucketCommand(a),
 		newBackupCommand(a), newRestoreCommand(a), newRecoverCommand(a),
 		newUserCommand(a), newGroupCommand(a), newPolicyCommand(a), newKeyCommand(a), newIPCommand(a), newReadOnlyCommand(a), newGCCommand(a),
+		newAdminAuditCommand(a),
 	)
 	return cmd
 }

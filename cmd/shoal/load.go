@@ -4,8 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -138,12 +139,11 @@ func (l *loader) loadFile() []error {
 
 // apply sets the keys of a table of the file in the order of their names.
 func (l *loader) apply(path string, table map[string]any) (errs []error) {
-	names := make([]string, 0, len(table))
-	for name := range table {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	for _, name := range names {
+	for _, name := range sortedKeys(table) {
+		if name == auditTable {
+			errs = append(errs, l.applyAudit(path, table[name])...)
+			continue
+		}
 		source := path + ": " + name
 		flag := l.all.Lookup(name)
 		if flag == nil {
@@ -159,6 +159,8 @@ func (l *loader) apply(path string, table map[string]any) (errs []error) {
 	}
 	return errs
 }
+
+func sortedKeys(table map[string]any) []string { return slices.Sorted(maps.Keys(table)) }
 
 // scalars writes a value of the file as a flag would be given.
 func scalars(flag *pflag.Flag, value any) ([]string, error) {
@@ -190,13 +192,11 @@ func scalars(flag *pflag.Flag, value any) ([]string, error) {
 
 // nearestKey names the known key that takes the fewest edits to reach from name.
 func nearestKey(name string) string {
-	best, least := configFlag, editDistance(name, configFlag)
+	names := []string{configFlag}
 	for _, k := range keys {
-		if d := editDistance(name, k.name); d < least {
-			best, least = k.name, d
-		}
+		names = append(names, k.name)
 	}
-	return best
+	return nearest(name, names)
 }
 
 // editDistance counts the insertions, deletions and substitutions of bytes between a

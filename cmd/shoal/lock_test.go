@@ -25,6 +25,7 @@ func configLock() string {
 		_, usage := pflag.UnquoteUsage(f)
 		fmt.Fprintf(&b, "%s = %q | %s | %s\n", k.name, f.DefValue, partNames(k.parts), usage)
 	}
+	lockTargets(&b)
 	return b.String()
 }
 

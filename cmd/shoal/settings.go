@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"shoal/gateway"
+	"shoal/gateway/audit/export"
 )
 
 // part is a command that takes settings; parts are a set of them.
@@ -77,6 +78,7 @@ type settings struct {
 	auditKeepSize byteCount
 	auditKeepAge  time.Duration
 	auditEvery    time.Duration
+	targets       []export.Config
 }
 
 // key is one setting: a flag, a key of shoal.toml and a SHOAL_* variable of one name.
@@ -291,6 +293,9 @@ func (s *settings) validate(p part) error {
 		check(s.buffer >= 16<<20, "buffer: %v is less than 16MiB", s.buffer)
 		check(s.region != "", "region: name one")
 		s.validateLogs(check)
+		if err := s.validateTargets(); err != nil {
+			errs = append(errs, err)
+		}
 		check(oneOf(s.logLevel, logLevels), "log-level: %q is none of %s", s.logLevel, strings.Join(logLevels, ", "))
 		check(oneOf(s.logFormat, logFormats), "log-format: %q is none of %s", s.logFormat, strings.Join(logFormats, ", "))
 	}

@@ -62,7 +62,7 @@ var arrows = []struct {
 	{"node/api", []string{"acl", "chunker", "p2p", "chunker/checksum"}},
 	{"node", []string{"acl/…", "chunker/…", "p2p/…", "node/…"}},
 	{"gateway", []string{"acl/…", "chunker/checksum", "node/api", "gateway/…"}},
-	{"cmd", []string{"node", "node/client", "node/api", "gateway", "gateway/audit", "p2p/transport", "acl", "chunker", "p2p"}},
+	{"cmd", []string{"node", "node/client", "node/api", "gateway", "gateway/audit", "gateway/audit/export", "p2p/transport", "acl", "chunker", "p2p"}},
 	{"e2e", []string{"…"}},
 	{"", nil},
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"shoal/gateway"
+	"shoal/gateway/audit"
 	"shoal/node"
 )
 
@@ -80,7 +81,8 @@ func registered(t *testing.T) []string {
 	}
 	st := n.Store()
 	g, err := gateway.New(gateway.Config{S3Addr: anyPort, AdminAddr: anyPort, Buckets: st, Objects: st, Uploads: st, Versions: st,
-		Credentials: st, Identities: st, Health: st, Admin: st, Logger: log, Registerer: r, Gatherer: r})
+		Credentials: st, Identities: st, Health: st, Admin: st, Logger: log, Registerer: r, Gatherer: r,
+		Logs: audit.Config{Dir: t.TempDir(), Writer: "writer"}})
 	if err != nil {
 		t.Fatal(err)
 	}

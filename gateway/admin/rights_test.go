@@ -37,7 +37,7 @@ func takenRights() []taken {
 	rows := []taken{
 		get("space", "GetSpace"), get("workers", "ListWorkers"), get("groups", "ListMetadataGroups"), get("members", "ListMembers"),
 		get("placement", "GetPlacement"), get("settings", "ListSettings"), get("health", "GetHealth"), get("release", "GetRelease"),
-		get("checkpoints", "GetCheckpoints"), get("durability", "GetDurability"), post("durability", `{"lost_site":"b"}`, "GetDurability"),
+		get("checkpoints", "GetCheckpoints"), get("audit/targets", "ListAuditTargets"), get("durability", "GetDurability"), post("durability", `{"lost_site":"b"}`, "GetDurability"),
 		post("scrub", "", "Scrub"), post("settings", `{"name":"voters","value":"3"}`, "SetSetting"),
 		post("invites", `{"role":"node","site":"","ttl":"1h"}`, "InviteMember"),
 		post("members/allow", `{"peer_id":"q","role":"node","site":"","ttl":"1h"}`, "AllowMember"),

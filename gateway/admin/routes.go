@@ -32,6 +32,7 @@ func clusterRoutes() []route {
 			method: http.MethodGet, path: "/admin/v1/checkpoints", summary: "What the logs of this process and of other members have come to, as lines of JSON",
 			actions: []string{"admin:GetCheckpoints"}, gives: reflect.TypeFor[[]byte](), stream: (*Handler).checkpoints,
 		},
+		question(http.MethodGet, "/admin/v1/audit/targets", "Where this process sends the records of its logs, and what waits for that", (*Handler).auditTargets, "admin:ListAuditTargets"),
 		question(http.MethodGet, "/admin/v1/release", "The release of this process", (*Handler).release, "admin:GetRelease"),
 		question(http.MethodGet, "/admin/v1/durability", "How many more failures objects survive", (*Handler).durability, "admin:GetDurability"),
 		order(http.MethodPost, "/admin/v1/durability", "The same if a site were lost", (*Handler).durabilityWithout, "admin:GetDurability"),
@@ -74,6 +75,13 @@ func (h *Handler) durabilityWithout(ctx context.Context, _ *call, q *api.Durabil
 		return api.Durability{}, err
 	}
 	return h.cfg.Admin.Durability(ctx, *q)
+}
+
+func (h *Handler) auditTargets(context.Context, *call) ([]audit.TargetStatus, error) {
+	if h.cfg.Targets == nil {
+		return []audit.TargetStatus{}, nil
+	}
+	return append([]audit.TargetStatus{}, h.cfg.Targets()...), nil
 }
 
 type releaseAnswer struct {
