@@ -362,11 +362,9 @@ func (s *Server) close() {
 			e.Close()
 		}
 	}
-	ended, cancel := context.WithCancel(context.Background())
-	cancel()
 	for _, l := range []*audit.Log{s.access, s.acts} {
 		if l != nil {
-			l.Run(ended) // closes it and its targets; New fails for another reason
+			l.Discard() // New fails for another reason
 		}
 	}
 }

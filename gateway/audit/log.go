@@ -433,6 +433,16 @@ func (l *Log) checkpoint(at position) {
 	l.cfg.OnCheckpoint(c)
 }
 
+// Discard closes a log that was not run, and its targets.
+func (l *Log) Discard() error {
+	err := l.Close()
+	for _, q := range l.queues {
+		q.tail.close()
+		err = errors.Join(err, q.cfg.Target.Close())
+	}
+	return err
+}
+
 // Close records the stop and closes the log; Run does it too. What waits for the disk is let go.
 func (l *Log) Close() error {
 	l.mu.Lock()

@@ -426,7 +426,7 @@ func TestQueueGone(t *testing.T) {
 
 // Whatever happens in whatever order, all that was written arrives in order.
 func TestQueueRandom(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(5) {
 		synctest.Test(t, func(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 1))
 			dir := t.TempDir()
@@ -436,7 +436,7 @@ func TestQueueRandom(t *testing.T) {
 			var s sink
 			var stale []byte
 			r := run(t, cfg, audit.TargetConfig{Target: &s})
-			for i := range 60 {
+			for i := range 40 {
 				switch n := random.IntN(10); {
 				case n < 5:
 					r.write(t, fmt.Sprint(i, "-"), random.IntN(30))
