@@ -147,7 +147,7 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 
 // readPool reads certificates that vouch for others.
 func readPool(path string) (*x509.CertPool, error) {
-	text, err := readPEM(path, false)
+	text, err := ReadFile(path, false)
 	if err != nil {
 		return nil, err
 	}
