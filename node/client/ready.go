@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	readyPatience = 2 * time.Second        // for the system group, where something can be served without it
+	readyPatience = 2 * time.Second        // for the system group: something may be served without it
 	siteAnswers   = 700 * time.Millisecond // for the groups of other sites, once one of a site has answered
 	siteSilence   = 3 * time.Second        // for the first of them
 	readyBudget   = 10 * time.Second       // in all
@@ -45,10 +45,7 @@ func (c *Client) findReady(ctx context.Context) (limits []string, err error) {
 			return limits, nil
 		}
 	}
-	sctx, cancel := ctx, func() {}
-	if c.hasBound() {
-		sctx, cancel = context.WithTimeout(ctx, readyPatience)
-	}
+	sctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	if _, err = c.fetchLayout(sctx); err != nil {
 		return c.readyWithin(ctx, err)
