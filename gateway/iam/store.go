@@ -158,18 +158,57 @@ func (s *Store) await(ctx context.Context, after time.Time) (*tables, error) {
 		select {
 		case <-next:
 		case <-ctx.Done():
-			return nil, &api.Error{Kind: api.Unavailable, Op: "iam.await", Detail: "It cannot be confirmed who may do what. Please try again.", Err: ctx.Err()}
+			return nil, unconfirmed("iam.await", ctx.Err())
 		}
 	}
 }
 
-// Credential implements api.Credentials: one that has ended is none.
+// Credential implements api.Credentials: one that has ended is none. While that of a user is not confirmed within
+// Config.Limit it counts for nothing, as all else that is known of users: the request waits, and gets Unavailable then.
 func (s *Store) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
+	asked := time.Now()
 	c, err := s.cfg.Credentials.Credential(ctx, accessKeyID)
+	if err == nil && s.outdated(&c, asked) {
+		c, err = s.confirm(ctx, accessKeyID)
+	}
 	if err == nil && !c.Expires.IsZero() && !s.cfg.Now().Before(c.Expires) {
 		return api.Credential{}, &api.Error{Kind: api.NoSuchCredential, Op: "iam.Credential"}
 	}
 	return c, err
+}
+
+// outdated says whether a user's credential may have been revoked more than Config.Limit before it was asked for.
+func (s *Store) outdated(c *api.Credential, asked time.Time) bool {
+	return c.Principal != api.RootPrincipal && !c.AsOf.IsZero() && c.AsOf.Before(asked.Add(-s.cfg.Limit))
+}
+
+// confirm waits for a credential that is confirmed.
+func (s *Store) confirm(ctx context.Context, accessKeyID string) (api.Credential, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
+	defer cancel()
+	for {
+		asked := time.Now()
+		if _, err := s.await(ctx, asked); err != nil {
+			return api.Credential{}, err
+		}
+		c, err := s.cfg.Credentials.Credential(ctx, accessKeyID)
+		switch {
+		case ctx.Err() != nil:
+			return api.Credential{}, unconfirmed("iam.Credential", ctx.Err())
+		case err != nil || !s.outdated(&c, asked):
+			return c, err
+		}
+		t := time.NewTimer(s.cfg.Every)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			t.Stop()
+		}
+	}
+}
+
+func unconfirmed(op string, err error) error {
+	return &api.Error{Kind: api.Unavailable, Op: op, Detail: "It cannot be confirmed who may do what. Please try again.", Err: err}
 }
 
 // Caller is who asks, with the policies that speak of it. The zero value is a stranger.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -21,7 +22,13 @@ const everything = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Actio
 // run runs a store over people until the test ends.
 func run(t *testing.T, people *apitest.Identities) *iam.Store {
 	t.Helper()
-	s := iam.New(iam.Config{Credentials: people, Identities: people})
+	return runOver(t, people, people)
+}
+
+// runOver is run with credentials from elsewhere.
+func runOver(t *testing.T, people *apitest.Identities, credentials api.Credentials) *iam.Store {
+	t.Helper()
+	s := iam.New(iam.Config{Credentials: credentials, Identities: people})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- s.Run(ctx) }()
@@ -157,6 +164,53 @@ func TestNewUser(t *testing.T) {
 				t.Errorf("%q: %v", odd, err)
 			}
 		}
+	})
+}
+
+// aged gives credentials as they were some time ago.
+type aged struct {
+	*apitest.Identities
+	age atomic.Int64 // nanoseconds
+}
+
+func (a *aged) Credential(ctx context.Context, id string) (api.Credential, error) {
+	c, err := a.Identities.Credential(ctx, id)
+	c.AsOf = time.Now().Add(-time.Duration(a.age.Load()))
+	return c, err
+}
+
+// TestOldKey: a user's access key that was not confirmed for more than a second is waited for, and refused when it is
+// gone by then; root's is not. So it is where a site that was cut off, and remembers keys, is whole again.
+func TestOldKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := &aged{Identities: new(apitest.Identities)}
+		for id, who := range map[string]string{"ROOT": "root", "AK": "user:alice"} {
+			people.PutKey(api.IssuedKey{Secret: "s", AccessKey: api.AccessKey{AccessKeyID: id, Principal: who}})
+		}
+		s := runOver(t, people.Identities, people)
+		const found = api.Internal // which is no kind of these errors
+		ask := func(id string, want api.Kind, wait time.Duration) {
+			t.Helper()
+			began := time.Now()
+			c, err := s.Credential(t.Context(), id)
+			if took := time.Since(began); (err == nil) != (want == found) || err != nil && api.KindOf(err) != want || took != wait || (c.Secret == "s") != (want == found) {
+				t.Errorf("%s: %v after %v", id, err, took)
+			}
+		}
+		synctest.Wait()
+		people.age.Store(int64(time.Second))
+		ask("AK", found, 0)
+		people.age.Store(int64(time.Second) + 1)
+		ask("ROOT", found, 0)
+		people.Fail(errors.New("cut off"))
+		ask("AK", api.Unavailable, 5*time.Second)
+		ask("ROOT", found, 0)
+		go func() {
+			<-time.After(time.Second)
+			people.RevokeAllKeys(context.Background(), api.RevokeAll{})
+			people.Fail(nil)
+		}()
+		ask("AK", api.NoSuchCredential, time.Second)
 	})
 }
 

@@ -23,6 +23,8 @@ type Credential struct {
 	SessionPolicy string
 	// Session is set where the credential is that of a session; SessionPolicy is then that of its parent.
 	Session *Session
+	// AsOf is when the store has last confirmed the credential; zero says that it just has.
+	AsOf time.Time
 }
 
 // String hides the secret.

@@ -105,11 +105,12 @@ func (c *Client) recallCredential(ctx context.Context, accessKeyID string) (api.
 		return api.Credential{}, err
 	}
 	at := now.Add(-rec.Age)
-	if !c.secrets.putRecalled(accessKeyID, cachedCredential{rec.Credential, at, now}) {
+	recalled := cachedCredential{rec.Credential, at, now}
+	if !c.secrets.putRecalled(accessKeyID, recalled) {
 		return api.Credential{}, &api.Error{Kind: api.NoSuchCredential, Op: "client.recallCredential"}
 	}
 	c.identity.spare(at)
-	return rec.Credential, nil
+	return recalled.known(), nil
 }
 
 // recallBucket finds a bucket that is bound to a site while the directory cannot be asked.

@@ -34,6 +34,13 @@ type cachedCredential struct {
 	checked time.Time // when the system group was last asked for it
 }
 
+// known is the credential as callers get it.
+func (k *cachedCredential) known() api.Credential {
+	c := k.Credential
+	c.AsOf = k.at
+	return c
+}
+
 // Credential implements api.Credentials.
 func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
 	s := &c.secrets
@@ -41,14 +48,14 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 	hit, ok := s.credentials[accessKeyID]
 	s.mu.RUnlock()
 	if ok && time.Since(hit.checked) < credentialTTL {
-		return hit.Credential, nil
+		return hit.known(), nil
 	}
 	at := time.Now() // of the question: the answer is no older
 	spare := ok && c.hasBound() && at.Sub(hit.at) < time.Duration(c.identity.stale.Load())
 	if spare && c.identity.cutOff() {
 		c.identity.spare(hit.at)
 		c.probe(accessKeyID)
-		return hit.Credential, nil
+		return hit.known(), nil
 	}
 	if !spare && c.identity.cutOff() && c.hasBound() {
 		if cred, err := c.recallCredential(ctx, accessKeyID); err == nil || api.KindOf(err) == api.NoSuchCredential {
@@ -68,7 +75,7 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 		if have := s.credentials[accessKeyID]; have == hit { // not forgotten meanwhile
 			s.credentials[accessKeyID] = cachedCredential{hit.Credential, hit.at, time.Now()}
 			c.identity.spare(hit.at)
-			return hit.Credential, nil
+			return hit.known(), nil
 		}
 	}
 	if err != nil {
@@ -78,8 +85,9 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 		return api.Credential{}, err // what is kept is too old to be used, until it is confirmed
 	}
 	c.identity.confirmed()
-	s.keep(accessKeyID, cachedCredential{cred, at, at})
-	return cred, nil
+	have := cachedCredential{cred, at, at}
+	s.keep(accessKeyID, have)
+	return have.known(), nil
 }
 
 // keep runs under mu.
