@@ -28,6 +28,7 @@ type queue struct {
 	pending *read  // to be delivered
 	began   time.Time
 	savedAt time.Time
+	known   bool          // there is a cursor on disk
 	pause   time.Duration // before the next attempt; 0 when the last one did not fail
 
 	mu     sync.Mutex   // guards what follows
@@ -73,13 +74,16 @@ func (l *Log) openQueue(cfg TargetConfig) (*queue, error) {
 	case err != nil:
 		return nil, err
 	default:
-		q.saved = at
+		q.saved, q.known = at, true
 	}
 	gone, err := q.seek(at)
 	if err != nil {
 		return nil, err
 	}
 	l.ahead = append(l.ahead, gone...)
+	if !q.known {
+		q.save(true) // from here on the target is not new, whether it ever gets something or not
+	}
 	return q, nil
 }
 
@@ -210,6 +214,7 @@ func (q *queue) run(ctx context.Context) {
 		switch {
 		case err != nil && ctx.Err() == nil:
 			q.failed(err)
+			q.save(false)
 			q.rest(ctx)
 		case !worked:
 			q.idle(ctx)
@@ -346,7 +351,7 @@ func (q *queue) rest(ctx context.Context) {
 func (q *queue) idle(ctx context.Context) {
 	q.note(func(s *TargetStatus) { s.State = TargetIdle })
 	var due <-chan time.Time
-	if q.at != q.saved { // nobody else writes saved
+	if !q.known || q.at != q.saved { // nobody else writes saved
 		t := time.NewTimer(saveEvery - time.Since(q.savedAt))
 		defer t.Stop()
 		due = t.C
@@ -375,7 +380,7 @@ func (q *queue) linger(ctx context.Context) {
 
 // save puts the cursor on disk, unless that was done not long ago.
 func (q *queue) save(now bool) {
-	if q.at == q.saved || !now && time.Since(q.savedAt) < saveEvery {
+	if q.known && q.at == q.saved || !now && time.Since(q.savedAt) < saveEvery {
 		return
 	}
 	q.savedAt = time.Now()
@@ -383,6 +388,7 @@ func (q *queue) save(now bool) {
 		q.log.cfg.Logger.Warn("how far a target has got is not on disk; it may get records again", "target", q.cfg.Name, "log", q.log.cfg.Name, "err", err)
 		return
 	}
+	q.known = true
 	q.mu.Lock()
 	q.saved = q.at
 	q.mu.Unlock()

@@ -372,9 +372,17 @@ func TestQueueBlocks(t *testing.T) {
 		for range 7 {
 			r.Refused()
 		}
+		if got := r.Stats().Refused; got != 7 {
+			t.Errorf("%d refused", got)
+		}
 		<-time.After(time.Hour)
 		if !r.Refuses() || len(ids(t, dir)) != written {
 			t.Errorf("%d records of %d are kept", len(ids(t, dir)), written)
+		}
+		r.stop()
+		r = run(t, small(dir), audit.TargetConfig{Target: &s, QueueBytes: 16 << 10})
+		if !r.Refuses() {
+			t.Error("requests are not refused after a restart")
 		}
 		s.set(false)
 		<-time.After(2 * time.Minute)
@@ -384,9 +392,6 @@ func TestQueueBlocks(t *testing.T) {
 		r.write(t, "after", 1)
 		r.settle()
 		r.stop()
-		if got := r.Stats().Refused; got != 7 {
-			t.Errorf("%d refused", got)
-		}
 		got := s.once(t)
 		refused := slices.DeleteFunc(slices.Clone(got), func(line string) bool { return !strings.Contains(line, `"event":"refused"`) })
 		if len(refused) != 1 || !strings.Contains(refused[0], `"records":7`) || !strings.Contains(refused[0], `"since":"`) {
