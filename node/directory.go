@@ -23,6 +23,7 @@ const (
 	clusterKeyFile  = "cluster.key"
 	issuerKeyFile   = "issuer.key"
 	credentialsFile = "root.credentials"
+	rootRecovery    = "root.recover"
 	describedFile   = "node.json"
 	membersFile     = "members.cache"
 	startsFile      = "starts"

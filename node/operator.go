@@ -73,6 +73,10 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return o.n.repair.Moving(ctx)
 	case "create-key":
 		return with(arg, func(req api.NewKey) (api.IssuedKey, error) { return o.n.createKey(ctx, req) })
+	case "write-root":
+		return with(arg, func(req api.NewRootFile) (string, error) { return o.n.writeRoot(ctx, req) })
+	case "switch-root":
+		return with(arg, func(disabled bool) (struct{}, error) { return struct{}{}, o.n.switchRoot(ctx, disabled) })
 	case "issue-session":
 		return with(arg, func(req api.NewSession) (api.IssuedSession, error) { return o.n.issueSession(ctx, req) })
 	case "open-session":

@@ -39,7 +39,7 @@ func (n *Node) setUp(ctx context.Context) error {
 		}
 	}
 	if n.desc.Ready {
-		return nil
+		return n.patient(n.recoverRoot)(ctx)
 	}
 	n.desc.Ready = true
 	return n.desc.write(n.cfg.DataDir)

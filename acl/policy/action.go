@@ -42,10 +42,10 @@ var s3Actions = map[Target]string{
 // the former; there is none without a route.
 const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CollectGarbage CreateAccessKey CreateGroup CreateOwnAccessKey
-		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableUser Drain EnableUser
+		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableRoot DisableUser Drain EnableRoot EnableUser
 		GetCheckpoints GetCollection GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
 		ListAuditTargets
-		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup RevokeAccessKey RevokeAllAccessKeys RevokeMember
+		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup ReplaceRoot RevokeAccessKey RevokeAllAccessKeys RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`
 	adminBucketActions = `GetBucketReadOnly GetPermissions GetQuota SetBucketReadOnly SetPermissions SetQuota`

@@ -32,7 +32,7 @@ func newAdminCommand(env environment) *cobra.Command {
 		newMembersCommand(a), newInviteCommand(a), newGroupsCommand(a), newWorkersCommand(a), newSpaceCommand(a),
 		newPlacementCommand(a), newDurabilityCommand(a), newHealthCommand(a), newSettingsCommand(a), newScrubCommand(a), newDriveCommand(a), newBucketCommand(a),
 		newBackupCommand(a), newRestoreCommand(a), newRecoverCommand(a),
-		newUserCommand(a), newGroupCommand(a), newPolicyCommand(a), newKeyCommand(a), newIPCommand(a), newReadOnlyCommand(a), newGCCommand(a),
+		newUserCommand(a), newGroupCommand(a), newPolicyCommand(a), newKeyCommand(a), newRootCommand(a), newIPCommand(a), newReadOnlyCommand(a), newGCCommand(a),
 		newAdminAuditCommand(a),
 	)
 	return cmd

@@ -26,6 +26,10 @@ func identityRoutes() []route {
 			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(), audit.OnCredential, lookKey),
 		acts(question(http.MethodPost, "/admin/v1/keys/revoke-all", "Revoke every access key but the one that signs; root's when that is root's", (*Handler).revokeAll,
 			"admin:RevokeAllAccessKeys"), audit.OnCredential, lookAllKeys),
+		acts(order(http.MethodPost, "/admin/v1/root", "Disable or enable all access keys of root; not the former where nobody else could do the latter", (*Handler).switchRoot,
+			"admin:DisableRoot", "admin:EnableRoot").choosing(), audit.OnCredential, lookRoot),
+		acts(order(http.MethodPost, "/admin/v1/root/replace", "Make an access key in the place of that of root which signs; the secret is told this once", (*Handler).replaceRoot, "admin:ReplaceRoot").byRoot(),
+			audit.OnCredential, lookReplaced),
 		order(http.MethodPost, "/admin/v1/simulate", "What would be decided of a request", (*Handler).simulate, "admin:SimulatePolicy"),
 	}
 }

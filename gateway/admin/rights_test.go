@@ -49,6 +49,7 @@ func takenRights() []taken {
 		get("buckets/{bucket}/quota", "GetQuota"), {"PUT", "buckets/{bucket}/quota", `{"bytes":7}`, []string{"SetQuota"}, false},
 		{"DELETE", "buckets/{bucket}/quota", "", []string{"SetQuota"}, false},
 		get("buckets/{bucket}/permissions", "GetPermissions"), {"PUT", "buckets/{bucket}/permissions", `{"user:alice":["read"]}`, []string{"SetPermissions"}, false},
+		post("root", `{"disabled":false}`, "EnableRoot"), post("root", `{"disabled":true}`, "DisableRoot"), {"POST", "root/replace", `{"overlap":0}`, []string{"ReplaceRoot"}, true},
 		post("gc", "", "CollectGarbage"), get("gc/status", "GetCollection"),
 		get("readonly", "GetReadOnly"), post("readonly", `{"on":true,"reason":"r"}`, "SetReadOnly"),
 		get("buckets/{bucket}/readonly", "GetBucketReadOnly"), post("buckets/{bucket}/readonly", `{"on":false}`, "SetBucketReadOnly"),

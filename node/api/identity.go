@@ -105,8 +105,45 @@ type IdentityAdmin interface {
 	CreateKey(ctx context.Context, req NewKey) (IssuedKey, error)
 	// RevokeAllKeys revokes access keys for good, and with them their sessions. It may be called again.
 	RevokeAllKeys(ctx context.Context, req RevokeAll) (RevokedKeys, error)
+	RootAdmin
 	// ChangeKey disables, enables or revokes an access key. NoSuchCredential, InvalidArgument for root's last one.
 	ChangeKey(ctx context.Context, c KeyChange) error
+}
+
+// RootAdmin replaces what root signs with, or keeps root from signing.
+type RootAdmin interface {
+	// ReplaceRoot makes an access key in the place of one of root's, which ends after the overlap, and has the nodes that keep
+	// that one in their root.credentials write the new one there. The secret crosses no network for that: each node opens what
+	// the system group keeps sealed. NoSuchCredential, InvalidArgument.
+	ReplaceRoot(ctx context.Context, req ReplaceRoot) (ReplacedRoot, error)
+	// SwitchRoot disables or enables all access keys of root, and so all its sessions, within a second. Whether anybody else can
+	// run the store is for the caller to know.
+	SwitchRoot(ctx context.Context, disabled bool) error
+}
+
+// ReplaceRoot names the access key of root that is replaced.
+type ReplaceRoot struct {
+	AccessKeyID string        `json:"access_key_id"`
+	Overlap     time.Duration `json:"overlap"` // for which it goes on, at most 30 days; 0 ends it at once
+}
+
+// ReplacedRoot is root's new access key.
+type ReplacedRoot struct {
+	IssuedKey
+	Files  []RootFile `json:"files"`            // that hold the new one now
+	Failed []RootFile `json:"failed,omitempty"` // that could not be written; without a path where the node did not answer
+}
+
+// RootFile is a root.credentials of a node.
+type RootFile struct {
+	Node string `json:"node"`
+	Path string `json:"path,omitempty"`
+}
+
+// NewRootFile tells a node which access key takes the place of which.
+type NewRootFile struct {
+	Old string `json:"old"`
+	New string `json:"new"`
 }
 
 // IdentityList is all of them.

@@ -211,6 +211,28 @@ func (m *Identities) RevokeAllKeys(_ context.Context, req api.RevokeAll) (out ap
 	return out, nil
 }
 
+// ReplaceRoot implements api.RootAdmin. The old access key ends at once, and no file holds it.
+func (m *Identities) ReplaceRoot(ctx context.Context, req api.ReplaceRoot) (out api.ReplacedRoot, err error) {
+	if out.IssuedKey, err = m.CreateKey(ctx, api.NewKey{Principal: api.RootPrincipal}); err == nil {
+		err = m.ChangeKey(ctx, api.KeyChange{AccessKeyID: req.AccessKeyID, Do: api.DoRevoke})
+	}
+	return out, err
+}
+
+// SwitchRoot implements api.RootAdmin.
+func (m *Identities) SwitchRoot(_ context.Context, disabled bool) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.epoch++
+	for id, k := range m.keys {
+		if k.Principal == api.RootPrincipal {
+			k.Disabled = disabled
+			m.keys[id] = k
+		}
+	}
+	return nil
+}
+
 // ChangeKey implements api.IdentityAdmin.
 func (m *Identities) ChangeKey(_ context.Context, c api.KeyChange) error {
 	m.mu.Lock()

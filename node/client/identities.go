@@ -248,6 +248,41 @@ func (c *Client) CreateKey(ctx context.Context, req api.NewKey) (api.IssuedKey, 
 	return act[api.IssuedKey](ctx, c, "create-key", req)
 }
 
+// ReplaceRoot implements api.RootAdmin.
+func (c *Client) ReplaceRoot(ctx context.Context, req api.ReplaceRoot) (out api.ReplacedRoot, err error) {
+	a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Credential{Credential: &meta.CredentialQuery{AccessKeyId: req.AccessKeyID}}})
+	if err != nil {
+		return out, err
+	}
+	if a.GetCredential().GetPrincipal() != api.RootPrincipal {
+		return out, api.Invalid("client.ReplaceRoot", "The access key is not root's.")
+	}
+	out.Files = []api.RootFile{}
+	if out.IssuedKey, err = c.CreateKey(ctx, api.NewKey{Replaces: req.AccessKeyID, Overlap: req.Overlap}); err != nil {
+		return out, err
+	}
+	answers, err := askAll[string](ctx, c, "write-root", api.NewRootFile{Old: req.AccessKeyID, New: out.AccessKeyID})
+	if err != nil { // The key is made, and its secret must be told.
+		c.logger.Warn("no node has written root's new access key to a file", "err", err)
+	}
+	for i := range answers {
+		f := api.RootFile{Node: string(answers[i].node), Path: answers[i].value}
+		switch {
+		case answers[i].err != nil:
+			out.Failed = append(out.Failed, f)
+		case f.Path != "":
+			out.Files = append(out.Files, f)
+		}
+	}
+	return out, nil
+}
+
+// SwitchRoot implements api.RootAdmin. A node does it.
+func (c *Client) SwitchRoot(ctx context.Context, disabled bool) error {
+	_, err := act[struct{}](ctx, c, "switch-root", disabled)
+	return err
+}
+
 // IssueSession implements api.Sessions. A node does it: it has the key that tokens are sealed under.
 func (c *Client) IssueSession(ctx context.Context, req api.NewSession) (api.IssuedSession, error) {
 	return act[api.IssuedSession](ctx, c, "issue-session", req)

@@ -21,6 +21,7 @@ type header struct {
 	queues         [queueCount]queueState
 	agreed         uint64 // time that a majority of voters has confirmed, Unix nanoseconds
 	readOnly       uint64 // 1 while the group takes no writes of clients
+	rootOff        uint64 // of the system group: 1 while root is disabled
 }
 
 // counters count what a bucket or group holds: see message Counters.
@@ -43,7 +44,7 @@ func (h *header) fields() []*uint64 {
 	for i := range h.queues {
 		f = append(f, &h.queues[i].head, &h.queues[i].tail, &h.queues[i].due)
 	}
-	return append(f, &h.agreed, &h.readOnly)
+	return append(f, &h.agreed, &h.readOnly, &h.rootOff)
 }
 
 func (h *header) append(b []byte) []byte { return appendUints(b, h.fields()) }

@@ -300,6 +300,8 @@ func (t *tx) runSystem(c *Command) (*Result, error) {
 		return t.putIdentity(op.PutIdentity)
 	case *Command_DeleteIdentity:
 		return t.deleteIdentity(op.DeleteIdentity)
+	case *Command_SwitchRoot:
+		return t.switchRoot(op.SwitchRoot)
 	case *Command_NoteKeyUses:
 		return t.noteKeyUses(op.NoteKeyUses)
 	case *Command_PutAcmeItem:

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -379,7 +380,10 @@ func (v *view) queryCredential(q *CredentialQuery) (*Credential, *Result, error)
 	if err == nil && !ok {
 		return nil, refuse(api.NoSuchCredential, ""), nil
 	}
-	return k, nil, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return k, nil, v.applyRoot(k)
 }
 
 func (v *view) queryCredentials(q *CredentialsQuery) (*CredentialsAnswer, error) {
@@ -401,7 +405,7 @@ func (v *view) queryCredentials(q *CredentialsQuery) (*CredentialsAnswer, error)
 		}
 		used, _, err := w.getUint(w.nameKey(spaceUsed, k.AccessKeyId))
 		k.Used = int64(used)
-		return true, err
+		return true, errors.Join(err, w.applyRoot(k))
 	})
 	return a, err
 }

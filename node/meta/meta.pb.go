@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149, 0}
+	return file_meta_proto_rawDescGZIP(), []int{150, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{153, 0}
+	return file_meta_proto_rawDescGZIP(), []int{154, 0}
 }
 
 // Command is one entry of a group's log.
@@ -480,6 +480,7 @@ type Command struct {
 	//	*Command_PutIdentity
 	//	*Command_DeleteIdentity
 	//	*Command_NoteKeyUses
+	//	*Command_SwitchRoot
 	//	*Command_PutAcmeItem
 	//	*Command_DeleteAcmeItem
 	//	*Command_PutVersion
@@ -788,6 +789,15 @@ func (x *Command) GetNoteKeyUses() *NoteKeyUses {
 	return nil
 }
 
+func (x *Command) GetSwitchRoot() *SwitchRoot {
+	if x != nil {
+		if x, ok := x.Op.(*Command_SwitchRoot); ok {
+			return x.SwitchRoot
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetPutAcmeItem() *PutAcmeItem {
 	if x != nil {
 		if x, ok := x.Op.(*Command_PutAcmeItem); ok {
@@ -1073,6 +1083,10 @@ type Command_NoteKeyUses struct {
 	NoteKeyUses *NoteKeyUses `protobuf:"bytes,71,opt,name=note_key_uses,json=noteKeyUses,proto3,oneof"`
 }
 
+type Command_SwitchRoot struct {
+	SwitchRoot *SwitchRoot `protobuf:"bytes,72,opt,name=switch_root,json=switchRoot,proto3,oneof"`
+}
+
 type Command_PutAcmeItem struct {
 	PutAcmeItem *PutAcmeItem `protobuf:"bytes,42,opt,name=put_acme_item,json=putAcmeItem,proto3,oneof"`
 }
@@ -1204,6 +1218,8 @@ func (*Command_PutIdentity) isCommand_Op() {}
 func (*Command_DeleteIdentity) isCommand_Op() {}
 
 func (*Command_NoteKeyUses) isCommand_Op() {}
+
+func (*Command_SwitchRoot) isCommand_Op() {}
 
 func (*Command_PutAcmeItem) isCommand_Op() {}
 
@@ -4042,6 +4058,51 @@ func (x *KeyUse) GetTime() int64 {
 	return 0
 }
 
+// SwitchRoot disables or enables all access keys of root at once, those made later too. What each says of itself stays.
+type SwitchRoot struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Disabled      bool                   `protobuf:"varint,1,opt,name=disabled,proto3" json:"disabled,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SwitchRoot) Reset() {
+	*x = SwitchRoot{}
+	mi := &file_meta_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SwitchRoot) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SwitchRoot) ProtoMessage() {}
+
+func (x *SwitchRoot) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SwitchRoot.ProtoReflect.Descriptor instead.
+func (*SwitchRoot) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *SwitchRoot) GetDisabled() bool {
+	if x != nil {
+		return x.Disabled
+	}
+	return false
+}
+
 // DeleteCredential removes a credential. NoSuchCredential.
 type DeleteCredential struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -4052,7 +4113,7 @@ type DeleteCredential struct {
 
 func (x *DeleteCredential) Reset() {
 	*x = DeleteCredential{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4064,7 +4125,7 @@ func (x *DeleteCredential) String() string {
 func (*DeleteCredential) ProtoMessage() {}
 
 func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4077,7 +4138,7 @@ func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCredential.ProtoReflect.Descriptor instead.
 func (*DeleteCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *DeleteCredential) GetAccessKeyId() string {
@@ -4098,7 +4159,7 @@ type NextSequence struct {
 
 func (x *NextSequence) Reset() {
 	*x = NextSequence{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4110,7 +4171,7 @@ func (x *NextSequence) String() string {
 func (*NextSequence) ProtoMessage() {}
 
 func (x *NextSequence) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4123,7 +4184,7 @@ func (x *NextSequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextSequence.ProtoReflect.Descriptor instead.
 func (*NextSequence) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *NextSequence) GetName() string {
@@ -4152,7 +4213,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4164,7 +4225,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4177,7 +4238,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Source) GetBucket() uint64 {
@@ -4231,7 +4292,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4243,7 +4304,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4256,7 +4317,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PutVersion) GetBucket() uint64 {
@@ -4411,7 +4472,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4423,7 +4484,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4436,7 +4497,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Lock) GetMode() uint32 {
@@ -4470,7 +4531,7 @@ type Tags struct {
 
 func (x *Tags) Reset() {
 	*x = Tags{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4482,7 +4543,7 @@ func (x *Tags) String() string {
 func (*Tags) ProtoMessage() {}
 
 func (x *Tags) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4495,7 +4556,7 @@ func (x *Tags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tags.ProtoReflect.Descriptor instead.
 func (*Tags) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Tags) GetTags() []*Tag {
@@ -4516,7 +4577,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4528,7 +4589,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4541,7 +4602,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Tag) GetKey() []byte {
@@ -4576,7 +4637,7 @@ type Metadata struct {
 
 func (x *Metadata) Reset() {
 	*x = Metadata{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4588,7 +4649,7 @@ func (x *Metadata) String() string {
 func (*Metadata) ProtoMessage() {}
 
 func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4601,7 +4662,7 @@ func (x *Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
 func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Metadata) GetContentType() []byte {
@@ -4678,7 +4739,7 @@ type UserMetadata struct {
 
 func (x *UserMetadata) Reset() {
 	*x = UserMetadata{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4690,7 +4751,7 @@ func (x *UserMetadata) String() string {
 func (*UserMetadata) ProtoMessage() {}
 
 func (x *UserMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4703,7 +4764,7 @@ func (x *UserMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetadata.ProtoReflect.Descriptor instead.
 func (*UserMetadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *UserMetadata) GetName() []byte {
@@ -4731,7 +4792,7 @@ type DeleteObjects struct {
 
 func (x *DeleteObjects) Reset() {
 	*x = DeleteObjects{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4743,7 +4804,7 @@ func (x *DeleteObjects) String() string {
 func (*DeleteObjects) ProtoMessage() {}
 
 func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4756,7 +4817,7 @@ func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjects.ProtoReflect.Descriptor instead.
 func (*DeleteObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *DeleteObjects) GetBucket() uint64 {
@@ -4791,7 +4852,7 @@ type DeleteItem struct {
 
 func (x *DeleteItem) Reset() {
 	*x = DeleteItem{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4803,7 +4864,7 @@ func (x *DeleteItem) String() string {
 func (*DeleteItem) ProtoMessage() {}
 
 func (x *DeleteItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4816,7 +4877,7 @@ func (x *DeleteItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteItem.ProtoReflect.Descriptor instead.
 func (*DeleteItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DeleteItem) GetKey() []byte {
@@ -4907,7 +4968,7 @@ type AlterVersion struct {
 
 func (x *AlterVersion) Reset() {
 	*x = AlterVersion{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4919,7 +4980,7 @@ func (x *AlterVersion) String() string {
 func (*AlterVersion) ProtoMessage() {}
 
 func (x *AlterVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4932,7 +4993,7 @@ func (x *AlterVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterVersion.ProtoReflect.Descriptor instead.
 func (*AlterVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *AlterVersion) GetBucket() uint64 {
@@ -5062,7 +5123,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5074,7 +5135,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5087,7 +5148,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Transition) GetBucket() uint64 {
@@ -5126,7 +5187,7 @@ type TransitionItem struct {
 
 func (x *TransitionItem) Reset() {
 	*x = TransitionItem{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5138,7 +5199,7 @@ func (x *TransitionItem) String() string {
 func (*TransitionItem) ProtoMessage() {}
 
 func (x *TransitionItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5151,7 +5212,7 @@ func (x *TransitionItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionItem.ProtoReflect.Descriptor instead.
 func (*TransitionItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *TransitionItem) GetKey() []byte {
@@ -5212,7 +5273,7 @@ type RenameObject struct {
 
 func (x *RenameObject) Reset() {
 	*x = RenameObject{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5224,7 +5285,7 @@ func (x *RenameObject) String() string {
 func (*RenameObject) ProtoMessage() {}
 
 func (x *RenameObject) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5237,7 +5298,7 @@ func (x *RenameObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
 func (*RenameObject) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *RenameObject) GetBucket() uint64 {
@@ -5288,7 +5349,7 @@ type RenameCondition struct {
 
 func (x *RenameCondition) Reset() {
 	*x = RenameCondition{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5300,7 +5361,7 @@ func (x *RenameCondition) String() string {
 func (*RenameCondition) ProtoMessage() {}
 
 func (x *RenameCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5313,7 +5374,7 @@ func (x *RenameCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
 func (*RenameCondition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenameCondition) GetIfMatch() []byte {
@@ -5361,7 +5422,7 @@ type SetObjectLock struct {
 
 func (x *SetObjectLock) Reset() {
 	*x = SetObjectLock{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5373,7 +5434,7 @@ func (x *SetObjectLock) String() string {
 func (*SetObjectLock) ProtoMessage() {}
 
 func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5386,7 +5447,7 @@ func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
 func (*SetObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *SetObjectLock) GetBucket() uint64 {
@@ -5444,7 +5505,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5456,7 +5517,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5469,7 +5530,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -5570,7 +5631,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5582,7 +5643,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5595,7 +5656,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -5695,7 +5756,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5707,7 +5768,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5720,7 +5781,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -5773,7 +5834,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5785,7 +5846,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5798,7 +5859,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -5904,7 +5965,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5916,7 +5977,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5929,7 +5990,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -5968,7 +6029,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5980,7 +6041,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5993,7 +6054,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -6046,7 +6107,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6058,7 +6119,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6071,7 +6132,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -6113,7 +6174,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6125,7 +6186,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6138,7 +6199,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -6166,7 +6227,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6178,7 +6239,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6191,7 +6252,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -6218,7 +6279,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6230,7 +6291,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6243,7 +6304,7 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
@@ -6271,7 +6332,7 @@ type Recode struct {
 
 func (x *Recode) Reset() {
 	*x = Recode{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6283,7 +6344,7 @@ func (x *Recode) String() string {
 func (*Recode) ProtoMessage() {}
 
 func (x *Recode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6296,7 +6357,7 @@ func (x *Recode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recode.ProtoReflect.Descriptor instead.
 func (*Recode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Recode) GetVersion() []byte {
@@ -6346,7 +6407,7 @@ type SetReadOnly struct {
 
 func (x *SetReadOnly) Reset() {
 	*x = SetReadOnly{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6358,7 +6419,7 @@ func (x *SetReadOnly) String() string {
 func (*SetReadOnly) ProtoMessage() {}
 
 func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6371,7 +6432,7 @@ func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReadOnly.ProtoReflect.Descriptor instead.
 func (*SetReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SetReadOnly) GetOrder() *ReadOnly {
@@ -6394,7 +6455,7 @@ type ReadOnly struct {
 
 func (x *ReadOnly) Reset() {
 	*x = ReadOnly{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6406,7 +6467,7 @@ func (x *ReadOnly) String() string {
 func (*ReadOnly) ProtoMessage() {}
 
 func (x *ReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6419,7 +6480,7 @@ func (x *ReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnly.ProtoReflect.Descriptor instead.
 func (*ReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReadOnly) GetOn() bool {
@@ -6460,7 +6521,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6472,7 +6533,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6485,7 +6546,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6507,7 +6568,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6519,7 +6580,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6532,7 +6593,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6587,7 +6648,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6599,7 +6660,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6612,7 +6673,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6908,7 +6969,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6920,7 +6981,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6933,7 +6994,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -6987,7 +7048,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6999,7 +7060,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7012,7 +7073,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -7109,7 +7170,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7121,7 +7182,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7134,7 +7195,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -7154,7 +7215,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7166,7 +7227,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7179,7 +7240,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -7205,7 +7266,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7217,7 +7278,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7230,7 +7291,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -7292,7 +7353,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7304,7 +7365,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7317,7 +7378,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -7337,7 +7398,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7349,7 +7410,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7362,7 +7423,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -7382,7 +7443,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7394,7 +7455,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7407,7 +7468,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -7459,7 +7520,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7471,7 +7532,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7484,7 +7545,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -7956,7 +8017,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7968,7 +8029,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7981,7 +8042,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -7993,7 +8054,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8005,7 +8066,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8018,7 +8079,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -8030,7 +8091,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8042,7 +8103,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8055,7 +8116,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -8070,7 +8131,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8082,7 +8143,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8095,7 +8156,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -8130,7 +8191,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8142,7 +8203,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8155,7 +8216,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -8185,7 +8246,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8197,7 +8258,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8210,7 +8271,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -8256,7 +8317,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8268,7 +8329,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8281,7 +8342,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 type PlacementsQuery struct {
@@ -8293,7 +8354,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8305,7 +8366,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8318,7 +8379,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -8336,7 +8397,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8348,7 +8409,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8361,7 +8422,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 type CredentialQuery struct {
@@ -8373,7 +8434,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8385,7 +8446,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8398,7 +8459,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -8418,7 +8479,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8430,7 +8491,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8443,7 +8504,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -8471,7 +8532,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8483,7 +8544,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8496,7 +8557,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -8523,7 +8584,7 @@ type AcmeItemQuery struct {
 
 func (x *AcmeItemQuery) Reset() {
 	*x = AcmeItemQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8535,7 +8596,7 @@ func (x *AcmeItemQuery) String() string {
 func (*AcmeItemQuery) ProtoMessage() {}
 
 func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8548,7 +8609,7 @@ func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
 func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *AcmeItemQuery) GetName() string {
@@ -8570,7 +8631,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8582,7 +8643,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8595,7 +8656,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8628,7 +8689,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8640,7 +8701,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8653,7 +8714,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8716,7 +8777,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8728,7 +8789,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8741,7 +8802,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8767,7 +8828,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8779,7 +8840,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8792,7 +8853,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8811,7 +8872,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8823,7 +8884,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8836,7 +8897,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8863,7 +8924,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8875,7 +8936,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8888,7 +8949,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -8962,7 +9023,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8974,7 +9035,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8987,7 +9048,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -9050,7 +9111,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9062,7 +9123,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9075,7 +9136,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -9151,7 +9212,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9163,7 +9224,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9176,7 +9237,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -9204,7 +9265,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9216,7 +9277,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9229,7 +9290,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -9264,7 +9325,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9276,7 +9337,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9289,7 +9350,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -9327,7 +9388,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9339,7 +9400,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9352,7 +9413,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -9409,7 +9470,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9421,7 +9482,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9434,7 +9495,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -9467,7 +9528,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9479,7 +9540,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9492,7 +9553,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -9513,7 +9574,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9525,7 +9586,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9538,7 +9599,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -9571,7 +9632,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9583,7 +9644,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9596,7 +9657,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9616,7 +9677,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9628,7 +9689,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9641,7 +9702,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9666,7 +9727,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9678,7 +9739,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9691,7 +9752,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 // ReadOnlyQuery asks any group which order it holds to, and a partition group which buckets are read-only by themselves.
@@ -9705,7 +9766,7 @@ type ReadOnlyQuery struct {
 
 func (x *ReadOnlyQuery) Reset() {
 	*x = ReadOnlyQuery{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9717,7 +9778,7 @@ func (x *ReadOnlyQuery) String() string {
 func (*ReadOnlyQuery) ProtoMessage() {}
 
 func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9730,7 +9791,7 @@ func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyQuery.ProtoReflect.Descriptor instead.
 func (*ReadOnlyQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *ReadOnlyQuery) GetAfter() uint64 {
@@ -9791,7 +9852,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9803,7 +9864,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9816,7 +9877,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -10304,7 +10365,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10316,7 +10377,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10329,7 +10390,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -10355,7 +10416,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10367,7 +10428,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10380,7 +10441,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -10400,7 +10461,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10412,7 +10473,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10425,7 +10486,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -10456,7 +10517,7 @@ type VersionManifest struct {
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10468,7 +10529,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10481,7 +10542,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -10536,7 +10597,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10548,7 +10609,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10561,7 +10622,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -10589,7 +10650,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10601,7 +10662,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10614,7 +10675,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -10647,7 +10708,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10659,7 +10720,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10672,7 +10733,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10692,7 +10753,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10704,7 +10765,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10717,7 +10778,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10744,7 +10805,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10756,7 +10817,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10769,7 +10830,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10801,7 +10862,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10813,7 +10874,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10826,7 +10887,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -10891,7 +10952,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10903,7 +10964,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10916,7 +10977,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -10966,7 +11027,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10978,7 +11039,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10991,7 +11052,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -11025,7 +11086,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11037,7 +11098,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11050,7 +11111,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -11078,7 +11139,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11090,7 +11151,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11103,7 +11164,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -11140,7 +11201,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11152,7 +11213,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11165,7 +11226,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -11212,7 +11273,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11224,7 +11285,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11237,7 +11298,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -11257,7 +11318,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11269,7 +11330,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11282,7 +11343,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -11310,7 +11371,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11322,7 +11383,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11335,7 +11396,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -11371,7 +11432,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11383,7 +11444,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11396,7 +11457,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -11440,7 +11501,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11452,7 +11513,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11465,7 +11526,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -11507,7 +11568,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11519,7 +11580,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11532,7 +11593,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -11569,7 +11630,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11581,7 +11642,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11594,7 +11655,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -11643,7 +11704,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11655,7 +11716,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11668,7 +11729,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11703,7 +11764,7 @@ type ReadOnlyAnswer struct {
 
 func (x *ReadOnlyAnswer) Reset() {
 	*x = ReadOnlyAnswer{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11715,7 +11776,7 @@ func (x *ReadOnlyAnswer) String() string {
 func (*ReadOnlyAnswer) ProtoMessage() {}
 
 func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11728,7 +11789,7 @@ func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyAnswer.ProtoReflect.Descriptor instead.
 func (*ReadOnlyAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *ReadOnlyAnswer) GetOrder() *ReadOnly {
@@ -11761,7 +11822,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11773,7 +11834,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11786,7 +11847,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11806,7 +11867,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11818,7 +11879,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11831,7 +11892,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *Cursor) GetName() string {
@@ -11875,7 +11936,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11887,7 +11948,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11900,7 +11961,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -12019,7 +12080,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12031,7 +12092,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12044,7 +12105,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -12081,7 +12142,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12093,7 +12154,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12106,7 +12167,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{146}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -12203,7 +12264,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12215,7 +12276,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12228,7 +12289,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -12297,7 +12358,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12309,7 +12370,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12322,7 +12383,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{148}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -12350,7 +12411,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12362,7 +12423,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12375,7 +12436,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149}
+	return file_meta_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -12454,7 +12515,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12466,7 +12527,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12479,7 +12540,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{150}
+	return file_meta_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -12521,7 +12582,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12533,7 +12594,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12546,7 +12607,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151}
+	return file_meta_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -12580,7 +12641,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12592,7 +12653,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12605,7 +12666,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{152}
+	return file_meta_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -12681,7 +12742,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12693,7 +12754,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12706,7 +12767,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{153}
+	return file_meta_proto_rawDescGZIP(), []int{154}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12778,7 +12839,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12790,7 +12851,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12803,7 +12864,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{154}
+	return file_meta_proto_rawDescGZIP(), []int{155}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -12844,7 +12905,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12856,7 +12917,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12869,7 +12930,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{155}
+	return file_meta_proto_rawDescGZIP(), []int{156}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -12885,7 +12946,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xaa\x17\n" +
+	"shoal.meta\"\xe5\x17\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -12922,7 +12983,9 @@ const file_meta_proto_rawDesc = "" +
 	"\x14finish_create_bucket\x18\x1f \x01(\v2\x1e.shoal.meta.FinishCreateBucketH\x00R\x12finishCreateBucket\x12<\n" +
 	"\fput_identity\x18  \x01(\v2\x17.shoal.meta.PutIdentityH\x00R\vputIdentity\x12E\n" +
 	"\x0fdelete_identity\x18! \x01(\v2\x1a.shoal.meta.DeleteIdentityH\x00R\x0edeleteIdentity\x12=\n" +
-	"\rnote_key_uses\x18G \x01(\v2\x17.shoal.meta.NoteKeyUsesH\x00R\vnoteKeyUses\x12=\n" +
+	"\rnote_key_uses\x18G \x01(\v2\x17.shoal.meta.NoteKeyUsesH\x00R\vnoteKeyUses\x129\n" +
+	"\vswitch_root\x18H \x01(\v2\x16.shoal.meta.SwitchRootH\x00R\n" +
+	"switchRoot\x12=\n" +
 	"\rput_acme_item\x18* \x01(\v2\x17.shoal.meta.PutAcmeItemH\x00R\vputAcmeItem\x12F\n" +
 	"\x10delete_acme_item\x18+ \x01(\v2\x1a.shoal.meta.DeleteAcmeItemH\x00R\x0edeleteAcmeItem\x129\n" +
 	"\vput_version\x182 \x01(\v2\x16.shoal.meta.PutVersionH\x00R\n" +
@@ -13169,7 +13232,10 @@ const file_meta_proto_rawDesc = "" +
 	"\x04uses\x18\x01 \x03(\v2\x12.shoal.meta.KeyUseR\x04uses\"@\n" +
 	"\x06KeyUse\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x12\n" +
-	"\x04time\x18\x02 \x01(\x10R\x04time\"6\n" +
+	"\x04time\x18\x02 \x01(\x10R\x04time\"(\n" +
+	"\n" +
+	"SwitchRoot\x12\x1a\n" +
+	"\bdisabled\x18\x01 \x01(\bR\bdisabled\"6\n" +
 	"\x10DeleteCredential\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\"8\n" +
 	"\fNextSequence\x12\x12\n" +
@@ -13903,7 +13969,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 157)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 158)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -13956,120 +14022,121 @@ var file_meta_proto_goTypes = []any{
 	(*DeleteAcmeItem)(nil),      // 48: shoal.meta.DeleteAcmeItem
 	(*NoteKeyUses)(nil),         // 49: shoal.meta.NoteKeyUses
 	(*KeyUse)(nil),              // 50: shoal.meta.KeyUse
-	(*DeleteCredential)(nil),    // 51: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 52: shoal.meta.NextSequence
-	(*Source)(nil),              // 53: shoal.meta.Source
-	(*PutVersion)(nil),          // 54: shoal.meta.PutVersion
-	(*Lock)(nil),                // 55: shoal.meta.Lock
-	(*Tags)(nil),                // 56: shoal.meta.Tags
-	(*Tag)(nil),                 // 57: shoal.meta.Tag
-	(*Metadata)(nil),            // 58: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 59: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 60: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 61: shoal.meta.DeleteItem
-	(*AlterVersion)(nil),        // 62: shoal.meta.AlterVersion
-	(*Transition)(nil),          // 63: shoal.meta.Transition
-	(*TransitionItem)(nil),      // 64: shoal.meta.TransitionItem
-	(*RenameObject)(nil),        // 65: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 66: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 67: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 68: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 69: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 70: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 71: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 72: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 73: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 74: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 75: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 76: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 77: shoal.meta.Condemn
-	(*Recode)(nil),              // 78: shoal.meta.Recode
-	(*SetReadOnly)(nil),         // 79: shoal.meta.SetReadOnly
-	(*ReadOnly)(nil),            // 80: shoal.meta.ReadOnly
-	(*GarbageDone)(nil),         // 81: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 82: shoal.meta.SetCursor
-	(*Result)(nil),              // 83: shoal.meta.Result
-	(*VersionName)(nil),         // 84: shoal.meta.VersionName
-	(*Written)(nil),             // 85: shoal.meta.Written
-	(*DeletedList)(nil),         // 86: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 87: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 88: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 89: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 90: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 91: shoal.meta.OwnerStates
-	(*Query)(nil),               // 92: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 93: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 94: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 95: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 96: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 97: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 98: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 99: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 100: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 101: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 102: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 103: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 104: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 105: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 106: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 107: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 108: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 109: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 110: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 111: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 112: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 113: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 114: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 115: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 116: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 117: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 118: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 119: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 120: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 121: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 122: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 123: shoal.meta.CursorsQuery
-	(*ReadOnlyQuery)(nil),       // 124: shoal.meta.ReadOnlyQuery
-	(*Answer)(nil),              // 125: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 126: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 127: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 128: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 129: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 130: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 131: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 132: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 133: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 134: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 135: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 136: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 137: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 138: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 139: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 140: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 141: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 142: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 143: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 144: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 145: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 146: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 147: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 148: shoal.meta.VersionEntry
-	(*ReadOnlyAnswer)(nil),      // 149: shoal.meta.ReadOnlyAnswer
-	(*CursorsAnswer)(nil),       // 150: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 151: shoal.meta.Cursor
-	(*Head)(nil),                // 152: shoal.meta.Head
-	(*Inline)(nil),              // 153: shoal.meta.Inline
-	(*Upload)(nil),              // 154: shoal.meta.Upload
-	(*PartInfo)(nil),            // 155: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 156: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 157: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 158: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 159: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 160: shoal.meta.Garbage
-	(*Event)(nil),               // 161: shoal.meta.Event
-	(*QueueItem)(nil),           // 162: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 163: shoal.meta.Keyring
-	nil,                         // 164: shoal.meta.DynamicAnswer.ValuesEntry
+	(*SwitchRoot)(nil),          // 51: shoal.meta.SwitchRoot
+	(*DeleteCredential)(nil),    // 52: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 53: shoal.meta.NextSequence
+	(*Source)(nil),              // 54: shoal.meta.Source
+	(*PutVersion)(nil),          // 55: shoal.meta.PutVersion
+	(*Lock)(nil),                // 56: shoal.meta.Lock
+	(*Tags)(nil),                // 57: shoal.meta.Tags
+	(*Tag)(nil),                 // 58: shoal.meta.Tag
+	(*Metadata)(nil),            // 59: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 60: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 61: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 62: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 63: shoal.meta.AlterVersion
+	(*Transition)(nil),          // 64: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 65: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 66: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 67: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 68: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 69: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 70: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 71: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 72: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 73: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 74: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 75: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 76: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 77: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 78: shoal.meta.Condemn
+	(*Recode)(nil),              // 79: shoal.meta.Recode
+	(*SetReadOnly)(nil),         // 80: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 81: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 82: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 83: shoal.meta.SetCursor
+	(*Result)(nil),              // 84: shoal.meta.Result
+	(*VersionName)(nil),         // 85: shoal.meta.VersionName
+	(*Written)(nil),             // 86: shoal.meta.Written
+	(*DeletedList)(nil),         // 87: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 88: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 89: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 90: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 91: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 92: shoal.meta.OwnerStates
+	(*Query)(nil),               // 93: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 94: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 95: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 96: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 97: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 98: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 99: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 100: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 101: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 102: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 103: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 104: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 105: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 106: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 107: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 108: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 109: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 110: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 111: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 112: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 113: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 114: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 115: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 116: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 117: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 118: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 119: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 120: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 121: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 122: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 123: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 124: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 125: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 126: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 127: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 128: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 129: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 130: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 131: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 132: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 133: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 134: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 135: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 136: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 137: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 138: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 139: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 140: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 141: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 142: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 143: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 144: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 145: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 146: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 147: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 148: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 149: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 150: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 151: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 152: shoal.meta.Cursor
+	(*Head)(nil),                // 153: shoal.meta.Head
+	(*Inline)(nil),              // 154: shoal.meta.Inline
+	(*Upload)(nil),              // 155: shoal.meta.Upload
+	(*PartInfo)(nil),            // 156: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 157: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 158: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 159: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 160: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 161: shoal.meta.Garbage
+	(*Event)(nil),               // 162: shoal.meta.Event
+	(*QueueItem)(nil),           // 163: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 164: shoal.meta.Keyring
+	nil,                         // 165: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -14086,8 +14153,8 @@ var file_meta_proto_depIdxs = []int32{
 	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
 	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
 	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	51,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	52,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	52,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	53,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
 	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
 	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
 	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
@@ -14097,183 +14164,184 @@ var file_meta_proto_depIdxs = []int32{
 	44,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
 	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
 	49,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
-	47,  // 25: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
-	48,  // 26: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
-	54,  // 27: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	60,  // 28: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	68,  // 29: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	69,  // 30: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	71,  // 31: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	72,  // 32: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	73,  // 33: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	74,  // 34: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	75,  // 35: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	77,  // 36: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	81,  // 37: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	82,  // 38: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	78,  // 39: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	67,  // 40: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
-	62,  // 41: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	65,  // 42: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	63,  // 43: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	79,  // 44: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
-	10,  // 45: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 46: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 47: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 48: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 49: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 50: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 51: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 52: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 53: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 54: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 55: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 56: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 57: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 58: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 59: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 60: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 61: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 62: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 63: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	46,  // 64: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	50,  // 65: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
-	53,  // 66: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	55,  // 67: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	57,  // 68: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	59,  // 69: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	61,  // 70: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	55,  // 71: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	64,  // 72: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	66,  // 73: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	66,  // 74: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	55,  // 75: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	53,  // 76: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	70,  // 77: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	76,  // 78: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	80,  // 79: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 80: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 81: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 82: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 83: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 84: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 85: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	46,  // 86: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	85,  // 87: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	86,  // 88: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	89,  // 89: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	91,  // 90: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	90,  // 91: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	84,  // 92: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	87,  // 93: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	80,  // 94: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
-	3,   // 95: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 96: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	88,  // 97: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 98: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	93,  // 99: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	97,  // 100: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	98,  // 101: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	99,  // 102: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	100, // 103: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	101, // 104: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	102, // 105: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	103, // 106: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	109, // 107: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	110, // 108: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	94,  // 109: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	95,  // 110: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	106, // 111: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	104, // 112: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	105, // 113: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	111, // 114: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	112, // 115: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	114, // 116: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	115, // 117: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	116, // 118: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	117, // 119: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	118, // 120: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	119, // 121: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	120, // 122: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	121, // 123: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	122, // 124: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	113, // 125: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	123, // 126: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	96,  // 127: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	124, // 128: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 129: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 130: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	108, // 131: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 132: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	115, // 133: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	115, // 134: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	76,  // 135: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 136: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 137: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	130, // 138: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	131, // 139: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	132, // 140: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	133, // 141: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 142: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	134, // 143: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 144: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	126, // 145: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	127, // 146: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	107, // 147: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 148: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	46,  // 149: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	135, // 150: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	136, // 151: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	154, // 152: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	139, // 153: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	140, // 154: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	141, // 155: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	91,  // 156: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	143, // 157: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	144, // 158: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	146, // 159: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	147, // 160: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	150, // 161: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	128, // 162: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	149, // 163: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 164: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	164, // 165: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	129, // 166: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 167: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 168: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 169: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 170: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 171: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 172: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	152, // 173: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	155, // 174: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 175: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 176: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	138, // 177: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	137, // 178: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	154, // 179: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	155, // 180: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	154, // 181: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	142, // 182: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	155, // 183: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	160, // 184: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	145, // 185: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	145, // 186: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	161, // 187: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	148, // 188: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	152, // 189: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	80,  // 190: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	151, // 191: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	55,  // 192: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	155, // 193: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 194: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	158, // 195: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 196: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	197, // [197:197] is the sub-list for method output_type
-	197, // [197:197] is the sub-list for method input_type
-	197, // [197:197] is the sub-list for extension type_name
-	197, // [197:197] is the sub-list for extension extendee
-	0,   // [0:197] is the sub-list for field type_name
+	51,  // 25: shoal.meta.Command.switch_root:type_name -> shoal.meta.SwitchRoot
+	47,  // 26: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
+	48,  // 27: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
+	55,  // 28: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	61,  // 29: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	69,  // 30: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	70,  // 31: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	72,  // 32: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	73,  // 33: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	74,  // 34: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	75,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	76,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	78,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	82,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	83,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	79,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	68,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	63,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	66,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	64,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	80,  // 45: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	10,  // 46: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	0,   // 47: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	17,  // 48: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 49: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 50: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 51: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 52: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 53: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 54: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 55: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 56: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 57: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 58: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 59: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 60: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	42,  // 61: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	43,  // 62: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	40,  // 63: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 64: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	46,  // 65: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	50,  // 66: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	54,  // 67: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	56,  // 68: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	58,  // 69: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	60,  // 70: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	62,  // 71: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	56,  // 72: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	65,  // 73: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	67,  // 74: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	67,  // 75: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	56,  // 76: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	54,  // 77: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	71,  // 78: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	77,  // 79: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	81,  // 80: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 81: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 82: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 83: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 84: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 85: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	40,  // 86: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	46,  // 87: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	86,  // 88: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	87,  // 89: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	90,  // 90: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	92,  // 91: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	91,  // 92: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	85,  // 93: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	88,  // 94: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	81,  // 95: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 96: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 97: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	89,  // 98: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 99: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	94,  // 100: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	98,  // 101: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	99,  // 102: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	100, // 103: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	101, // 104: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	102, // 105: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	103, // 106: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	104, // 107: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	110, // 108: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	111, // 109: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	95,  // 110: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	96,  // 111: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	107, // 112: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	105, // 113: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	106, // 114: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	112, // 115: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	113, // 116: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	115, // 117: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	116, // 118: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	117, // 119: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	118, // 120: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	119, // 121: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	120, // 122: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	121, // 123: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	122, // 124: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	123, // 125: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	114, // 126: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	124, // 127: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	97,  // 128: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	125, // 129: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 130: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	40,  // 131: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	109, // 132: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	2,   // 133: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	116, // 134: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	116, // 135: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	77,  // 136: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 137: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 138: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	131, // 139: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	132, // 140: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	133, // 141: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	134, // 142: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 143: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	135, // 144: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 145: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	127, // 146: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	128, // 147: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	108, // 148: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 149: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	46,  // 150: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	136, // 151: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	137, // 152: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	155, // 153: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	140, // 154: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	141, // 155: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	142, // 156: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	92,  // 157: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	144, // 158: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	145, // 159: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	147, // 160: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	148, // 161: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	151, // 162: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	129, // 163: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	150, // 164: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 165: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	165, // 166: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	130, // 167: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 168: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 169: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 170: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 171: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 172: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 173: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	153, // 174: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	156, // 175: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 176: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 177: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	139, // 178: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	138, // 179: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	155, // 180: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	156, // 181: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	155, // 182: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	143, // 183: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	156, // 184: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	161, // 185: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	146, // 186: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	146, // 187: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	162, // 188: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	149, // 189: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	153, // 190: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	81,  // 191: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	152, // 192: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	56,  // 193: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	156, // 194: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 195: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	159, // 196: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 197: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	198, // [198:198] is the sub-list for method output_type
+	198, // [198:198] is the sub-list for method input_type
+	198, // [198:198] is the sub-list for extension type_name
+	198, // [198:198] is the sub-list for extension extendee
+	0,   // [0:198] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -14307,6 +14375,7 @@ func file_meta_proto_init() {
 		(*Command_PutIdentity)(nil),
 		(*Command_DeleteIdentity)(nil),
 		(*Command_NoteKeyUses)(nil),
+		(*Command_SwitchRoot)(nil),
 		(*Command_PutAcmeItem)(nil),
 		(*Command_DeleteAcmeItem)(nil),
 		(*Command_PutVersion)(nil),
@@ -14334,16 +14403,16 @@ func file_meta_proto_init() {
 		(*Identity_Group)(nil),
 		(*Identity_Policy)(nil),
 	}
-	file_meta_proto_msgTypes[53].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[54].OneofWrappers = []any{
+	file_meta_proto_msgTypes[54].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[55].OneofWrappers = []any{
 		(*AlterVersion_Tags)(nil),
 		(*AlterVersion_Retention)(nil),
 		(*AlterVersion_LegalHold)(nil),
 		(*AlterVersion_Acl)(nil),
 	}
-	file_meta_proto_msgTypes[58].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[65].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[75].OneofWrappers = []any{
+	file_meta_proto_msgTypes[59].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[66].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[76].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -14362,7 +14431,7 @@ func file_meta_proto_init() {
 		(*Result_Transitioned)(nil),
 		(*Result_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[84].OneofWrappers = []any{
+	file_meta_proto_msgTypes[85].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -14394,7 +14463,7 @@ func file_meta_proto_init() {
 		(*Query_Manifests)(nil),
 		(*Query_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[117].OneofWrappers = []any{
+	file_meta_proto_msgTypes[118].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -14432,7 +14501,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   157,
+			NumMessages:   158,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
