@@ -159,6 +159,18 @@ func (g *group) led() bool {
 	return g.lead != 0 && (g.lead == g.self || g.quiet.Load() || g.tick-g.heard <= uint64(g.c.cfg.ElectionTicks))
 }
 
+// doubt ends the rest of a replica that hears a stranger, and rouses its leader. One that still leads is heard then. If none is, the
+// stranger may be right: the group may have replaced the leader while this replica stood still.
+func (g *group) doubt(out *outbox) {
+	if !g.quiet.Swap(false) {
+		return
+	}
+	g.rest.idle, g.heard = 0, g.tick
+	if node, ok := g.conf.node(g.lead); ok && g.lead != g.self {
+		g.sendItem(g.lead, node, itemWake, nil, out)
+	}
+}
+
 // trusts says whether a message that claims to come from replica id may come from node. A replica that was removed is told so. One that is
 // not known here is believed only by a replica that hears from no leader, which may have missed that it was added.
 func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
@@ -172,6 +184,7 @@ func (g *group) trusts(id ReplicaID, node NodeID, out *outbox) bool {
 		return false
 	}
 	if g.stranger(id) && id != g.lead && g.led() {
+		g.doubt(out)
 		return false
 	}
 	if len(g.seeds) > 0 && len(g.conf.Members) == 0 {

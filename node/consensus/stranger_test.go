@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"testing"
+	"testing/cryptotest"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -49,15 +50,74 @@ func TestForgedByStrangers(t *testing.T) {
 	}
 }
 
-// TestStrangerRousesNobody: what a stranger says does not end the rest of a group, after which it would be believed.
-func TestStrangerRousesNobody(t *testing.T) {
+// TestStrangerRaisesDoubt: what a stranger says is not believed by a replica that rests, but has it find out whether its leader still leads.
+func TestStrangerRaisesDoubt(t *testing.T) {
 	w := quietWorld(t, 6)
-	f := w.follower()
-	f.g.quiet.Store(true)
-	f.in.msgs = append(f.in.msgs, forgery(f, f.g.conf.MaxReplica+1))
-	f.node().stepGroup(f)
-	if !f.g.quiet.Load() {
-		t.Error("the group was roused")
+	f, lead := w.follower(), w.mustLead(0)
+	for _, to := range []*simGroup{f, lead} {
+		term := to.g.hs.Term
+		f.g.quiet.Store(true)
+		lead.g.quiet.Store(true)
+		to.in.msgs = append(to.in.msgs, forgery(to, f.g.conf.MaxReplica+1))
+		to.node().stepGroup(to)
+		if to.g.quiet.Load() {
+			t.Error("the replica goes on resting")
+		}
+		w.rest()
+		if to.g.hs.Term != term || w.mustLead(0) != lead {
+			t.Errorf("term %d, was %d", to.g.hs.Term, term)
+		}
+	}
+	w.writes(1)
+}
+
+// TestStrangerLeads: a follower rests, and stands still while the others take a new replica into the group, which comes to lead it, and the
+// leader that it rests under is taken out. It hears of that from nobody that it knows.
+func TestStrangerLeads(t *testing.T) {
+	for seed := range uint64(20) {
+		cryptotest.SetGlobalRandom(t, seed)
+		w := &pair{simWorld: newWorld(t, seed, 4, 1)}
+		conf := func(voters, learners int) func() bool {
+			return func() bool {
+				lead := w.leaderOf(0)
+				return lead != nil && !lead.g.conf.joint() && len(lead.g.conf.Voters) == voters && len(lead.g.conf.Learners) == learners
+			}
+		}
+		w.rest()
+		for i, id := range w.order[1:3] {
+			m := Member{ReplicaID(i + 2), id}
+			w.nodes[id].create(newJoining(0, m.Replica), w.mustLead(0).g.conf.Members)
+			w.until("a learner", conf(i+1, 1), Change{AddLearners: []Member{m}})
+			w.rest()
+			w.until("a voter", conf(i+2, 0), Change{Promote: []ReplicaID{m.Replica}})
+			w.rest()
+		}
+		old, f := w.mustLead(0), w.follower()
+		w.until("rest", func() bool { return old.g.quiet.Load() && f.g.quiet.Load() && f.g.lead == old.g.self }, Change{})
+		still := f.node().id
+		for _, id := range w.order {
+			w.blocked[link{still, id}], w.blocked[link{id, still}] = true, true
+		}
+		m := Member{4, w.order[3]}
+		w.nodes[m.Node].create(newJoining(0, m.Replica), old.g.conf.Members)
+		w.until("a new learner", conf(3, 1), Change{AddLearners: []Member{m}})
+		stranger := w.nodes[m.Node].group(0)
+		w.until("it has the log", func() bool { return stranger.g.applied == w.mustLead(0).g.log.last }, Change{})
+		w.until("it is a voter", conf(4, 0), Change{Promote: []ReplicaID{4}})
+		w.until("it leads", func() bool {
+			if lead := w.leaderOf(0); lead != nil && lead != stranger {
+				lead.in.signals = append(lead.in.signals, signal{kind: signalTransfer, replica: 4, done: newProposal(nil)})
+			}
+			return stranger.g.pub.Load().leads
+		}, Change{})
+		gone := old.node()
+		w.propose(stranger, 0, &Change{Remove: []ReplicaID{old.g.self}})
+		w.until("the old leader is gone", func() bool { return gone.gs[0] == nil }, Change{})
+		if !f.g.quiet.Load() || f.g.lead != old.g.self {
+			t.Fatalf("the follower has noticed: it rests %v, under %d", f.g.quiet.Load(), f.g.lead)
+		}
+		w.heal()
+		w.verify()
 	}
 }
 
