@@ -237,8 +237,7 @@ func gatewayForgets(t *testing.T, r *ring) {
 func gatewayReopens(t *testing.T, r *ring) {
 	v := &vault{ring: r, bucket: "a18-reopens"}
 	r.is(t, &request{method: "PUT", path: "/" + v.bucket, as: r.root, head: map[string]string{"x-amz-bucket-object-lock-enabled": "true"}}, 200, "")
-	b := r.gateway.query(t, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Bucket{Bucket: &meta.BucketQuery{Name: v.bucket}}}).GetBucket()
-	v.id, v.group = b.GetId(), consensus.GroupID(b.GetGroup())
+	v.find(t)
 	epoch := v.beginDelete(t)
 	must(t, v.fence(t, &meta.FenceBucket{Epoch: epoch, Final: true}))
 	for _, e := range []uint64{epoch, epoch + 1, 1 << 62} {

@@ -13,10 +13,10 @@ import (
 	"shoal/node/api"
 )
 
-func TestMain(m *testing.M) { os.Exit(cluster.Main(m)) }
+func TestMain(m *testing.M) { os.Exit(cluster.Main(m, "faults")) }
 
 // attacksMin is how many attacks there are at least, so that none disappears unseen.
-const attacksMin = 144
+const attacksMin = 161
 
 // attack is one case. Its name begins with the case's number and says what is tried.
 type attack struct {
@@ -26,7 +26,7 @@ type attack struct {
 
 // attacks are all of them.
 func attacks() (all []attack) {
-	for _, list := range [][]attack{signatureAttacks(), streamAttacks(), pathAttacks(), formAttacks(), documentAttacks(), edgeAttacks(), rightsAttacks()} {
+	for _, list := range [][]attack{signatureAttacks(), streamAttacks(), pathAttacks(), formAttacks(), documentAttacks(), edgeAttacks(), rightsAttacks(), lockAttacks(), sessionAttacks(), featureAttacks()} {
 		all = append(all, list...)
 	}
 	return all
@@ -52,6 +52,7 @@ type victim struct {
 	mole credential // a user who may do all in the buckets whose names begin with mole, and nothing else
 
 	signatures sync.Map // that were sent
+	secrets    sync.Map // what they are, and texts that must stand nowhere
 }
 
 // TestAttacks runs all attacks against one store. At its end the store serves as before, and none of its secrets stands

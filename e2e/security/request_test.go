@@ -242,6 +242,7 @@ func (v *victim) sendRaw(t *testing.T, method string, text []byte) *answer {
 	if a.body, err = io.ReadAll(resp.Body); err != nil {
 		t.Fatalf("%.100q: read the answer: %v", text, err)
 	}
+	v.answered(t, a)
 	var doc struct {
 		XMLName xml.Name
 		Code    string

@@ -29,6 +29,8 @@ type ring struct {
 	*victim // S3 of its gateway
 	c       *cluster.Cluster
 
+	until string // when the retentions of vaults end
+
 	gateway *impostor // has the identity of a gateway
 	node    *impostor // has that of a node, which is down meanwhile
 }
@@ -76,7 +78,7 @@ func newRing(t *testing.T) *ring {
 	t.Helper()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 4, Gateways: 2})
 	g := c.Gateways()[0]
-	r := &ring{c: c, victim: &victim{p: g, addr: strings.TrimPrefix(g.Endpoint(), "http://")}}
+	r := &ring{c: c, until: lockedUntil, victim: &victim{p: g, addr: strings.TrimPrefix(g.Endpoint(), "http://")}}
 	r.root.id, r.root.secret = c.Nodes()[0].Credentials()
 	eventually(t, c.Whole)
 	other := c.Gateways()[1]
@@ -242,8 +244,7 @@ func (r *ring) vault(t *testing.T, name string) *vault {
 	t.Helper()
 	v := &vault{ring: r, bucket: bucketName(name)}
 	r.is(t, &request{method: http.MethodPut, path: "/" + v.bucket, as: r.root, head: map[string]string{"x-amz-bucket-object-lock-enabled": "true"}}, 200, "")
-	b := r.gateway.query(t, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Bucket{Bucket: &meta.BucketQuery{Name: v.bucket}}}).GetBucket()
-	v.id, v.group = b.GetId(), consensus.GroupID(b.GetGroup())
+	v.find(t)
 	for _, l := range []lockedVersion{
 		{key: "small", content: []byte(keptContent), mode: "COMPLIANCE"},
 		{key: "large", content: bytes.Repeat([]byte(keptContent), 20_000), mode: "COMPLIANCE"},
@@ -252,19 +253,37 @@ func (r *ring) vault(t *testing.T, name string) *vault {
 	} {
 		head := map[string]string{"x-amz-object-lock-legal-hold": "ON", "content-md5": md5Of(string(l.content))}
 		if l.mode != "" {
-			head = map[string]string{"x-amz-object-lock-mode": l.mode, "x-amz-object-lock-retain-until-date": lockedUntil, "content-md5": md5Of(string(l.content))}
+			head = map[string]string{"x-amz-object-lock-mode": l.mode, "x-amz-object-lock-retain-until-date": r.until, "content-md5": md5Of(string(l.content))}
 		}
 		a := r.is(t, &request{method: http.MethodPut, path: "/" + v.bucket + "/" + l.key, as: r.root, body: l.content, head: head}, 200, "")
 		l.version = a.header.Get("X-Amz-Version-Id")
-		var at *meta.LookupAnswer
-		must(t, r.gateway.leader(t, func(n *peer.Remote) (err error) {
-			at, err = n.Lookup(t.Context(), v.group, &meta.LookupQuery{Bucket: v.id, Key: []byte(l.key), Body: true})
-			return err
-		}))
-		l.id, l.seq, l.manifest = at.GetHead().GetVersion(), at.GetHead().GetSeq(), at.GetManifest()
+		if r.gateway != nil {
+			at := v.lookup(t, l.key)
+			l.id, l.seq, l.manifest = at.GetHead().GetVersion(), at.GetHead().GetSeq(), at.GetManifest()
+		}
 		v.locked = append(v.locked, l)
 	}
 	return v
+}
+
+// find asks the nodes where the bucket is kept.
+func (v *vault) find(t *testing.T) {
+	t.Helper()
+	if v.gateway == nil {
+		return
+	}
+	b := v.gateway.query(t, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Bucket{Bucket: &meta.BucketQuery{Name: v.bucket}}}).GetBucket()
+	v.id, v.group = b.GetId(), consensus.GroupID(b.GetGroup())
+}
+
+// lookup asks the nodes for the current version of a key.
+func (v *vault) lookup(t *testing.T, key string) (at *meta.LookupAnswer) {
+	t.Helper()
+	must(t, v.gateway.leader(t, func(n *peer.Remote) (err error) {
+		at, err = n.Lookup(t.Context(), v.group, &meta.LookupQuery{Bucket: v.id, Key: []byte(key), Body: true})
+		return err
+	}))
+	return at
 }
 
 // intact checks that every version has its bytes and its lock.
@@ -281,7 +300,7 @@ func (v *vault) has(t *testing.T, l *lockedVersion) {
 	if a := v.is(t, &request{method: http.MethodGet, path: path, query: "versionId=" + l.version, as: v.root}, 200, ""); !bytes.Equal(a.body, l.content) {
 		t.Errorf("%s is now %.100q", path, a.body)
 	}
-	what, want := "retention", []string{"<Mode>" + l.mode + "</Mode>", "<RetainUntilDate>2090-01-01T00:00:00"}
+	what, want := "retention", []string{"<Mode>" + l.mode + "</Mode>", "<RetainUntilDate>" + strings.TrimSuffix(v.until, "Z")}
 	if l.mode == "" {
 		what, want = "legal-hold", []string{"<Status>ON</Status>"}
 	}

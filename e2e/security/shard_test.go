@@ -8,7 +8,6 @@ import (
 
 	"shoal/chunker"
 	"shoal/node/consensus"
-	"shoal/node/meta"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 	"shoal/p2p"
@@ -125,12 +124,7 @@ func dropDead(t *testing.T, r *ring) {
 	v := r.vault(t, "a18-dead")
 	path := "/" + v.bucket + "/passing"
 	a := r.is(t, &request{method: http.MethodPut, path: path, as: r.root, body: v.large().content, head: map[string]string{"content-md5": md5Of(string(v.large().content))}}, 200, "")
-	var at *meta.LookupAnswer
-	must(t, r.gateway.leader(t, func(n *peer.Remote) (err error) {
-		at, err = n.Lookup(t.Context(), v.group, &meta.LookupQuery{Bucket: v.id, Key: []byte("passing"), Body: true})
-		return err
-	}))
-	dead := v.shards(t, at.GetManifest())[0].info.Owners[0]
+	dead := v.shards(t, v.lookup(t, "passing").GetManifest())[0].info.Owners[0]
 	r.is(t, &request{method: http.MethodDelete, path: path, query: "versionId=" + a.header.Get("X-Amz-Version-Id"), as: r.root}, 204, "")
 	shards := v.shards(t, v.large().manifest)
 	for _, s := range shards {
