@@ -196,7 +196,7 @@ func (g guarded) Credential(ctx context.Context, accessKeyID string) (api.Creden
 func (x *exchange) unproven(err error) error {
 	e := s3err.From(err)
 	if !x.token || e.Code == s3err.SignatureDoesNotMatch || e.Code == s3err.InvalidAccessKeyId { // the token service refuses for other reasons too
-		x.metrics.countUnproven(e)
+		x.metrics.unproven.count(e)
 	}
 	switch e.Code {
 	case s3err.SignatureDoesNotMatch, s3err.InvalidAccessKeyId:

@@ -20,7 +20,7 @@ type metrics struct {
 	received prometheus.Counter
 	sent     prometheus.Counter
 	limited  *prometheus.CounterVec
-	unproven *prometheus.CounterVec
+	unproven *unproven
 	denied   *prometheus.CounterVec
 
 	mu       sync.RWMutex
@@ -33,8 +33,9 @@ type requestLabels struct {
 	status    int
 }
 
-func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store, failures *unproven) (*metrics, error) {
 	m := &metrics{
+		unproven: failures,
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_requests_total", Help: "S3 requests answered, by operation and status.",
 		}, []string{"operation", "status"}),
@@ -51,16 +52,13 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, the gateway itself, or the place for their records.",
 		}, []string{"reason"}),
-		unproven: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_auth_failures_total", Help: "S3 requests whose signatures proved nothing, by what was wrong with them.",
-		}, []string{"reason"}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on.",
 		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited, m.unproven, m.denied,
+	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited, m.denied,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),
@@ -128,9 +126,19 @@ var unprovenReasons = map[s3err.Code]string{
 	s3err.InvalidRequest:                    "malformed",
 }
 
-// countUnproven counts a signature that proves nothing. What the store could not say, and what is told to come
-// back, is no failure of a client.
-func (m *metrics) countUnproven(e *s3err.Error) {
+// unproven counts requests whose signatures prove nothing, to whichever port.
+type unproven struct{ total *prometheus.CounterVec }
+
+func newUnproven(reg prometheus.Registerer) (*unproven, error) {
+	u := &unproven{prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_auth_failures_total", Help: "Requests of S3 and management whose signatures proved nothing, by what was wrong with them.",
+	}, []string{"reason"})}
+	return u, reg.Register(u.total)
+}
+
+// count counts a signature that proves nothing. What the store could not say, and what is told to come back, is no
+// failure of a client.
+func (u *unproven) count(e *s3err.Error) {
 	reason, ok := unprovenReasons[e.Code]
 	switch {
 	case ok:
@@ -139,5 +147,5 @@ func (m *metrics) countUnproven(e *s3err.Error) {
 	default:
 		reason = "other"
 	}
-	m.unproven.WithLabelValues(reason).Inc()
+	u.total.WithLabelValues(reason).Inc()
 }

@@ -154,14 +154,18 @@ func TestMetrics(t *testing.T) {
 	g.want(call{target: "/bucket/key", id: "-"}, 403, "AccessDenied")
 	g.want(call{target: "/bucket/key", secret: "wrong"}, 403, "SignatureDoesNotMatch")
 	g.want(call{target: "/bucket/key", id: "NOSUCHKEY"}, 403, "InvalidAccessKeyId")
+	for _, c := range []call{{secret: "wrong"}, {id: "NOSUCHKEY"}, {id: "-"}, {}} {
+		c.target, c.admin = "/admin/v1/space", true // the third proves nothing and says so, the last proves who asks
+		g.do(c)
+	}
 	g.want(call{target: "/bucket/key", id: "-", header: http.Header{"Authorization": {"AWS4-HMAC-SHA256 what"}}}, 400, "AuthorizationHeaderMalformed")
 	a := g.do(call{target: "/metrics", id: "-", admin: true})
 	for _, line := range []string{
 		`shoal_requests_total{operation="GetObject",status="404"} 1`,
 		`shoal_requests_total{operation="PutObject",status="200"} 1`,
 		`shoal_gateway_request_seconds_count{operation="PutObject"} 1`,
-		`shoal_auth_failures_total{reason="signature"} 1`,
-		`shoal_auth_failures_total{reason="unknown_key"} 1`,
+		`shoal_auth_failures_total{reason="signature"} 2`,
+		`shoal_auth_failures_total{reason="unknown_key"} 2`,
 		`shoal_auth_failures_total{reason="malformed"} 1`,
 		`shoal_permission_denied_total{reason="nothing_allows"} 1`,
 		"shoal_gateway_received_bytes_total 5",

@@ -36,6 +36,7 @@ type Server struct {
 	proofs   *edge.Server         // answers challenges of HTTP-01; nil when not served
 	proxies  edge.Proxies
 	limiter  *limiter
+	unproven *unproven
 	draining atomic.Bool
 }
 
@@ -55,6 +56,9 @@ func New(cfg Config) (*Server, error) {
 	s.limiter = newLimiter(ask, s.iam.Settings, s.cfg.Logger)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
+		return nil, err
+	}
+	if s.unproven, err = newUnproven(s.cfg.Registerer); err != nil {
 		return nil, err
 	}
 	s.proxies = edge.Proxies{Trusted: trusted, Header: cfg.ProxyHeader}
@@ -206,7 +210,7 @@ func (s *Server) openS3(secure *tls.Config) error {
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3
-	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam)
+	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam, s.unproven)
 	return err
 }
 
@@ -240,7 +244,7 @@ func (s *Server) openAdmin(s3, own *tls.Config) error {
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
-		Targets: s.targets,
+		Targets: s.targets, Unproven: s.unproven.count,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,

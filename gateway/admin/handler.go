@@ -54,6 +54,8 @@ type Config struct {
 	Acts *audit.Log
 	// NewRequestID names a request. Required with Access.
 	NewRequestID func() string
+	// Unproven hears of each request whose signature proves nothing. Nil hears of none.
+	Unproven func(*s3err.Error)
 	// Targets says how the targets of the logs stand. Nil has none.
 	Targets func() []audit.TargetStatus
 	// Keeper has the checkpoints of logs; nil has none.

@@ -174,6 +174,9 @@ func (c *call) admit(w http.ResponseWriter) (body []byte, err error) {
 	ctx := c.http.Context()
 	auth, err := c.h.verifier.Authenticate(ctx, c.http)
 	if err != nil {
+		if c.h.cfg.Unproven != nil {
+			c.h.cfg.Unproven(s3err.From(err))
+		}
 		return nil, err
 	}
 	c.auth = auth
