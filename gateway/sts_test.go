@@ -34,22 +34,24 @@ const (
 // startSTS runs a gateway with sessions and the user alice, who may have some.
 func startSTS(t *testing.T) *gate {
 	t.Helper()
-	g := start(t, func(c *gateway.Config) { c.Sessions = c.Identities.(*apitest.Identities) })
-	change := func(c api.IdentityChange) {
-		t.Helper()
-		if err := g.people.ChangeIdentity(t.Context(), c); err != nil {
-			t.Fatal(err)
+	return start(t, func(c *gateway.Config) { // the gateway knows all of this from its start on
+		people := c.Identities.(*apitest.Identities)
+		c.Sessions = people
+		change := func(c api.IdentityChange) {
+			t.Helper()
+			if err := people.ChangeIdentity(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
-	change(api.IdentityChange{Kind: "policy", Name: "assume", Do: "create", Document: `{"Statement":{"Effect":"Allow","Action":["sts:*","s3:*"],"Resource":"*"}}`})
-	for _, name := range []string{"alice", "bob"} {
-		change(api.IdentityChange{Kind: "user", Name: name, Do: "create"})
-		g.people.PutKey(api.IssuedKey{Secret: testSecret, AccessKey: api.AccessKey{AccessKeyID: name + "-key", Principal: "user:" + name}})
-	}
-	g.people.PutKey(api.IssuedKey{Secret: testSecret, AccessKey: api.AccessKey{AccessKeyID: "root-key", Principal: "root"}})
-	change(api.IdentityChange{Kind: "user", Name: "alice", Do: "attach", Policy: "assume"})
-	change(api.IdentityChange{Kind: "user", Name: "bob", Do: "attach", Policy: "readwrite"})
-	return g
+		change(api.IdentityChange{Kind: "policy", Name: "assume", Do: "create", Document: `{"Statement":{"Effect":"Allow","Action":["sts:*","s3:*"],"Resource":"*"}}`})
+		for _, name := range []string{"alice", "bob"} {
+			change(api.IdentityChange{Kind: "user", Name: name, Do: "create"})
+			people.PutKey(api.IssuedKey{Secret: testSecret, AccessKey: api.AccessKey{AccessKeyID: name + "-key", Principal: "user:" + name}})
+		}
+		people.PutKey(api.IssuedKey{Secret: testSecret, AccessKey: api.AccessKey{AccessKeyID: "root-key", Principal: "root"}})
+		change(api.IdentityChange{Kind: "user", Name: "alice", Do: "attach", Policy: "assume"})
+		change(api.IdentityChange{Kind: "user", Name: "bob", Do: "attach", Policy: "readwrite"})
+	})
 }
 
 func (g *gate) sts(id, secret, token string) *sts.Client {
