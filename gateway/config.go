@@ -80,6 +80,9 @@ type Config struct {
 	// ACMEHTTPAddr is the host:port, plain HTTP, at which names are proven by HTTP-01; "" proves them by
 	// TLS-ALPN-01 at the S3 API.
 	ACMEHTTPAddr string
+	// ClientCAs are PEM files with the certificates that vouch for those of clients of the S3 API, who may then have a
+	// session by theirs; nil asks no client for one.
+	ClientCAs []string
 	// InsecureHTTP allows plain HTTP on addresses that others can reach.
 	InsecureHTTP bool
 	// TrustedProxies are addresses and CIDR blocks of proxies that are believed about where requests come
@@ -137,6 +140,7 @@ func (c *Config) Validate() error {
 	}
 	need(c.ACME == nil || c.ACME.Items != nil && c.S3Addr != "", "ACME needs a store and the S3 API")
 	need(c.ACME != nil || c.ACMEHTTPAddr == "", "--acme-http needs --acme-domain")
+	need(len(c.ClientCAs) == 0 || len(c.Certificates) > 0 || c.ACME != nil, "--tls-client-ca needs TLS: give --tls-cert and --tls-key, or --acme-domain")
 	_, err := edge.ParsePrefixes(c.TrustedProxies)
 	need(err == nil, fmt.Sprintf("--trusted-proxy: %v", err))
 	need(c.ProxyHeader == "" || c.ProxyHeader == edge.HeaderXForwardedFor || c.ProxyHeader == edge.HeaderForwarded,

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -69,7 +70,7 @@ func New(cfg Config) (*Server, error) {
 			return nil, err
 		}
 	}
-	s3, err := s.loadCertificates(edge.CertificatesConfig{Listener: listenerS3, Pairs: cfg.Certificates, ACME: s.acme})
+	s3, err := s.loadCertificates(edge.CertificatesConfig{Listener: listenerS3, Pairs: cfg.Certificates, ACME: s.acme, ClientCAs: cfg.ClientCAs})
 	if err != nil {
 		return nil, err
 	}
@@ -96,8 +97,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// loadCertificates gives the TLS of a listener, nil where there are no certificates.
-func (s *Server) loadCertificates(cfg edge.CertificatesConfig) (*tls.Config, error) {
+// loadCertificates gives the certificates of a listener, nil where there are none.
+func (s *Server) loadCertificates(cfg edge.CertificatesConfig) (*edge.Certificates, error) {
 	if len(cfg.Pairs) == 0 && cfg.ACME == nil {
 		return nil, nil
 	}
@@ -107,7 +108,7 @@ func (s *Server) loadCertificates(cfg edge.CertificatesConfig) (*tls.Config, err
 		return nil, err
 	}
 	s.certs = append(s.certs, c)
-	return c.TLS(), nil
+	return c, nil
 }
 
 // ReloadCertificates reads all certificates again. Those that cannot be served leave the ones before them
@@ -183,10 +184,14 @@ func (s *Server) targets() []audit.TargetStatus {
 const actCheckpoint = time.Second
 
 // openS3 binds the S3 API.
-func (s *Server) openS3(secure *tls.Config) error {
+func (s *Server) openS3(certs *edge.Certificates) error {
 	cfg := s.cfg
 	if cfg.S3Addr == "" {
 		return nil
+	}
+	var secure *tls.Config
+	if certs != nil {
+		secure = certs.MutualTLS()
 	}
 	listener, err := edge.Listen(edge.Endpoint{Address: cfg.S3Addr, Flag: s3Flag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
 	if err != nil {
@@ -200,6 +205,9 @@ func (s *Server) openS3(secure *tls.Config) error {
 			Rules: s.rules, CanonicalUser: s.iam.Knows, Region: cfg.Region, PlainCustomerKeys: cfg.InsecureHTTP, Logger: cfg.Logger,
 		},
 		logger: cfg.Logger, hostID: newHostID(), now: cfg.Now,
+	}
+	if certs != nil {
+		h.sts.Client = certs.Client
 	}
 	if s.acts != nil {
 		h.service.RecordAct, h.sts.RecordAct = s.recordAct, s.recordAct
@@ -216,13 +224,14 @@ func (s *Server) openS3(secure *tls.Config) error {
 
 // openAdmin binds the management port. It speaks TLS with certificates of its own, and with those of the S3
 // API where others can reach it.
-func (s *Server) openAdmin(s3, own *tls.Config) error {
-	cfg, secure := s.cfg, own
+func (s *Server) openAdmin(s3, own *edge.Certificates) error {
+	cfg := s.cfg
 	if cfg.AdminAddr == "" {
 		return nil
 	}
-	if secure == nil {
-		secure = s3
+	var secure *tls.Config
+	if certs := cmp.Or(own, s3); certs != nil {
+		secure = certs.TLS()
 	}
 	listener, err := edge.Listen(edge.Endpoint{Address: cfg.AdminAddr, Flag: adminFlag, TLS: secure, InsecureHTTP: cfg.InsecureHTTP})
 	if err != nil {

@@ -146,6 +146,49 @@ func TestIssueSession(t *testing.T) {
 	}
 }
 
+// TestIssueUserSession: a user who has no access key gets a session, which ends when it was said.
+func TestIssueUserSession(t *testing.T) {
+	k := startKeys(t)
+	until := time.Now().Add(20 * time.Minute).UTC().Round(0)
+	s, err := k.client.IssueSession(t.Context(), api.NewSession{User: "alice", Name: "n", Life: time.Hour, Until: until})
+	if err != nil || s.Principal != "user:alice" || !strings.HasPrefix(s.Parent, "SHOU") || s.ParentMark == "" || !s.Expires.Equal(until) {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	if opened, err := k.client.OpenSession(t.Context(), s.Token); err != nil || opened != s.Session {
+		t.Errorf("%v, %v", opened, err)
+	}
+	first := s.Session
+	s, err = k.client.IssueSession(t.Context(), api.NewSession{User: "alice", Life: time.Hour, Until: time.Now().Add(100 * time.Hour)})
+	if err != nil || s.Parent != first.Parent || s.ParentMark != first.ParentMark {
+		t.Errorf("another parent %v", s)
+	}
+	must(t, k.client.ChangeKey(t.Context(), api.KeyChange{AccessKeyID: s.Parent, Do: api.DoRevoke}))
+	s, err = k.client.IssueSession(t.Context(), api.NewSession{User: "alice", Life: time.Hour})
+	if s.Parent != first.Parent || s.ParentMark == first.ParentMark {
+		t.Errorf("the parent that was revoked is back: %v", s)
+	}
+	if c, err := k.client.Credential(t.Context(), s.Parent); err != nil || api.MarkOf(c.Secret) != s.ParentMark || c.Principal != "user:alice" {
+		t.Errorf("%v, %v", c, err)
+	}
+	if err != nil || s.Expires.Sub(s.Issued) != time.Hour {
+		t.Errorf("%+v, %v", s, err)
+	}
+	refused := func(why string, req api.NewSession, want api.Kind) {
+		t.Helper()
+		if _, err := k.client.IssueSession(t.Context(), req); api.KindOf(err) != want {
+			t.Errorf("%s: %v", why, err)
+		}
+	}
+	refused("already over", api.NewSession{User: "alice", Life: time.Hour, Until: time.Now().Add(-time.Second)}, api.InvalidArgument)
+	refused("of both", api.NewSession{User: "alice", Parent: s.Parent, Life: time.Hour}, api.InvalidArgument)
+	must(t, k.client.ChangeKey(t.Context(), api.KeyChange{AccessKeyID: s.Parent, Do: api.DoDisable}))
+	refused("while its parent is disabled", api.NewSession{User: "alice", Life: time.Hour}, api.NoSuchCredential)
+	refused("root, which is no user", api.NewSession{User: "root", Life: time.Hour}, api.NoSuchIdentity)
+	refused("nobody", api.NewSession{User: "bob", Life: time.Hour}, api.NoSuchIdentity)
+	must(t, k.client.ChangeIdentity(t.Context(), api.IdentityChange{Kind: api.KindUser, Name: "alice", Do: api.DoDisable}))
+	refused("a disabled user", api.NewSession{User: "alice", Life: time.Hour}, api.NoSuchIdentity)
+}
+
 func must(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -77,7 +77,7 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return with(arg, func(req api.NewRootFile) (string, error) { return o.n.writeRoot(ctx, req) })
 	case "switch-root":
 		return with(arg, func(disabled bool) (struct{}, error) { return struct{}{}, o.n.switchRoot(ctx, disabled) })
-	case "issue-session":
+	case "issue-session", "issue-user-session": // a node of an earlier release does not know the second, nor that a session ends early
 		return with(arg, func(req api.NewSession) (api.IssuedSession, error) { return o.n.issueSession(ctx, req) })
 	case "open-session":
 		return with(arg, o.n.openSession)

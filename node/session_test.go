@@ -71,3 +71,20 @@ func TestSessionTokenGolden(t *testing.T) {
 		t.Errorf("%#v %+v, %v", s, s.Role, err)
 	}
 }
+
+// TestUserSessionTokenGolden does the same for a session of a user.
+func TestUserSessionTokenGolden(t *testing.T) {
+	token, err := os.ReadFile(filepath.Join("testdata", "session-token-user-1.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sessionNode(1).openSession(strings.TrimSpace(string(token)))
+	at := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	want := api.Session{
+		AccessKeyID: "SHOTAAAAAAAAAAAAAAAA", Secret: "s", Principal: "user:alice", Parent: "SHOUAAAAAAAAAAAAAAAA", ParentMark: "00", Name: "certificate-abc",
+		Issued: at, Expires: at.Add(time.Hour),
+	}
+	if err != nil || s != want {
+		t.Errorf("%#v %+v, %v", s, s.ParentMark, err)
+	}
+}

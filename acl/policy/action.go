@@ -49,7 +49,7 @@ const (
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey
 		UpdateOwnAccessKey`
 	adminBucketActions = `GetBucketReadOnly GetPermissions GetQuota SetBucketReadOnly SetPermissions SetQuota`
-	stsActions         = `AssumeRole GetCallerIdentity GetSessionToken`
+	stsActions         = `AssumeRole AssumeRoleWithCertificate GetCallerIdentity GetSessionToken`
 )
 
 // known is one action.

@@ -104,7 +104,7 @@ func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) g
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Sessions: st, KeyUses: st, Health: st, Admin: st,
 		Logger: p.log, Logs: p.logs(), Targets: s.targets, Witnesses: others, Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
-		ACME: obtain, ACMEHTTPAddr: s.acmeHTTP,
+		ClientCAs: s.tlsClientCA, ACME: obtain, ACMEHTTPAddr: s.acmeHTTP,
 		TrustedProxies: s.trustedProxy, ProxyHeader: s.proxyHeader, ProxyProtocol: s.proxyProtocol,
 		DrainTimeout: s.grace - stopShare(s.grace), Release: releaseName(), Now: p.now,
 		OpenFiles: openFiles(),

@@ -52,6 +52,7 @@ type settings struct {
 	tlsKey        []string
 	adminTLSCert  []string
 	adminTLSKey   []string
+	tlsClientCA   []string
 	acmeDomain    []string
 	acmeDirectory string
 	acmeEmail     string
@@ -155,6 +156,9 @@ var keys = []key{
 	}},
 	{"admin-tls-key", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.adminTLSKey), n, "`file` with the key of the --admin-tls-cert of the same place, PEM, mode 0600")
+	}},
+	{"tls-client-ca", serving, func(f *pflag.FlagSet, s *settings, n string) {
+		f.Var((*list)(&s.tlsClientCA), n, "`file` with certificates, PEM, that vouch for those of clients of the S3 API, who get sessions by theirs; repeat for more; empty asks clients for none")
 	}},
 	{"acme-domain", serving, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.acmeDomain), n, "host `name` for which a certificate of the S3 API is obtained by ACME, shared by all gateways; repeat for more; empty is none")
@@ -272,6 +276,7 @@ func (s *settings) validate(p part) error {
 	if p&serving != 0 {
 		address("s3", s.s3, false)
 		check(len(s.tlsCert) == len(s.tlsKey), "tls-cert and tls-key: give as many of both")
+		check(len(s.tlsClientCA) == 0 || len(s.tlsCert)+len(s.acmeDomain) > 0, "tls-client-ca: it needs TLS: give tls-cert and tls-key, or acme-domain")
 		address("acme-http", s.acmeHTTP, true)
 		if c := s.acme(); c != nil {
 			errs = append(errs, c.Validate())

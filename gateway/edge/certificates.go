@@ -33,8 +33,11 @@ type CertificatesConfig struct {
 	// Pairs are the files, the first for clients that name no host or one that no certificate is for.
 	Pairs []Pair
 	// ACME obtains more, nil none. They are chosen before those of files for wildcards and for all others.
-	ACME   *ACME
-	Logger *slog.Logger
+	ACME *ACME
+	// ClientCAs are files with the certificates, PEM, that vouch for those of clients. Without any, clients are not
+	// asked for certificates.
+	ClientCAs []string
+	Logger    *slog.Logger
 	// Now is the clock by which certificates begin and end.
 	Now func() time.Time
 }
@@ -44,10 +47,13 @@ type CertificatesConfig struct {
 type Certificates struct {
 	cfg    CertificatesConfig
 	inUse  atomic.Pointer[certSet]
+	mutual atomic.Pointer[tls.Config] // that asks clients for certificates; nil where nobody vouches for them
+	vouch  atomic.Pointer[x509.CertPool]
 	reload chan struct{} // asks Watch to look now
 
 	mu    sync.Mutex   // one look at a time; guards pairs and warned
 	pairs []*watchPair // in the order of cfg.Pairs
+	cas   []stamp      // of the files of cfg.ClientCAs that are in force
 	// warned are the certificates of ACME whose end an operator was told of, by name.
 	warned map[string]*x509.Certificate
 
@@ -93,6 +99,7 @@ func LoadCertificates(cfg CertificatesConfig) (*Certificates, error) {
 	if len(cfg.Pairs) == 0 && cfg.ACME == nil {
 		errs = append(errs, errors.New("TLS needs a certificate"))
 	}
+	errs = append(errs, c.loadClientCAs())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -225,6 +232,7 @@ func (c *Certificates) watch(ctx context.Context) {
 func (c *Certificates) look(all bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.lookClientCAs(all)
 	changed := false
 	for _, w := range c.pairs {
 		now := w.look()

@@ -14,6 +14,8 @@
 // Certificates are read from files, chosen by the name that a client asks for, and replaced while the server
 // runs: a pair that cannot be served leaves the one before it in force.
 //
+// Or they are obtained by ACME, and shared with the other gateways. Clients may have certificates where an authority vouches for those.
+//
 // Where a request comes from is where its connection comes from, unless that is a trusted proxy: then it is what
 // the proxy says, in the one header that it is known to write or by the PROXY protocol.
 //

@@ -165,6 +165,11 @@ func (p *Proxies) fromOrigin(r *http.Request) *http.Request {
 	if at.source != peer {
 		r.RemoteAddr = at.source.String()
 	}
+	if r.TLS != nil && p.trusts(peer.Addr()) { // the certificate of a proxy is not its client's
+		state := *r.TLS
+		state.PeerCertificates, state.VerifiedChains = nil, nil
+		r.TLS = &state
+	}
 	if at.secure != (r.TLS != nil) {
 		r = r.WithContext(context.WithValue(r.Context(), secureKey{}, at.secure))
 	}

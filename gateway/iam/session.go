@@ -36,7 +36,7 @@ func (s *Store) Session(ctx context.Context, accessKeyID, token string) (api.Cre
 	if err != nil {
 		return api.Credential{}, invalidToken(err)
 	}
-	if parent.Principal != session.Principal {
+	if parent.Principal != session.Principal || session.ParentMark != "" && session.ParentMark != api.MarkOf(parent.Secret) {
 		return api.Credential{}, s3err.New(s3err.InvalidToken)
 	}
 	return api.Credential{

@@ -272,6 +272,12 @@ func (s *Store) HasPolicy(ctx context.Context, name string) (bool, error) {
 	return err == nil && t.policies[name] != nil, err
 }
 
+// User is a user who has proven to be that without an access key. AccessDenied when there is none of the name, or it is
+// disabled.
+func (s *Store) User(ctx context.Context, name string) (Caller, error) {
+	return s.principal(ctx, api.UserPrincipal+name)
+}
+
 func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
 	if id == api.RootPrincipal {
 		return Root(), nil

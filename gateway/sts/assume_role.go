@@ -31,19 +31,26 @@ var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
 type assumeRoleAnswer struct {
 	XMLName xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleResponse"`
 	Result  struct {
-		Credentials struct {
-			AccessKeyID     string `xml:"AccessKeyId"`
-			SecretAccessKey string
-			SessionToken    string
-			Expiration      string
-		}
-		User struct {
+		Credentials credentials
+		User        struct {
 			ID  string `xml:"AssumedRoleId"`
 			ARN string `xml:"Arn"`
 		} `xml:"AssumedRoleUser"`
 		PackedPolicySize *int // percent
 	} `xml:"AssumeRoleResult"`
 	Metadata metadata `xml:"ResponseMetadata"`
+}
+
+// credentials are those of a session.
+type credentials struct {
+	AccessKeyID     string `xml:"AccessKeyId"`
+	SecretAccessKey string
+	SessionToken    string
+	Expiration      string
+}
+
+func credentialsOf(s *api.IssuedSession) credentials {
+	return credentials{s.AccessKeyID, s.Secret, s.Token, s.Expires.UTC().Format(time.RFC3339)}
 }
 
 // metadata closes every answer.
@@ -71,8 +78,7 @@ func (c *call) assumeRole(ctx context.Context) (any, error) {
 	}
 	a := &assumeRoleAnswer{Metadata: metadata{c.RequestID}}
 	out := &a.Result
-	out.Credentials.AccessKeyID, out.Credentials.SecretAccessKey, out.Credentials.SessionToken = issued.AccessKeyID, issued.Secret, issued.Token
-	out.Credentials.Expiration = issued.Expires.UTC().Format(time.RFC3339)
+	out.Credentials = credentialsOf(&issued)
 	caller := c.Caller
 	caller.Session = &issued.Session
 	out.User.ID, out.User.ARN = userID(&caller), callerARN(&caller)
@@ -89,7 +95,7 @@ func (c *call) record(req *api.NewSession, made *api.Session) error {
 		return nil
 	}
 	after, err := json.Marshal(struct {
-		Parent  string    `json:"parent"`
+		Parent  string    `json:"parent,omitempty"`
 		Name    string    `json:"name"`
 		Role    string    `json:"role,omitempty"`
 		Policy  string    `json:"policy,omitempty"`
@@ -114,20 +120,8 @@ func (c *call) readAssumeRole() (*api.NewSession, error) {
 	if !sessionName.MatchString(req.Name) {
 		return nil, invalid("RoleSessionName must be 2 to 64 letters, digits and characters of _+=,.@-")
 	}
-	if text, ok := c.form["DurationSeconds"]; ok {
-		seconds, err := strconv.ParseInt(text[0], 10, 32)
-		req.Life = time.Duration(seconds) * time.Second
-		if err != nil || req.Life < api.SessionMin || req.Life > api.SessionMax {
-			return nil, invalid("DurationSeconds must be %d to %d.", int(api.SessionMin.Seconds()), int(api.SessionMax.Seconds()))
-		}
-	}
-	if len(req.Policy) > api.SessionPolicyMax {
-		return nil, newError("PackedPolicyTooLarge", http.StatusBadRequest, "The policy must not be longer than %d bytes.", api.SessionPolicyMax)
-	}
-	if req.Policy != "" {
-		if _, err := policy.ParseIdentity("session", []byte(req.Policy)); err != nil {
-			return nil, newError("MalformedPolicyDocument", http.StatusBadRequest, "%s", err)
-		}
+	if err := c.readLimits(req); err != nil {
+		return nil, err
 	}
 	arn := c.form.Get("RoleArn")
 	name, isRole := strings.CutPrefix(arn, roleARN)
@@ -142,18 +136,32 @@ func (c *call) readAssumeRole() (*api.NewSession, error) {
 	return req, nil
 }
 
+// readLimits reads for how long a session is, and its own policy.
+func (c *call) readLimits(req *api.NewSession) error {
+	if text, ok := c.form["DurationSeconds"]; ok {
+		seconds, err := strconv.ParseInt(text[0], 10, 32)
+		req.Life = time.Duration(seconds) * time.Second
+		if err != nil || req.Life < api.SessionMin || req.Life > api.SessionMax {
+			return invalid("DurationSeconds must be %d to %d.", int(api.SessionMin.Seconds()), int(api.SessionMax.Seconds()))
+		}
+	}
+	if len(req.Policy) > api.SessionPolicyMax {
+		return newError("PackedPolicyTooLarge", http.StatusBadRequest, "The policy must not be longer than %d bytes.", api.SessionPolicyMax)
+	}
+	if req.Policy != "" {
+		if _, err := policy.ParseIdentity("session", []byte(req.Policy)); err != nil {
+			return newError("MalformedPolicyDocument", http.StatusBadRequest, "%s", err)
+		}
+	}
+	return nil
+}
+
 // mayAssume asks for the right to have a session.
 func (c *call) mayAssume(ctx context.Context, role string) error {
 	if c.Caller.Session != nil {
 		return newError("AccessDenied", http.StatusForbidden, "A session cannot be asked for with a session: use the access key.")
 	}
-	r := acl.Request{
-		Principal: c.Caller.Principal, Action: actionAssumeRole, Resource: "*",
-		Keys: iam.RequestKeys(c.HTTP, &c.Caller, c.Region, c.Now),
-	}
-	d := acl.Evaluate(&r, &acl.Rules{Identity: c.Caller.Identity, Sessions: c.Caller.Sessions})
-	c.Decision = &d
-	if !d.Allowed {
+	if d := c.decide(actionAssumeRole); !d.Allowed {
 		return c.denied().wrap(fmt.Errorf("%s: %s", actionAssumeRole, d.String()))
 	}
 	if role == "" {
@@ -164,6 +172,17 @@ func (c *call) mayAssume(ctx context.Context, role string) error {
 		err = c.denied()
 	}
 	return err
+}
+
+// decide asks whether the caller may do something.
+func (c *call) decide(action string) *acl.Decision {
+	r := acl.Request{
+		Principal: c.Caller.Principal, Action: action, Resource: "*",
+		Keys: iam.RequestKeys(c.HTTP, &c.Caller, c.Region, c.Now),
+	}
+	d := acl.Evaluate(&r, &acl.Rules{Identity: c.Caller.Identity, Sessions: c.Caller.Sessions})
+	c.Decision = &d
+	return &d
 }
 
 // denied does not tell whether there is such a role.

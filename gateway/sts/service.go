@@ -2,6 +2,8 @@ package sts
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"io"
 	"mime"
 	"net/http"
@@ -31,12 +33,18 @@ type Service struct {
 	// Sessions makes sessions; nil answers NotImplemented.
 	Sessions api.Sessions
 	Region   string
+	// Client gives the certificate that a client has shown, as edge.Certificates.Client does; nil asks nobody for one.
+	Client func(*tls.ConnectionState) (leaf *x509.Certificate, until time.Time, err error)
 	// RecordAct writes a record of an act before it is answered. Nil records none.
 	RecordAct func(*audit.Act)
 }
 
-// Asks says whether a request to the endpoint itself, without bucket, is one of this service.
+// Asks says whether a request to the endpoint itself, without bucket, is one of this service: a form, or one that says
+// what it wants in its query, as clients of AssumeRoleWithCertificate do.
 func Asks(r *http.Request) bool {
+	if r.Method == http.MethodPost && r.URL.Query().Get("Action") == byCertificate {
+		return true
+	}
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	return r.Method == http.MethodPost && err == nil && kind == formType
 }
@@ -67,6 +75,7 @@ type call struct {
 // actions are what can be asked for.
 var actions = map[string]func(*call, context.Context) (any, error){
 	"AssumeRole":        (*call).assumeRole,
+	byCertificate:       (*call).assumeRoleWithCertificate,
 	"GetCallerIdentity": (*call).callerIdentity,
 }
 
@@ -82,6 +91,11 @@ func (s *Service) Serve(ctx context.Context, r *Request) (*Answer, error) {
 	if err != nil {
 		return nil, err
 	}
+	c := &call{Service: s, Request: r}
+	if c.unsigned(body) {
+		document, err := c.serveUnsigned(ctx, body)
+		return &Answer{document}, err
+	}
 	auth, err := s.Verifier.AuthenticateBody(ctx, r.HTTP, body)
 	if err != nil {
 		return nil, err
@@ -90,9 +104,11 @@ func (s *Service) Serve(ctx context.Context, r *Request) (*Answer, error) {
 		return nil, newError("MissingAuthenticationToken", http.StatusForbidden, "The request is missing a signature.")
 	}
 	r.AccessKeyID, r.Caller.ID = auth.AccessKeyID, auth.Principal
-	c := &call{Service: s, Request: r}
 	if err := c.readForm(body); err != nil {
 		return nil, err
+	}
+	if c.Action == byCertificate {
+		return nil, invalid("%s is not signed: the certificate of the connection says who asks.", byCertificate)
 	}
 	caller, err := s.IAM.Caller(ctx, auth)
 	if err != nil {
@@ -120,6 +136,11 @@ func (c *call) readForm(body []byte) error {
 	if err != nil || c.HTTP.URL.RawQuery != "" {
 		return invalid("The parameters must be an encoded form in the body.")
 	}
+	return c.take(form)
+}
+
+// take reads parameters that came in a body or a query.
+func (c *call) take(form url.Values) error {
 	for name, values := range form {
 		if len(values) > 1 {
 			return invalid("The parameter %.64q is there more than once.", name)
@@ -128,7 +149,7 @@ func (c *call) readForm(body []byte) error {
 	c.form = form
 	action := form.Get("Action")
 	if actions[action] == nil {
-		return newError("InvalidAction", http.StatusBadRequest, "There is no action %.64q here: AssumeRole and GetCallerIdentity are.", action)
+		return newError("InvalidAction", http.StatusBadRequest, "There is no action %.64q here: AssumeRole, AssumeRoleWithCertificate and GetCallerIdentity are.", action)
 	}
 	if v := form.Get("Version"); v != apiVersion {
 		return newError("InvalidAction", http.StatusBadRequest, "Version must be %s, not %.64q.", apiVersion, v)

@@ -168,15 +168,30 @@ func (m *Identities) IssueSession(_ context.Context, req api.NewSession) (api.Is
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	k, ok := m.keys[req.Parent]
+	mark := ""
+	if req.Parent == "" && req.User != "" {
+		u, known := m.users[req.User]
+		if !known || u.Disabled {
+			return api.IssuedSession{}, &api.Error{Kind: api.NoSuchIdentity, Op: "apitest.IssueSession"}
+		}
+		if k, ok = m.keys["SHOU"+req.User]; !ok {
+			k, ok = api.IssuedKey{Secret: fmt.Sprintf("mark-%d", m.epoch), AccessKey: api.AccessKey{AccessKeyID: "SHOU" + req.User, Principal: api.UserPrincipal + req.User}}, true
+			m.keys[k.AccessKeyID] = k
+		}
+		mark = api.MarkOf(k.Secret)
+	}
 	if !ok || k.Disabled {
 		return api.IssuedSession{}, &api.Error{Kind: api.NoSuchCredential, Op: "apitest.IssueSession"}
 	}
 	m.epoch++
 	now := time.Now()
 	s := api.IssuedSession{Token: fmt.Sprintf("token-%d", m.epoch), Session: api.Session{
-		AccessKeyID: fmt.Sprintf("SHOTTEST%012d", m.epoch), Secret: fmt.Sprintf("secret-%030d", m.epoch), Parent: req.Parent, Principal: k.Principal,
+		AccessKeyID: fmt.Sprintf("SHOTTEST%012d", m.epoch), Secret: fmt.Sprintf("secret-%030d", m.epoch), Parent: k.AccessKeyID, ParentMark: mark, Principal: k.Principal,
 		Name: req.Name, Role: req.Role, Policy: req.Policy, Issued: now, Expires: now.Add(req.Life),
 	}}
+	if !req.Until.IsZero() && req.Until.Before(s.Expires) {
+		s.Expires = req.Until
+	}
 	if m.sessions == nil {
 		m.sessions = make(map[string]api.Session)
 	}

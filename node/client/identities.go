@@ -285,6 +285,9 @@ func (c *Client) SwitchRoot(ctx context.Context, disabled bool) error {
 
 // IssueSession implements api.Sessions. A node does it: it has the key that tokens are sealed under.
 func (c *Client) IssueSession(ctx context.Context, req api.NewSession) (api.IssuedSession, error) {
+	if req.User != "" {
+		return act[api.IssuedSession](ctx, c, "issue-user-session", req)
+	}
 	return act[api.IssuedSession](ctx, c, "issue-session", req)
 }
 
