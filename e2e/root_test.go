@@ -51,7 +51,14 @@ func TestRootReplaced(t *testing.T) {
 	r.admin("user", "attach", "ruler", "admin")
 	ruler := r.file("[default]\naws_access_key_id = " + k.AccessKeyID + "\naws_secret_access_key = " + k.Secret + "\n")
 	client := n.S3(func(o *s3.Options) { o.RetryMaxAttempts = 1 })
-	r.admin("root", "disable", "--yes")
+	// What was given a moment ago is known to the management port in a quarter of a second.
+	eventually(t, 10*time.Second, func() error {
+		out, err := n.Admin("root", "disable", "--yes")
+		if err != nil {
+			return errors.New(out)
+		}
+		return nil
+	})
 	for _, p := range []*cluster.Process{n, g} {
 		eventually(t, 10*time.Second, func() error { return not(signs(p, n.CredentialsFile()), "root signs") })
 		must(t, signs(p, ruler))
