@@ -61,7 +61,7 @@ func TestRootReplaced(t *testing.T) {
 	})
 	for _, p := range []*cluster.Process{n, g} {
 		eventually(t, 10*time.Second, func() error { return not(signs(p, n.CredentialsFile()), "root signs") })
-		must(t, signs(p, ruler))
+		eventually(t, 10*time.Second, func() error { return signs(p, ruler) })
 	}
 	if _, err := client.ListBuckets(t.Context(), &s3.ListBucketsInput{}); err == nil {
 		t.Error("root lists buckets")
@@ -69,7 +69,9 @@ func TestRootReplaced(t *testing.T) {
 	if out, err := n.Admin("--credentials", ruler, "root", "enable"); err != nil {
 		t.Errorf("enable: %v: %s", err, out)
 	}
-	eventually(t, 10*time.Second, func() error { return signs(g, n.CredentialsFile()) })
+	for _, p := range []*cluster.Process{n, g} {
+		eventually(t, 10*time.Second, func() error { return signs(p, n.CredentialsFile()) })
+	}
 	r.admin("root", "disable", "--yes")
 	n.Kill()
 	if out, err := n.Admin("root", "recover", "--data", n.Dir()); err != nil {
@@ -77,7 +79,7 @@ func TestRootReplaced(t *testing.T) {
 	}
 	n.Start()
 	n.WaitReady()
-	must(t, signs(n, n.CredentialsFile()))
+	eventually(t, 10*time.Second, func() error { return signs(n, n.CredentialsFile()) })
 }
 
 // not makes a failure of a success.

@@ -206,11 +206,11 @@ func TestOldKey(t *testing.T) {
 		ask("AK", api.Unavailable, 5*time.Second)
 		ask("ROOT", found, 0)
 		go func() {
-			<-time.After(time.Second)
+			<-time.After(1100 * time.Millisecond) // between two questions
 			people.RevokeAllKeys(context.Background(), api.RevokeAll{})
 			people.Fail(nil)
 		}()
-		ask("AK", api.NoSuchCredential, time.Second)
+		ask("AK", api.NoSuchCredential, 1250*time.Millisecond)
 	})
 }
 
