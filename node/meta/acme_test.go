@@ -2,6 +2,9 @@ package meta
 
 import (
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"strings"
 	"testing"
 	"time"
@@ -82,5 +85,29 @@ func TestACMEItemBounds(t *testing.T) {
 	}
 	if got := r.acme("n1"); string(got.Sealed) != "again" {
 		t.Errorf("%v is not what was put", got)
+	}
+}
+
+// TestSpacesOfTheirOwn: no two kinds of keys begin alike.
+func TestSpacesOfTheirOwn(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "key.go", nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]string)
+	ast.Inspect(file, func(n ast.Node) bool {
+		v, ok := n.(*ast.ValueSpec)
+		if !ok || len(v.Values) != 1 || !strings.HasPrefix(v.Names[0].Name, "space") {
+			return true
+		}
+		letter, name := v.Values[0].(*ast.BasicLit).Value, v.Names[0].Name
+		if other := seen[letter]; other != "" {
+			t.Errorf("%s and %s are both %s", other, name, letter)
+		}
+		seen[letter] = name
+		return true
+	})
+	if len(seen) < 30 {
+		t.Errorf("only %d spaces were found", len(seen))
 	}
 }

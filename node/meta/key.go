@@ -51,7 +51,7 @@ const (
 	spaceSetting    = 'D' // name -> value of a setting that may change
 	spaceIdentity   = 'U' // kind, name -> identity
 	spaceChanged    = 'Y' // epoch -> kind and name of the identity that changed then
-	spaceACME       = 'A' // name -> what gateways share of their certificates
+	spaceACME       = 'X' // name -> what gateways share of their certificates
 )
 
 // versionID names a version, an upload, and every owner of shards.
