@@ -74,6 +74,8 @@ type Config struct {
 	Certificates []CertificatePair
 	// AdminCertificates are those of management, which then speaks TLS on every address.
 	AdminCertificates []CertificatePair
+	// MetricsTokenFile holds what gives metrics to who brings it from another machine; "" is none.
+	MetricsTokenFile string
 	// ACME obtains certificates of the S3 API beside those; nil none. The gateway fills in logger and clock, and
 	// HTTP.
 	ACME *ACMEConfig

@@ -240,6 +240,12 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 	if own == nil && edge.IsLoopback(listener.Addr()) {
 		secure = nil
 	}
+	var token []byte
+	if cfg.MetricsTokenFile != "" {
+		if token, err = edge.ReadSecret(cfg.MetricsTokenFile, admin.MetricsTokenMin); err != nil {
+			return errors.Join(fmt.Errorf("metrics-token-file: %w", err), listener.Close())
+		}
+	}
 	h := admin.New(admin.Config{
 		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.iam.Caller, Session: s.iam.Session,
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
@@ -253,7 +259,7 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
-		Targets: s.targets, Unproven: s.unproven.count,
+		Targets: s.targets, Unproven: s.unproven.count, MetricsToken: token,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,

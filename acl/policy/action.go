@@ -38,12 +38,12 @@ var s3Actions = map[Target]string{
 		ReplicateTags RestoreObject`,
 }
 
-// Actions of operators, and those to ask for a session. Each route of the management port takes some of
-// the former; there is none without a route.
+// Actions of operators, and those to ask for a session. Each route and page of the management port takes
+// some of the former; there is none without.
 const (
 	adminActions = `AddUserToGroup AllowMember AttachGroupPolicy AttachUserPolicy Backup CollectGarbage CreateAccessKey CreateGroup CreateOwnAccessKey
 		CreatePolicy CreateUser DeleteGroup DeletePolicy DeleteUser DetachGroupPolicy DetachUserPolicy DisableRoot DisableUser Drain EnableRoot EnableUser
-		GetCheckpoints GetCollection GetDurability GetHealth GetPlacement GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
+		GetCheckpoints GetCollection GetDurability GetHealth GetMetrics GetPlacement GetProfile GetReadOnly GetRelease GetSpace InviteMember ListAccessKeys ListGroups ListMembers ListMetadataGroups
 		ListAuditTargets
 		ListPolicies ListSettings ListUsers ListWorkers RemoveDrive RemoveUserFromGroup ReplaceRoot RevokeAccessKey RevokeAllAccessKeys RevokeMember
 		RevokeOwnAccessKey RotateAccessKey RotateOwnAccessKey Scrub SetMember SetPolicy SetReadOnly SetSetting SimulatePolicy UpdateAccessKey

@@ -52,6 +52,7 @@ type settings struct {
 	tlsKey        []string
 	adminTLSCert  []string
 	adminTLSKey   []string
+	metricsToken  string
 	tlsClientCA   []string
 	acmeDomain    []string
 	acmeDirectory string
@@ -156,6 +157,9 @@ var keys = []key{
 	}},
 	{"admin-tls-key", running, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.adminTLSKey), n, "`file` with the key of the --admin-tls-cert of the same place, PEM, mode 0600")
+	}},
+	{"metrics-token-file", running, func(f *pflag.FlagSet, s *settings, n string) {
+		f.StringVar(&s.metricsToken, n, "", "`file` with a token, 16 bytes or more, mode 0600, that scrapers on other machines send for /metrics as Authorization: Bearer; empty is none")
 	}},
 	{"tls-client-ca", serving, func(f *pflag.FlagSet, s *settings, n string) {
 		f.Var((*list)(&s.tlsClientCA), n, "`file` with certificates, PEM, that vouch for those of clients of the S3 API, who get sessions by theirs; repeat for more; empty asks clients for none")

@@ -28,7 +28,10 @@ import (
 	"shoal/node/api"
 )
 
-const testSecret = "0123456789abcdefghijABCDEFGHIJ0123456789"
+const (
+	testSecret = "0123456789abcdefghijABCDEFGHIJ0123456789"
+	testToken  = "a token for scrapers"
+)
 
 // narrowPolicy lets narrow-key do no more than see what the store holds.
 const narrowPolicy = `{"Statement":{"Effect":"Allow","Action":"admin:GetSpace","Resource":"*"}}`
@@ -157,6 +160,8 @@ type request struct {
 	method, target, body string
 	id, secret, service  string
 	at                   time.Time
+	head                 map[string]string
+	local                bool // it comes from this machine
 }
 
 func (q request) do(t *testing.T, h http.Handler) *httptest.ResponseRecorder {
@@ -180,6 +185,12 @@ func (q request) do(t *testing.T, h http.Handler) *httptest.ResponseRecorder {
 		if err := v4.NewSigner().SignHTTP(t.Context(), cred, r, hex.EncodeToString(sum[:]), q.service, "us-east-1", q.at); err != nil {
 			t.Fatal(err)
 		}
+	}
+	for name, value := range q.head {
+		r.Header.Set(name, value)
+	}
+	if q.local {
+		r.RemoteAddr = "127.0.0.1:5"
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
@@ -207,7 +218,14 @@ func handler(n *node, log io.Writer, draining bool) http.Handler {
 	reg.MustRegister(prometheus.NewCounter(prometheus.CounterOpts{Name: "shoal_test_total"}))
 	return admin.New(admin.Config{
 		Credentials: n, Caller: caller, Region: "us-east-1", Health: n, Admin: n, Gatherer: reg, Release: "v0.1",
-		Draining: func() bool { return draining }, Logger: slog.New(slog.NewTextHandler(log, nil)),
+		MetricsToken: []byte(testToken), Draining: func() bool { return draining }, Logger: slog.New(slog.NewTextHandler(log, nil)),
+	})
+}
+
+// bare is a handler without what operators may set.
+func bare(n *node) http.Handler {
+	return admin.New(admin.Config{
+		Credentials: n, Caller: caller, Region: "us-east-1", Health: n, Admin: n, Gatherer: prometheus.NewRegistry(), Logger: slog.New(slog.DiscardHandler),
 	})
 }
 
@@ -226,7 +244,7 @@ func TestHealth(t *testing.T) {
 		{"/metrics", nil, false, 200, "shoal_test_total 0"},
 	}
 	for _, tt := range tests {
-		w := request{method: "GET", target: tt.target, id: "-"}.do(t, handler(&node{ready: tt.ready}, io.Discard, tt.draining))
+		w := request{method: "GET", target: tt.target, id: "-", local: true}.do(t, handler(&node{ready: tt.ready}, io.Discard, tt.draining))
 		if w.Code != tt.status || !strings.Contains(w.Body.String(), tt.body) {
 			t.Errorf("%s: %d %s", tt.target, w.Code, w.Body)
 		}

@@ -2,7 +2,6 @@ package admin
 
 import (
 	"context"
-	"net/http"
 	"sync"
 	"time"
 
@@ -17,7 +16,7 @@ const (
 	clusterFresh = 2 * time.Second
 )
 
-// clusterHealth answers GET /health/cluster, asking the store once for all who ask within clusterFresh.
+// clusterHealth knows what GET /health/cluster says, asking the store once for all who ask within clusterFresh.
 type clusterHealth struct {
 	ask func(context.Context) (api.ClusterHealth, error)
 	now func() time.Time // nil means time.Now
@@ -27,8 +26,7 @@ type clusterHealth struct {
 	known clusterStatus
 }
 
-// clusterStatus is the answer. An unsigned caller gets it, so it names nothing but members, groups
-// and counts.
+// clusterStatus is the answer.
 type clusterStatus struct {
 	Status  string   `json:"status"`
 	Reasons []string `json:"reasons,omitempty"`
@@ -36,14 +34,6 @@ type clusterStatus struct {
 }
 
 const statusWhole = "whole"
-
-func (c *clusterHealth) serve(w http.ResponseWriter, r *http.Request) {
-	code, status := http.StatusServiceUnavailable, c.get(r.Context())
-	if status.Status == statusWhole {
-		code = http.StatusOK
-	}
-	writeJSON(w, code, status)
-}
 
 func (c *clusterHealth) get(ctx context.Context) clusterStatus {
 	c.mu.Lock()

@@ -26,7 +26,7 @@ func TestClusterHealth(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			w := request{method: "GET", target: "/health/cluster", id: "-"}.do(t, handler(&node{health: tt.health, fail: tt.fail}, io.Discard, false))
+			w := request{method: "GET", target: "/health/cluster", id: "-", local: true}.do(t, handler(&node{health: tt.health, fail: tt.fail}, io.Discard, false))
 			if w.Code != tt.status || strings.TrimSpace(w.Body.String()) != tt.body {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -58,6 +59,8 @@ type Config struct {
 	Unproven func(*s3err.Error)
 	// Targets says how the targets of the logs stand. Nil has none.
 	Targets func() []audit.TargetStatus
+	// MetricsToken gives metrics to who brings it, at least MetricsTokenMin bytes. Empty is none.
+	MetricsToken []byte
 	// Keeper has the checkpoints of logs; nil has none.
 	Keeper *audit.Keeper
 }
@@ -68,6 +71,8 @@ type Handler struct {
 	verifier *sigv4.Verifier
 	mux      *http.ServeMux
 	cluster  clusterHealth
+	// profiling is held while a profile is made.
+	profiling sync.Mutex
 }
 
 // New makes the handler.
@@ -83,8 +88,8 @@ func New(cfg Config) *Handler {
 	}
 	h.mux.HandleFunc("GET /health/live", h.live)
 	h.mux.HandleFunc("GET /health/ready", h.ready)
-	h.mux.HandleFunc("GET /health/cluster", h.cluster.serve)
-	h.mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
+	h.mux.HandleFunc("GET /health/cluster", h.whole)
+	h.watchRoutes(promhttp.HandlerFor(cfg.Gatherer, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 30 * time.Second}))
 	h.mux.HandleFunc("GET "+documentPath, openAPI)
 	for _, rt := range routes() {
 		h.mux.HandleFunc(rt.method+" "+rt.path, h.handle(&rt))
@@ -153,11 +158,29 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), readyTimeout)
 	defer cancel()
 	limits, err := h.cfg.Health.Ready(ctx)
+	code, answer := http.StatusOK, status{Status: "ready", Limits: limits}
 	if err != nil {
-		writeJSON(w, http.StatusServiceUnavailable, status{Status: "not ready", Reason: err.Error()})
-		return
+		code, answer = http.StatusServiceUnavailable, status{Status: "not ready", Reason: err.Error()}
 	}
-	writeJSON(w, http.StatusOK, status{Status: "ready", Limits: limits})
+	if _, err := h.watcher(r, healthAction); err != nil {
+		answer = status{Status: answer.Status}
+	}
+	writeJSON(w, code, answer)
+}
+
+// healthAction is the right to the details of health.
+const healthAction = "admin:GetHealth"
+
+// whole says whether the cluster is whole, and why not to who may know.
+func (h *Handler) whole(w http.ResponseWriter, r *http.Request) {
+	code, answer := http.StatusServiceUnavailable, h.cluster.get(r.Context())
+	if answer.Status == statusWhole {
+		code = http.StatusOK
+	}
+	if _, err := h.watcher(r, healthAction); err != nil {
+		answer = clusterStatus{Status: answer.Status}
+	}
+	writeJSON(w, code, answer)
 }
 
 type status struct {

@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -74,6 +75,19 @@ func ReadFile(path string, secret bool) ([]byte, error) {
 		return nil, fmt.Errorf("%s is larger than %d bytes", path, fileBytesMax)
 	}
 	return text, nil
+}
+
+// ReadSecret reads a secret of at least so many bytes: such a file, without the line end at its end.
+func ReadSecret(path string, least int) ([]byte, error) {
+	text, err := ReadFile(path, true)
+	if err != nil {
+		return nil, err
+	}
+	secret := bytes.TrimRight(text, "\r\n")
+	if len(secret) < least {
+		return nil, fmt.Errorf("%s holds less than %d bytes", path, least)
+	}
+	return secret, nil
 }
 
 // check says what speaks against serving a certificate, in words that follow its name.

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 
 	"shoal/gateway/audit"
@@ -226,17 +225,4 @@ func (c *Config) tls() (*tls.Config, error) {
 		secure.Certificates = []tls.Certificate{cert}
 	}
 	return secure, nil
-}
-
-// readSecret reads a secret: a file without the line end at its end.
-func readSecret(path string, least int) ([]byte, error) {
-	text, err := edge.ReadFile(path, true)
-	if err != nil {
-		return nil, err
-	}
-	secret := strings.TrimRight(string(text), "\r\n")
-	if len(secret) < least {
-		return nil, fmt.Errorf("%s holds less than %d bytes", path, least)
-	}
-	return []byte(secret), nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/twmb/franz-go/pkg/sasl/scram"
 
 	"shoal/gateway/audit"
+	"shoal/gateway/edge"
 )
 
 // kafka writes records to a topic: the value is the record, the key its writer, so that all of a writer are in one
@@ -51,7 +52,7 @@ func newKafka(c *Config, dial *net.Dialer, secure *tls.Config) (*kafka, error) {
 		kgo.MetadataMinAge(kafkaPause), kgo.RetryBackoffFn(func(int) time.Duration { return kafkaPause }),
 	}
 	if c.SASL != "" {
-		password, err := readSecret(c.SASLPasswordFile, 1)
+		password, err := edge.ReadSecret(c.SASLPasswordFile, 1)
 		if err != nil {
 			return nil, fmt.Errorf("sasl-password-file: %w", err)
 		}

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"shoal/gateway/audit"
+	"shoal/gateway/edge"
 )
 
 // Headers of a webhook's requests. HeaderSignature is "v1=" and the hex digits of HMAC-SHA256, by the secret, over
@@ -49,7 +50,7 @@ type webhook struct {
 }
 
 func newWebhook(c *Config, dial *net.Dialer, secure *tls.Config) (*webhook, error) {
-	secret, err := readSecret(c.SecretFile, secretBytesMin)
+	secret, err := edge.ReadSecret(c.SecretFile, secretBytesMin)
 	if err != nil {
 		return nil, fmt.Errorf("secret-file: %w", err)
 	}
