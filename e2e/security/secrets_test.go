@@ -24,12 +24,20 @@ func (v *victim) secretsKept(t *testing.T) {
 	t.Helper()
 	v.noteSecrets(t)
 	pages := map[string][]byte{}
-	for _, path := range []string{"/metrics", "/health/ready", "/health/live", "/health/cluster", "/debug/pprof/heap?debug=1", "/debug/pprof/goroutine?debug=2", "/debug/vars"} {
+	for _, path := range []string{"/metrics", "/health/ready", "/health/live", "/health/cluster", "/debug/vars"} {
 		_, text, err := v.p.Page(path)
 		if err != nil {
 			t.Error(err)
 		}
 		pages[path] = []byte(text)
+	}
+	admin := &victim{addr: v.p.AdminAddr()}
+	for path, query := range map[string]string{"/debug/pprof/heap": "debug=1", "/debug/pprof/goroutine": "debug=2", "/debug/pprof/profile": "seconds=1"} {
+		a := admin.send(t, &request{method: "GET", path: path, query: query, as: v.root})
+		if a.status != 200 {
+			t.Errorf("%s: %v", path, a)
+		}
+		pages[path] = a.body
 	}
 	if code := v.p.Stop(); code != 0 {
 		t.Errorf("the store ended with code %d", code)

@@ -3,8 +3,8 @@
 //
 // Whether the process lives and is ready, and the cluster whole, is told to whoever reaches the port,
 // which is a loopback address unless the operator chose another, and so is the OpenAPI document. The
-// reasons, metrics and profiles are open on loopback alone: from elsewhere they take a signature with
-// the right, or for metrics a token. They hold no names of buckets, keys or principals. Everything
+// reasons and metrics are open on loopback alone: from elsewhere they take a signature with the right,
+// or for metrics a token, and profiles take the right from anywhere. They hold no names of buckets, keys or principals. Everything
 // else under /admin/ needs a SigV4 signature for service "s3" or "shoal", and answers JSON. Errors
 // are {"code": …, "message": …}.
 //

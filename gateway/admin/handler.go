@@ -168,9 +168,6 @@ func (h *Handler) ready(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, code, answer)
 }
 
-// healthAction is the right to the details of health.
-const healthAction = "admin:GetHealth"
-
 // whole says whether the cluster is whole, and why not to who may know.
 func (h *Handler) whole(w http.ResponseWriter, r *http.Request) {
 	code, answer := http.StatusServiceUnavailable, h.cluster.get(r.Context())

@@ -24,11 +24,18 @@ const (
 	profileMax   = time.Minute
 )
 
-// watchRoutes are pages for whoever watches the process. They are no routes of the admin API: on loopback they ask for nothing.
+// Rights to watch the process.
+const (
+	healthAction  = "admin:GetHealth" // to the details of it
+	metricsAction = "admin:GetMetrics"
+	profileAction = "admin:GetProfile"
+)
+
+// watchRoutes are pages for whoever watches the process. They are no routes of the admin API: tools of others ask for them.
 func (h *Handler) watchRoutes(metrics http.Handler) {
-	h.mux.Handle("GET /metrics", h.watched("admin:GetMetrics", metrics))
-	h.mux.Handle("GET /debug/pprof/profile", h.watched("admin:GetProfile", h.profiled(h.profile)))
-	h.mux.Handle("GET /debug/pprof/{name}", h.watched("admin:GetProfile", h.profiled(func(w http.ResponseWriter, r *http.Request) {
+	h.mux.Handle("GET /metrics", h.watched(metricsAction, metrics))
+	h.mux.Handle("GET /debug/pprof/profile", h.watched(profileAction, h.profiled(h.profile)))
+	h.mux.Handle("GET /debug/pprof/{name}", h.watched(profileAction, h.profiled(func(w http.ResponseWriter, r *http.Request) {
 		pprof.Handler(r.PathValue("name")).ServeHTTP(w, r) // heap, allocs, goroutine, mutex, block, threadcreate
 	})))
 }
@@ -45,16 +52,19 @@ func (h *Handler) watched(action string, page http.Handler) http.Handler {
 	})
 }
 
-// watcher finds out whether a request may watch by a right: it comes from this machine, brings the token for metrics, or is signed by who
-// has the right.
+// watcher finds out whether a request may watch by a right: it is signed by who has it, or comes from this machine and asks for no profile,
+// which shows what others do, or it brings the token for metrics.
 func (h *Handler) watcher(r *http.Request, action string) (*call, error) {
 	c := &call{route: &route{method: http.MethodGet, path: r.URL.Path, actions: []string{action}}, h: h, http: r, auth: &sigv4.Auth{Anonymous: true}, visit: visitOf(r.Context())}
-	if here(r) || action == "admin:GetMetrics" && h.bringsToken(r) {
+	if action != profileAction && here(r) || action == metricsAction && h.bringsToken(r) {
 		return c, nil
 	}
 	_, err := c.admit(nil)
 	if c.auth.Anonymous && s3err.From(err).Code == s3err.AccessDenied {
-		err = s3err.Newf(s3err.AccessDenied, "From other machines this takes a signature with the right %s%s.", action, map[bool]string{true: ", or the token of --metrics-token-file"}[action == "admin:GetMetrics"])
+		err = s3err.Newf(s3err.AccessDenied, "This takes a signature with the right %s.", action)
+		if action == metricsAction {
+			err = s3err.Newf(s3err.AccessDenied, "From other machines this takes a signature with the right %s, or the token of --metrics-token-file.", action)
+		}
 	}
 	return c, err
 }

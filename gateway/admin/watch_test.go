@@ -10,7 +10,7 @@ import (
 	"shoal/node/api"
 )
 
-// TestWatch: metrics, profiles and the details of health are for this machine, for who has the right, and metrics for who brings the token.
+// TestWatch: metrics and the details of health are for this machine, profiles and they for who has the right, and metrics for who brings the token.
 func TestWatch(t *testing.T) {
 	h := handler(&node{ready: errors.New("no leader"), health: api.ClusterHealth{Reasons: []string{"a secret of the cluster"}}}, io.Discard, false)
 	token := func(line string) map[string]string { return map[string]string{"Authorization": line} }
@@ -25,7 +25,7 @@ func TestWatch(t *testing.T) {
 			request
 			seen bool
 		}{
-			{"this machine", request{id: "-", local: true}, true},
+			{"this machine", request{id: "-", local: true}, !strings.HasPrefix(page, "/debug/")},
 			{"a proxy on this machine", request{id: "-", local: true, head: map[string]string{"X-Forwarded-For": "192.0.2.7"}}, false},
 			{"another proxy on this machine", request{id: "-", local: true, head: map[string]string{"Forwarded": "for=192.0.2.7"}}, false},
 			{"another machine", request{id: "-"}, false},
@@ -67,15 +67,15 @@ func TestNoMetricsToken(t *testing.T) {
 func TestProfile(t *testing.T) {
 	h := handler(&node{}, io.Discard, false)
 	for _, seconds := range []string{"0", "-1", "61", "x", "1.5"} {
-		if w := (request{method: "GET", target: "/debug/pprof/profile?seconds=" + seconds, id: "-", local: true}).do(t, h); w.Code != 400 {
+		if w := (request{method: "GET", target: "/debug/pprof/profile?seconds=" + seconds, local: true}).do(t, h); w.Code != 400 {
 			t.Errorf("%s seconds: %d", seconds, w.Code)
 		}
 	}
-	w := request{method: "GET", target: "/debug/pprof/profile?seconds=1", id: "-", local: true}.do(t, h)
+	w := request{method: "GET", target: "/debug/pprof/profile?seconds=1", local: true}.do(t, h)
 	if b := w.Body.Bytes(); w.Code != 200 || len(b) < 2 || b[0] != 0x1f || b[1] != 0x8b {
 		t.Errorf("%d, %d bytes that are no profile", w.Code, w.Body.Len())
 	}
-	if w := (request{method: "GET", target: "/debug/pprof/cmdline", id: "-", local: true}).do(t, h); w.Code != 404 {
+	if w := (request{method: "GET", target: "/debug/pprof/cmdline", local: true}).do(t, h); w.Code != 404 {
 		t.Errorf("arguments of the process: %d %.100s", w.Code, w.Body)
 	}
 }
