@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	// settingsEvery is how often it is looked whether rules or limits have changed: what an operator changes is in force
-	// within a second.
+	// settingsEvery is how often it is asked for rules and limits: what an operator changes is in force within a
+	// second.
 	settingsEvery   = 250 * time.Millisecond
 	settingsTimeout = 5 * time.Second
 	// settingsFirst is for how long the first answer is waited for before requests are served.
@@ -26,7 +26,6 @@ const (
 // What cannot be asked for stays as it was.
 type limiter struct {
 	ask     func(context.Context) ([]api.Setting, error)
-	sum     func() uint64 // another one when settings have changed; 0 when that is not known
 	servers []*edge.Server
 	logger  *slog.Logger
 	first   chan struct{} // closed when the first answer has come
@@ -50,8 +49,8 @@ type provenKey struct {
 }
 
 // newLimiter makes one. ask may be nil: then nothing is limited.
-func newLimiter(ask func(context.Context) ([]api.Setting, error), sum func() uint64, logger *slog.Logger) *limiter {
-	l := &limiter{ask: ask, sum: sum, logger: logger, first: make(chan struct{})}
+func newLimiter(ask func(context.Context) ([]api.Setting, error), logger *slog.Logger) *limiter {
+	l := &limiter{ask: ask, logger: logger, first: make(chan struct{})}
 	l.limits.Store(&limits{failures: api.SourceFailures})
 	if ask == nil {
 		close(l.first)
@@ -66,21 +65,15 @@ func (l *limiter) run(ctx context.Context) error {
 	}
 	t := time.NewTicker(settingsEvery)
 	defer t.Stop()
-	known, failing, of := false, false, uint64(0)
-	for ctx.Err() == nil {
-		if sum := l.sum(); sum == 0 || sum != of || !known {
-			err := l.refresh(ctx)
-			if err == nil {
-				of = sum
-			}
-			if err == nil && !known {
-				known = true
-				close(l.first)
-			}
-			if failed := err != nil && ctx.Err() == nil; failed != failing {
-				failing = failed
-				l.logger.Info("limits and rules for addresses are asked for", "failing", failing, "err", err)
-			}
+	for known, failing := false, false; ctx.Err() == nil; {
+		err := l.refresh(ctx)
+		if err == nil && !known {
+			known = true
+			close(l.first)
+		}
+		if failed := err != nil && ctx.Err() == nil; failed != failing {
+			failing = failed
+			l.logger.Info("limits and rules for addresses are asked for", "failing", failing, "err", err)
 		}
 		select {
 		case <-ctx.Done():

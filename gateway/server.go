@@ -54,7 +54,7 @@ func New(cfg Config) (*Server, error) {
 	if cfg.Admin != nil {
 		ask = cfg.Admin.Settings
 	}
-	s.limiter = newLimiter(ask, s.iam.Settings, s.cfg.Logger)
+	s.limiter = newLimiter(ask, s.cfg.Logger)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err

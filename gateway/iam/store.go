@@ -58,8 +58,7 @@ type Store struct {
 // confirmed is a copy with the time at which it was true.
 type confirmed struct {
 	*tables
-	at       time.Time
-	settings uint64
+	at time.Time
 }
 
 // New makes a Store. It knows nothing before Run is called.
@@ -118,16 +117,13 @@ func (s *Store) refresh(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.copy.Store(&confirmed{tables: have.apply(changes), at: at, settings: changes.Settings})
+	s.copy.Store(&confirmed{tables: have.apply(changes), at: at})
 	s.mu.Lock()
 	close(s.next)
 	s.next = make(chan struct{})
 	s.mu.Unlock()
 	return nil
 }
-
-// Settings is what api.IdentityChanges said of settings last: whoever follows them asks when it has changed.
-func (s *Store) Settings() uint64 { return s.copy.Load().settings }
 
 // Age is how long ago the copy was confirmed.
 func (s *Store) Age() time.Duration {

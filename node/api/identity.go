@@ -31,8 +31,6 @@ type IdentityChanges struct {
 	Policies []NamedPolicy
 	// Gone are the names of those that were deleted.
 	GoneUsers, GoneGroups, GonePolicies []string
-	// Settings changes when a setting does. 0 is not known.
-	Settings uint64
 }
 
 // User is who may have access keys.

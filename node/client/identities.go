@@ -18,14 +18,12 @@ import (
 func (c *Client) Identities(ctx context.Context, after uint64) (*api.IdentityChanges, error) {
 	out := &api.IdentityChanges{Epoch: after}
 	var from []byte
-	var settings uint64 // as of the first page
 	for {
 		a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: &meta.IdentitiesQuery{After: out.Epoch, From: from}}})
 		if err != nil {
 			return nil, err
 		}
 		p := a.GetIdentities()
-		settings = cmp.Or(settings, p.GetSettings())
 		if p.GetWhole() && from == nil {
 			*out = api.IdentityChanges{Whole: true}
 			after = p.GetEpoch() // what changes while the pages come is asked for next time
@@ -43,7 +41,6 @@ func (c *Client) Identities(ctx context.Context, after uint64) (*api.IdentityCha
 			out.Epoch = after
 		}
 		if !p.GetTruncated() {
-			out.Settings = settings
 			return out, nil
 		}
 	}

@@ -3,7 +3,6 @@ package meta
 import (
 	"bytes"
 	"encoding/binary"
-	"hash/fnv"
 	"time"
 
 	"shoal/node/api"
@@ -23,9 +22,6 @@ func (v *view) queryIdentities(q *IdentitiesQuery) (*IdentitiesAnswer, error) {
 		return nil, err
 	}
 	a := &IdentitiesAnswer{Epoch: max(next, 1) - 1}
-	if a.Settings, err = v.settingsSum(); err != nil {
-		return nil, err
-	}
 	known := q.After != 0 && q.After <= a.Epoch && a.Epoch-q.After < changesKept
 	switch {
 	case !known || len(q.From) > 0:
@@ -35,19 +31,6 @@ func (v *view) queryIdentities(q *IdentitiesQuery) (*IdentitiesAnswer, error) {
 		return a, nil
 	}
 	return a, v.changedIdentities(a, q.After)
-}
-
-// settingsSum tells settings from others: who asks again and again for identities need not ask for settings too.
-func (v *view) settingsSum() (uint64, error) {
-	h := fnv.New64a()
-	err := v.scan(v.keep(v.key(spaceSetting)), func(name, val []byte) (bool, error) {
-		for _, b := range [...][]byte{name, val} {
-			h.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
-			h.Write(b)
-		}
-		return true, nil
-	})
-	return h.Sum64() | 1, err
 }
 
 // allIdentities fills a page of all.

@@ -241,33 +241,3 @@ func TestManyIdentities(t *testing.T) {
 		t.Fatalf("%d changes are kept, %v", log, err)
 	}
 }
-
-// TestSettingsSum: who asks for identities learns when settings have changed.
-func TestSettingsSum(t *testing.T) {
-	r := newRig(t, Config{})
-	sum := func() uint64 { return r.identities(&IdentitiesQuery{}).GetSettings() }
-	set := func(name, value string) {
-		t.Helper()
-		if err := r.sys(&Command_SetSetting{&SetSetting{Name: name, Value: value}}).Err("test"); err != nil {
-			t.Fatal(err)
-		}
-	}
-	seen := map[uint64]string{0: "unknown"}
-	differs := func(what string) {
-		t.Helper()
-		s := sum()
-		if other, ok := seen[s]; ok {
-			t.Errorf("%s: the same sum as %s", what, other)
-		}
-		if seen[s] = what; sum() != s {
-			t.Errorf("%s: another sum when asked again", what)
-		}
-	}
-	differs("nothing set")
-	set("move-rate", "10MiB")
-	differs("one")
-	set("move-rate", "20MiB")
-	differs("changed")
-	set("source-requests", "7")
-	differs("two")
-}

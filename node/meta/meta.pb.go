@@ -8681,8 +8681,7 @@ type IdentitiesAnswer struct {
 	Identities    []*Identity            `protobuf:"bytes,3,rep,name=identities,proto3" json:"identities,omitempty"`
 	Gone          []*IdentityName        `protobuf:"bytes,4,rep,name=gone,proto3" json:"gone,omitempty"`
 	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
-	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`           // of a truncated page of all
-	Settings      uint64                 `protobuf:"fixed64,7,opt,name=settings,proto3" json:"settings,omitempty"` // a sum of what SetSetting has set, not 0: other settings have another
+	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"` // of a truncated page of all
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8757,13 +8756,6 @@ func (x *IdentitiesAnswer) GetNext() []byte {
 		return x.Next
 	}
 	return nil
-}
-
-func (x *IdentitiesAnswer) GetSettings() uint64 {
-	if x != nil {
-		return x.Settings
-	}
-	return 0
 }
 
 // IdentityName names an identity.
@@ -13585,7 +13577,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\";\n" +
 	"\x0fIdentitiesQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\fR\x04from\"\xf0\x01\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\"\xd4\x01\n" +
 	"\x10IdentitiesAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05whole\x18\x02 \x01(\bR\x05whole\x124\n" +
@@ -13594,8 +13586,7 @@ const file_meta_proto_rawDesc = "" +
 	"identities\x12,\n" +
 	"\x04gone\x18\x04 \x03(\v2\x18.shoal.meta.IdentityNameR\x04gone\x12\x1c\n" +
 	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x12\n" +
-	"\x04next\x18\x06 \x01(\fR\x04next\x12\x1a\n" +
-	"\bsettings\x18\a \x01(\x06R\bsettings\"P\n" +
+	"\x04next\x18\x06 \x01(\fR\x04next\"P\n" +
 	"\fIdentityName\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"(\n" +
