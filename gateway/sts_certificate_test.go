@@ -95,36 +95,42 @@ type mutual struct {
 	pool *x509.CertPool
 }
 
-func startMutual(t *testing.T, change func(*gateway.Config)) *mutual {
+func startMutual(t *testing.T, edit func(*gateway.Config)) *mutual {
 	t.Helper()
 	certFile, keyFile, pool := selfSigned(t)
 	m := &mutual{ca: newClientCA(t), pool: pool}
-	m.gate = start(t, func(c *gateway.Config) {
-		c.Sessions = c.Identities.(*apitest.Identities)
+	m.gate = start(t, func(c *gateway.Config) { // the gateway knows all of this from its start on
+		people := c.Identities.(*apitest.Identities)
+		change(t, people, "policy", "clients", "create", `{"Statement":{"Effect":"Allow","Action":["sts:AssumeRoleWithCertificate","s3:*"],"Resource":"*"}}`)
+		for user, policy := range map[string]string{"alice": "clients", "bob": "readwrite"} {
+			change(t, people, "user", user, "create", "")
+			change(t, people, "user", user, "attach", policy)
+		}
+		c.Sessions = people
 		c.Certificates = []gateway.CertificatePair{{CertFile: certFile, KeyFile: keyFile}}
 		c.ClientCAs = []string{m.ca.file}
-		if change != nil {
-			change(c)
+		if edit != nil {
+			edit(c)
 		}
 	})
-	m.change("policy", "clients", "create", `{"Statement":{"Effect":"Allow","Action":["sts:AssumeRoleWithCertificate","s3:*"],"Resource":"*"}}`)
-	for user, policy := range map[string]string{"alice": "clients", "bob": "readwrite"} {
-		m.change("user", user, "create", "")
-		m.change("user", user, "attach", policy)
-	}
 	return m
 }
 
 // change changes an identity: with a document for a policy, with a policy for a user.
-func (m *mutual) change(kind, name, do, what string) {
-	m.t.Helper()
+func change(t testing.TB, people *apitest.Identities, kind, name, do, what string) {
+	t.Helper()
 	c := api.IdentityChange{Kind: kind, Name: name, Do: do, Policy: what}
 	if kind == "policy" {
 		c.Policy, c.Document = "", what
 	}
-	if err := m.people.ChangeIdentity(m.t.Context(), c); err != nil {
-		m.t.Fatal(err)
+	if err := people.ChangeIdentity(t.Context(), c); err != nil {
+		t.Fatal(err)
 	}
+}
+
+func (m *mutual) change(kind, name, do, what string) {
+	m.t.Helper()
+	change(m.t, m.people, kind, name, do, what)
 }
 
 func (m *mutual) transport(certs ...tls.Certificate) *http.Transport {
