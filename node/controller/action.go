@@ -29,6 +29,8 @@ type ChangeMembers struct {
 	Leader Replica
 	// Change names the voters that it was decided on, so that of two controllers in a row only one shrinks a group.
 	Change consensus.Change
+	// Before and After are the members that it was decided on, and those that it leads to.
+	Before, After Place
 }
 
 // FoundGroup takes a step towards the first replica of a group of a site. The system group refuses steps that another founder took.
@@ -67,6 +69,8 @@ type TransferLeader struct {
 // PutPlacement begins a placement epoch. It must be refused unless the current epoch is the one before.
 type PutPlacement struct {
 	Placement Placement
+	// Before is the epoch that it follows on.
+	Before Placement
 }
 
 // MarkLost gives a member up.

@@ -1,18 +1,23 @@
 package controller
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"shoal/node/api"
 )
 
 // Config holds the controller's times and bounds. The zero value means the defaults.
 type Config struct {
 	// World is what the driver sees and acts through. The core does without.
 	World World
+	// Record puts an act of the controller on record, and returns when it is or when ctx ends. Nil keeps no record.
+	Record func(ctx context.Context, a api.Act)
 	// Logger is silent by default.
 	Logger *slog.Logger
 	// Registerer takes the driver's metrics. May be nil.

@@ -18,8 +18,12 @@ type Driver struct {
 	trouble *trouble.Log
 	metrics *metrics
 
-	mu     sync.Mutex // guards report
-	report Report
+	mu         sync.Mutex // guards what follows
+	report     Report
+	unrecorded []outcome         // that the log of acts lacks
+	doubted    map[string]string // by key, actions of which the log says that they may have happened
+
+	recorded time.Time // when the last record was made; of Run's goroutine
 }
 
 // Report is what is shown of the controller.
@@ -44,7 +48,7 @@ func NewDriver(cfg Config) (*Driver, error) {
 		return nil, fmt.Errorf("controller: %w", err)
 	}
 	cfg = cfg.withDefaults()
-	d := &Driver{cfg: cfg, poke: make(chan struct{}, 1), trouble: trouble.New(cfg.Logger, nil), report: noReport("")}
+	d := &Driver{cfg: cfg, poke: make(chan struct{}, 1), trouble: trouble.New(cfg.Logger, nil), report: noReport(""), doubted: map[string]string{}}
 	d.metrics = newMetrics(cfg.Registerer, d.Show)
 	return d, nil
 }
@@ -87,6 +91,7 @@ type outcome struct {
 
 // Run works until ctx ends, and returns nil after the last action has ended.
 func (d *Driver) Run(ctx context.Context) error {
+	defer d.recordLast(ctx)
 	var actions sync.WaitGroup
 	defer actions.Wait()
 	var r *reign
@@ -103,6 +108,7 @@ func (d *Driver) Run(ctx context.Context) error {
 			d.settle(r, o)
 		case <-timer.C:
 		}
+		d.record(ctx)
 		if !d.cfg.World.Leads() {
 			r.end()
 			r = nil
@@ -271,5 +277,7 @@ func (d *Driver) carryOut(r *reign, a Action) {
 	if err == nil {
 		d.cfg.Logger.Log(ctx, level, "controller action done", "action", a.String(), "took", time.Since(begun))
 	}
-	r.outcomes <- outcome{a, err} // As many fit as can be under way.
+	o := outcome{a, err}
+	d.remember(o)
+	r.outcomes <- o // As many fit as can be under way.
 }

@@ -96,15 +96,19 @@ func (w *simWorld) PublishGroup(ctx context.Context, a PublishGroup) error     {
 func (w *simWorld) FoundGroup(ctx context.Context, a FoundGroup) error         { return w.act(ctx, a) }
 
 // drive runs a driver over three nodes in virtual time until test returns.
-func drive(t *testing.T, test func(w *simWorld, d *Driver)) {
+func drive(t *testing.T, test func(w *simWorld, d *Driver)) { driveWith(t, Config{}, 3, test) }
+
+// driveWith is drive with a configuration and a number of groups.
+func driveWith(t *testing.T, cfg Config, groups int, test func(w *simWorld, d *Driver)) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &simWorld{sim: newSim(3), leads: true}
+		w := &simWorld{sim: newSim(groups), leads: true}
 		w.sim.now = time.Now()
 		for _, n := range []string{"a", "b", "c"} {
 			w.sim.addNode(n, "s", 1)
 		}
 		w.reg = prometheus.NewRegistry()
-		d, err := NewDriver(Config{World: w, Registerer: w.reg})
+		cfg.World, cfg.Registerer = w, w.reg
+		d, err := NewDriver(cfg)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -249,7 +249,13 @@ func (p *planner) change(g *Group, c consensus.Change) string {
 		return "waits: too few voters would be alive"
 	}
 	c.Voters = idsOf(st.Voters)
-	a := ChangeMembers{Group: g.ID, Leader: st.Leader, Change: c}
+	learners := slices.DeleteFunc(slices.Concat(st.Learners, c.AddLearners), func(r Replica) bool {
+		return slices.Contains(c.Promote, r.Replica) || slices.Contains(c.Remove, r.Replica)
+	})
+	a := ChangeMembers{
+		Group: g.ID, Leader: st.Leader, Change: c,
+		Before: Place{Voters: nodesOf(st.Voters), Learners: nodesOf(st.Learners)}, After: Place{Voters: nodesOf(after), Learners: nodesOf(learners)},
+	}
 	if !p.begin(a) {
 		return "waits for other actions"
 	}

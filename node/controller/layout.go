@@ -36,7 +36,7 @@ func (p *planner) planPlacement() {
 	if next, err := p.nextPlacement(plots); err != nil {
 		p.note("no placement: %v", err)
 	} else {
-		p.begin(PutPlacement{Placement: next})
+		p.begin(PutPlacement{Placement: next, Before: *cur})
 	}
 }
 
