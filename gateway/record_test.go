@@ -2,6 +2,8 @@ package gateway_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +21,7 @@ import (
 	"shoal/gateway"
 	"shoal/gateway/audit"
 	"shoal/gateway/audit/export"
+	"shoal/node/api"
 )
 
 func TestAccessLog(t *testing.T) {
@@ -344,4 +347,73 @@ func TestDiskBlocks(t *testing.T) {
 		<-tick.C
 	}
 	g.want(call{target: "/refused"}, 404, "NoSuchBucket")
+}
+
+// TestNodeActs: what the node of the process did stands in the same chain, as the node's.
+func TestNodeActs(t *testing.T) {
+	g := start(t, nil)
+	act := api.Act{
+		Kind: api.ActOnMembership, Operation: "JoinMember", Target: "newcomer", RemoteAddr: "192.0.2.1:5", After: map[string]string{"state": "active"}, Failed: "OutcomeUnknown",
+	}
+	if err := g.RecordAct(t.Context(), act); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(g.logDir + "/acts.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"remote_addr":"192.0.2.1:5","user":"node:peer","access_key_id":"","request_id":"","kind":"membership","operation":"JoinMember","target":"newcomer","version_id":"",` +
+		`"before":"","after":"{\"state\":\"active\"}","failed":"OutcomeUnknown"}`
+	if last := lastLine(text); !strings.HasSuffix(last, want) {
+		t.Errorf("got  %s\nwant …%s", last, want)
+	}
+	g.end()
+	if err := g.RecordAct(t.Context(), act); !errors.Is(err, audit.ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}
+
+// TestNodeActsDoNotHang: while the disk takes nothing, an act of the node waits as long as its context and no longer. It is on record once
+// the disk takes it.
+func TestNodeActsDoNotHang(t *testing.T) {
+	var refuses atomic.Bool
+	g := start(t, func(c *gateway.Config) {
+		c.Logs.Open = func(path string) (audit.File, error) {
+			file, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0o600)
+			return refusingFile{file, &refuses}, err
+		}
+	})
+	refuses.Store(true)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if err := g.RecordAct(ctx, api.Act{Operation: "LoseMember"}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while the disk refuses: %v", err)
+	}
+	refuses.Store(false)
+	if err := g.RecordAct(t.Context(), api.Act{Operation: "TakeMemberBack"}); err != nil {
+		t.Error(err)
+	}
+	g.end()
+	text, err := os.ReadFile(g.logDir + "/acts.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{"LoseMember", "TakeMemberBack"} {
+		if n := strings.Count(string(text), operation); n != 1 {
+			t.Errorf("%d records of %s", n, operation)
+		}
+	}
+}
+
+// refusingFile takes nothing while it is told so.
+type refusingFile struct {
+	audit.File
+	refuses *atomic.Bool
+}
+
+func (f refusingFile) Write(p []byte) (int, error) {
+	if f.refuses.Load() {
+		return 0, syscall.ENOSPC
+	}
+	return f.File.Write(p)
 }

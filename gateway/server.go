@@ -29,6 +29,7 @@ type Server struct {
 	admin    *edge.Server  // nil when not served
 	access   *audit.Log    // nil when not kept
 	acts     *audit.Log    // nil when not kept
+	writer   string        // of the logs: the peer ID
 	keeper   *audit.Keeper // nil without witnesses
 	iam      *iam.Store
 	rules    *iam.Buckets
@@ -132,6 +133,7 @@ func (s *Server) openLogs() (err error) {
 	if w := s.cfg.Witnesses; w != nil {
 		cfg.Writer, cfg.Sign, cfg.OnCheckpoint = w.Self(), w.Sign, s.witness
 	}
+	s.writer = cfg.Writer
 	if s.access, err = s.openLog(cfg, audit.AccessLog); err != nil {
 		return err
 	}
@@ -169,6 +171,27 @@ func (s *Server) refuses() bool {
 func (s *Server) recordAct(a *audit.Act) {
 	if err := s.acts.Append(a); err != nil {
 		s.cfg.Logger.Error("an act is not on the record", "request_id", a.RequestID, "operation", a.Operation, "err", err)
+	}
+}
+
+// RecordAct puts on record what the node of this process did. The user is "node:" and the peer ID. It returns when the record is on
+// stable storage; when ctx ends before, with its error, and the record is written all the same once the disk takes it.
+func (s *Server) RecordAct(ctx context.Context, a api.Act) error {
+	if s.acts == nil {
+		return nil
+	}
+	record := &audit.Act{
+		Time: s.cfg.Now(), RemoteAddr: a.RemoteAddr, User: "node:" + s.writer, Kind: audit.ActKind(a.Kind), Operation: a.Operation, Target: a.Target,
+		Before: audit.StateText(a.Before), After: audit.StateText(a.After), Failed: a.Failed,
+	}
+	done := make(chan error, 1)
+	// A disk that takes nothing must not keep the store from ending. The end of the log lets the goroutine go.
+	go func() { done <- s.acts.Append(record) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 

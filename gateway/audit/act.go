@@ -3,6 +3,7 @@ package audit
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"time"
 )
 
@@ -11,11 +12,11 @@ import (
 type Act struct {
 	Time        time.Time // when the request's head had been read
 	RemoteAddr  string    // host:port of the connection
-	User        string    // principal ID
+	User        string    // principal ID, or "node:" and a peer ID for what a node did by itself
 	AccessKeyID string
 	RequestID   string
 	Kind        ActKind
-	Operation   string // name in the AWS model, or the route of the management port
+	Operation   string // name in the AWS model, the route of the management port, or the name of an act of a node
 	Target      string // what it was done to: "bucket", "bucket/key", "user:NAME", a peer ID, …
 	VersionID   string // of the target, "" when none is named
 	Before      string // JSON or the document; "" when there was nothing, or nothing is told
@@ -66,6 +67,21 @@ func (a *Act) appendFields(b []byte) []byte {
 		b = appendText(b, "failed", a.Failed, textBytesMax)
 	}
 	return b
+}
+
+// StateText gives a state as Before and After hold it: "" for nil, texts as they are, and JSON of anything else.
+func StateText(state any) string {
+	switch s := state.(type) {
+	case nil:
+		return ""
+	case string:
+		return s
+	}
+	text, err := json.Marshal(state)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
 }
 
 // appendDocument appends a long text, or what stands for it.
