@@ -87,13 +87,12 @@ func (n *Node) admit(ctx context.Context, req transport.JoinRequest) (transport.
 	if !n.ready.Load() {
 		return refuse("the node is starting")
 	}
-	if !req.HasProof {
-		switch m, err := n.currentMember(ctx, req.Peer); {
-		case err != nil:
-			return refuse(err.Error())
-		case m != nil:
-			return n.grant(m)
-		}
+	old, err := n.currentMember(ctx, req.Peer)
+	switch {
+	case err != nil:
+		return refuse(err.Error())
+	case !req.HasProof && old != nil:
+		return n.grant(old)
 	}
 	id := req.Token[:]
 	if !req.HasProof {
@@ -109,14 +108,18 @@ func (n *Node) admit(ctx context.Context, req transport.JoinRequest) (transport.
 	case req.HasProof && (len(inv.GetSecretHash()) != 32 || !req.Proved([32]byte(inv.GetSecretHash()))):
 		return refuse("token unknown or not proved")
 	}
+	wanted := &meta.Member{PeerId: string(req.Peer), Roles: inv.GetRoles(), Site: inv.GetSite(), Serial: uint64(n.cfg.Now().Unix())}
 	res, err := n.propose(ctx, &meta.Command{Op: &meta.Command_UseInvite{UseInvite: &meta.UseInvite{
-		TokenId: id, SecretHash: inv.GetSecretHash(),
-		Member: &meta.Member{PeerId: string(req.Peer), Roles: inv.GetRoles(), Site: inv.GetSite(), Serial: uint64(n.cfg.Now().Unix())},
+		TokenId: id, SecretHash: inv.GetSecretHash(), Member: wanted,
 	}}})
 	if err != nil {
+		if api.Doubt(err) != "" {
+			n.recordJoin(ctx, req, old, wanted, err)
+		}
 		return refuse(err.Error())
 	}
 	n.net.Poke()
+	n.recordJoin(ctx, req, old, res.GetMember(), nil)
 	n.cfg.Logger.Info("a peer joined", "node_id", req.Peer, "roles", inv.GetRoles(), "site", inv.GetSite())
 	return n.grant(res.GetMember())
 }

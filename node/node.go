@@ -58,6 +58,7 @@ type Node struct {
 	client    *client.Client
 	repair    *repair.Repair
 	control   *controller.Driver
+	onAct     func(ctx context.Context, a api.Act) error // puts an act on record; nil keeps none; not written once Run was called
 	widths    atomic.Pointer[widthsFound]
 
 	moveRate        atomic.Int64  // bytes per second that the operator allows, 0 for no bound
@@ -299,7 +300,7 @@ func (n *Node) assemble() (err error) {
 	})
 	n.server.Connect(n.client, n.client, n.repair, &operator{n})
 	n.serveNetwork()
-	n.control, err = controller.NewDriver(controller.Config{World: &world{n}, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
+	n.control, err = controller.NewDriver(controller.Config{World: &world{n}, Record: n.record, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	return err
 }
 

@@ -19,6 +19,7 @@ import (
 // running is a node that serves, for a test.
 type running struct {
 	*Node
+	acts *actBook
 	stop func()
 }
 
@@ -33,11 +34,13 @@ func start(t testing.TB, cfg Config) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
+	book := new(actBook)
+	n.OnAct(book.record)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
 	stopped := false
-	r := &running{n, func() {
+	r := &running{n, book, func() {
 		if stopped {
 			return
 		}

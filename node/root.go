@@ -95,6 +95,10 @@ func (n *Node) recoverRoot(ctx context.Context) error {
 	if err := keyring.WritePrivate(n.path(credentialsFile), []byte(r.ini())); err != nil {
 		return err
 	}
+	n.record(ctx, api.Act{
+		Kind: api.ActOnCredential, Operation: "RecoverRoot", Target: rootPrincipal,
+		After: map[string]any{"access_key_id": r.accessKeyID, "disabled": false},
+	})
 	n.cfg.Logger.Warn("root was recovered from this node's disk: it is enabled and has a new access key", "path", n.path(credentialsFile), "access_key_id", r.accessKeyID)
 	return os.Remove(asked)
 }

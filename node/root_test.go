@@ -3,6 +3,7 @@ package node
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -77,5 +78,9 @@ func TestRoot(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, rootRecovery)); !os.IsNotExist(err) {
 		t.Errorf("it would be recovered again: %v", err)
+	}
+	if acts := n.acts.of("RecoverRoot"); len(acts) != 1 || acts[0].Kind != api.ActOnCredential || acts[0].Target != "root" ||
+		!reflect.DeepEqual(acts[0].After, map[string]any{"access_key_id": third.accessKeyID, "disabled": false}) {
+		t.Errorf("the acts are %+v", acts)
 	}
 }

@@ -14,10 +14,11 @@ import (
 // settleEvery is how often the leader of the system group looks whether shards have settled.
 const settleEvery = 20 * time.Second
 
-// settle forgets earlier placement epochs once every node has found that nothing of them is left to
+// settle records which members are drained, and forgets earlier placement epochs once every node has found that nothing of them is left to
 // be moved, and notes which widths stripes still have. A dead node that was drained or given up is not
 // waited for, when what it had was made again.
 func (n *Node) settle(ctx context.Context) error {
+	drained := map[string]bool{} // members whose draining is on record
 	t := time.NewTicker(settleEvery)
 	defer t.Stop()
 	for {
@@ -31,6 +32,9 @@ func (n *Node) settle(ctx context.Context) error {
 		}
 		if err := n.settleOnce(ctx); err != nil && ctx.Err() == nil {
 			n.cfg.Logger.Debug("earlier placements are kept", "err", err)
+		}
+		if err := n.recordDrained(ctx, drained); err != nil && ctx.Err() == nil {
+			n.cfg.Logger.Debug("it is not known which members are drained", "err", err)
 		}
 	}
 }

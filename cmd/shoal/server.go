@@ -42,6 +42,7 @@ func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	if err != nil {
 		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}
+	n.OnAct(g.RecordAct)
 	if err := p.greet(n, g); err != nil {
 		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}
