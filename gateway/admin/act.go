@@ -71,7 +71,7 @@ func (h *Handler) recordAct(c *call, target string, before, after any, failed st
 	}
 	a := &audit.Act{
 		Time: h.now(), RemoteAddr: c.http.RemoteAddr, User: c.auth.Principal, AccessKeyID: c.auth.AccessKeyID, Kind: kind,
-		Operation: c.method + " " + c.path, Target: target, Before: stateText(before), After: stateText(after), Failed: failed,
+		Operation: c.method + " " + c.path, Target: target, Before: audit.StateText(before), After: audit.StateText(after), Failed: failed,
 	}
 	if c.visit != nil {
 		a.RequestID = c.visit.record.RequestID
@@ -79,20 +79,6 @@ func (h *Handler) recordAct(c *call, target string, before, after any, failed st
 	if err := h.cfg.Acts.Append(a); err != nil {
 		c.log().Error("an act is not on the record", "err", err)
 	}
-}
-
-func stateText(state any) string {
-	switch s := state.(type) {
-	case nil:
-		return ""
-	case string:
-		return s
-	}
-	text, err := json.Marshal(state)
-	if err != nil {
-		return err.Error()
-	}
-	return string(text)
 }
 
 // unknown is the state of what could not be looked at.
@@ -130,18 +116,10 @@ func lookAllow(_ context.Context, _ *call, in *allowRequest, result any) (string
 	return in.PeerID, in
 }
 
-// memberState is what operators decide about a member.
-type memberState struct {
-	Roles  []string `json:"roles"`
-	Site   string   `json:"site"`
-	State  string   `json:"state"`
-	Weight uint32   `json:"weight"`
-}
-
 func (h *Handler) memberState(ctx context.Context, peerID string) any {
 	list, err := h.cfg.Admin.Members(ctx)
 	return one(list, err, func(m *api.Member) bool { return m.PeerID == peerID },
-		func(m *api.Member) any { return memberState{m.Roles, m.Site, m.State, m.Weight} })
+		func(m *api.Member) any { return m.Decided() })
 }
 
 func lookRevoked(ctx context.Context, c *call, in *revokeRequest, _ any) (string, any) {
@@ -164,6 +142,11 @@ func lookQuota(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
 		return bucket, unknown(err)
 	}
 	return bucket, u.Quota
+}
+
+// lookCollection tells that all nodes were told to collect. There is no state to tell.
+func lookCollection(_ context.Context, _ *call, _ *struct{}, _ any) (string, any) {
+	return wholeStore, nil
 }
 
 // lookReadOnly looks at the order for the whole store, not at who holds to it.

@@ -36,7 +36,7 @@ func clusterRoutes() []route {
 		question(http.MethodGet, "/admin/v1/release", "The release of this process", (*Handler).release, "admin:GetRelease"),
 		question(http.MethodGet, "/admin/v1/durability", "How many more failures objects survive", (*Handler).durability, "admin:GetDurability"),
 		order(http.MethodPost, "/admin/v1/durability", "The same if a site were lost", (*Handler).durabilityWithout, "admin:GetDurability"),
-		question(http.MethodPost, "/admin/v1/gc", "Give back now what deleted versions take, on every node; a collection under way goes on", (*Handler).collect, "admin:CollectGarbage"),
+		acts(question(http.MethodPost, "/admin/v1/gc", "Give back now what deleted versions take, on every node; a collection under way goes on", (*Handler).collect, "admin:CollectGarbage"), audit.OnConfiguration, lookCollection),
 		question(http.MethodGet, "/admin/v1/gc/status", "How far a collection is; with verify, whether shards of deleted versions are left", (*Handler).collection, "admin:GetCollection").
 			asking("verify", "BUCKET or BUCKET/PREFIX of which no shard of a deleted version should be left; all nodes are asked"),
 		question(http.MethodPost, "/admin/v1/scrub", "Check every shard now, and heal what is damaged", (*Handler).scrub, "admin:Scrub"),
