@@ -55,9 +55,10 @@ func TestLoss(t *testing.T) {
 		c.AddNode("default")
 	}
 	began := time.Now()
-	eventually(t, lossWithin, func() error { return safe(c, 6) })
+	settled := func() error { return safe(c, 6) }
+	eventually(t, lossWithin, settled)
 	t.Logf("on two fresh nodes everything is redundant after %.1f s", time.Since(began).Seconds())
-	readShards(t, c)
+	readShards(t, c, settled)
 	d.verify(c.Gateways())
 
 	leaves := c.Nodes()[1]
@@ -86,7 +87,7 @@ func TestLoss(t *testing.T) {
 	d.verify(c.Gateways())
 	eventually(t, lossWithin, c.Whole)
 	nothingPends(t, c)
-	readShards(t, c)
+	readShards(t, c, c.Whole)
 	d.verify(c.Serving())
 }
 
@@ -112,8 +113,9 @@ func safe(c *cluster.Cluster, width int) error {
 	return nil
 }
 
-// readShards reads every shard of every node that runs, and expects all of them to be right.
-func readShards(t *testing.T, c *cluster.Cluster) {
+// readShards reads every shard of every node that runs, and expects all of them to be right. A placement epoch that begins meanwhile moves
+// shards, and some are not at home then: once that is settled, all are read again.
+func readShards(t *testing.T, c *cluster.Cluster, settled func() error) {
 	t.Helper()
 	running := 0
 	for _, p := range c.Nodes() {
@@ -123,6 +125,12 @@ func readShards(t *testing.T, c *cluster.Cluster) {
 	}
 	var r api.ScrubReport
 	c.Operator().AdminJSON(&r, "scrub")
+	if r.Missing > 0 {
+		t.Logf("the first scrub finds %+v", r)
+		eventually(t, lossWithin, settled)
+		r = api.ScrubReport{}
+		c.Operator().AdminJSON(&r, "scrub")
+	}
 	if r.Corrupt+r.Missing+r.Unhealed > 0 || r.Shards == 0 || r.Nodes < running {
 		t.Errorf("a scrub of %d nodes finds %+v", running, r)
 	}
