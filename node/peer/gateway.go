@@ -17,6 +17,7 @@ func gatewayMay(cmd *meta.Command) bool {
 		*meta.Command_FenceBucket, *meta.Command_UnfenceBucket, *meta.Command_SetBucketConfig, *meta.Command_SetObjectLock,
 		*meta.Command_PutVersion, *meta.Command_DeleteObjects, *meta.Command_AlterVersion, *meta.Command_RenameObject,
 		*meta.Command_CreateUpload, *meta.Command_PutPart, *meta.Command_CompleteUpload, *meta.Command_AbortUpload,
+		*meta.Command_Condemn, // of its own uploads that have failed, so that their shards go at once: what lives is not condemned
 		*meta.Command_PutCredential, *meta.Command_DeleteCredential, *meta.Command_PutIdentity, *meta.Command_DeleteIdentity,
 		*meta.Command_SetReadOnly, *meta.Command_NoteKeyUses:
 		return true

@@ -15,7 +15,7 @@ var forGateways = map[protoreflect.Name]bool{
 	"create_bucket": true, "finish_create_bucket": true, "prepare_site": true, "begin_delete_bucket": true, "finish_delete_bucket": true,
 	"cancel_delete_bucket": true, "fence_bucket": true, "unfence_bucket": true, "set_bucket_config": true, "set_object_lock": true,
 	"put_version": true, "delete_objects": true, "alter_version": true, "rename_object": true,
-	"create_upload": true, "put_part": true, "complete_upload": true, "abort_upload": true,
+	"create_upload": true, "put_part": true, "complete_upload": true, "abort_upload": true, "condemn": true,
 	"put_credential": true, "delete_credential": true, "put_identity": true, "delete_identity": true,
 	"set_read_only": true, "note_key_uses": true,
 }
