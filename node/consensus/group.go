@@ -67,6 +67,9 @@ type group struct {
 	pinned    []*pinnedState
 	snapsOut  map[ReplicaID]uint64
 
+	// sent are the appends of this tick to each replica.
+	sent map[ReplicaID]sentAppend
+
 	// down are nodes that the transport reports as unreachable.
 	down map[NodeID]bool
 	tick uint64
@@ -95,7 +98,7 @@ func (c *core) newGroup(r *recovered, seeds []Member) (*group, error) {
 	g := &group{
 		c: c, id: r.group, self: r.replica.ID, conf: r.conf, seeds: seeds, applied: r.applied.Index, hs: r.hs, handed: r.last,
 		rng: rand.New(rand.NewPCG(seed[0], seed[1])), learned: map[ReplicaID]NodeID{}, snapsOut: map[ReplicaID]uint64{},
-		down: map[NodeID]bool{}, removedBy: map[ReplicaID]bool{}, sm: &machineState{applied: r.applied, conf: r.conf},
+		sent: map[ReplicaID]sentAppend{}, down: map[NodeID]bool{}, removedBy: map[ReplicaID]bool{}, sm: &machineState{applied: r.applied, conf: r.conf},
 	}
 	g.log = newLogView(c.db, c.budget, r)
 	g.log.conf = func() *configuration { return g.conf }
@@ -197,6 +200,8 @@ func (g *group) onTicks(n int, out *outbox) {
 	if n == 0 {
 		return
 	}
+	clear(g.sent)
+	g.log.fetched = nil
 	if (g.lead == 0 || !g.conf.contains(g.self)) && g.tick%uint64(g.c.cfg.ElectionTicks) == 0 {
 		g.callOut(out)
 	}
@@ -224,6 +229,7 @@ func (g *group) settle(now time.Time, out *outbox) {
 	}
 	if alone && leads && g.rest.enabled(g) && !g.busy() {
 		g.quiet.Store(true)
+		g.log.fetched = nil // No tick comes to forget it.
 	}
 	g.armElection(now, out)
 }

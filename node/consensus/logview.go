@@ -35,6 +35,9 @@ type logView struct {
 	cacheBytes int64
 	// dead counts the entries before the cache that its array still holds.
 	dead int
+	// fetched is what was last read from the database, until the next tick: a replica that lags behind has the same piece asked for again
+	// with every message that it sends.
+	fetched []*raftpb.Entry
 
 	hs hardState
 	// conf and snapshot belong to the replica; see group.
@@ -59,6 +62,7 @@ func (v *logView) appended(es []*raftpb.Entry) {
 	first := es[0].GetIndex()
 	if first <= v.last {
 		v.cut(first)
+		v.fetched = nil
 	}
 	if len(v.cache) == 0 {
 		v.cache = es[:len(es):len(es)]
@@ -139,6 +143,7 @@ func (v *logView) truncate(p logPos) {
 // reset makes the log empty at p, where a snapshot put the state.
 func (v *logView) reset(p logPos) {
 	v.drop(len(v.cache))
+	v.fetched = nil
 	v.truncated, v.last, v.lastTerm, v.bytes = p, p.Index, p.Term, 0
 }
 
@@ -207,6 +212,17 @@ func (v *logView) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 
 // read gets entries from the database: at least one, and no more than maxSize bytes beyond it.
 func (v *logView) read(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
+	if es := v.fetched; len(es) > 0 && es[0].GetIndex() == lo {
+		n := limitEntries(es[:min(uint64(len(es)), hi-lo)], maxSize)
+		return es[:n:n], nil
+	}
+	es, err := v.scan(lo, hi, maxSize)
+	v.fetched = es
+	return es[:len(es):len(es)], err
+}
+
+// scan is read without a memory.
+func (v *logView) scan(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	it, err := v.db.NewIter(&pebble.IterOptions{LowerBound: entryKey(v.group, lo), UpperBound: entryKey(v.group, hi)})
 	if err != nil {
 		return nil, fmt.Errorf("read entries of group %d: %w", v.group, err)

@@ -120,9 +120,32 @@ func (g *group) send(m *raftpb.Message, out *outbox) {
 	}
 	class := Control
 	if m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
+		if g.sentBefore(to, m) {
+			g.c.met.dropped.WithLabelValues("again").Inc()
+			return
+		}
 		class = Bulk
 	}
 	out.sends = append(out.sends, outbound{node: node, class: class, group: g.id, to: to, from: g.self, kind: itemRaft, m: m})
+}
+
+// sentAppend is where an append began in the log, and how many entries it had.
+type sentAppend struct {
+	term, index uint64
+	entries     int
+}
+
+// sentBefore tells whether an append carries nothing that one of this tick to the same replica did not, and notes it if not. Raft's core
+// sends a replica that it probes the same entries for every answer to a heartbeat, of which each read makes one, and for every rejection,
+// so that a replica that cannot follow would be sent more the less it can. What was lost on its way is sent again with the next tick.
+func (g *group) sentBefore(to ReplicaID, m *raftpb.Message) bool {
+	now := sentAppend{m.GetTerm(), m.GetIndex(), len(m.GetEntries())}
+	last := g.sent[to]
+	if last.term == now.term && last.index == now.index && last.entries >= now.entries {
+		return true
+	}
+	g.sent[to] = now
+	return false
 }
 
 // sendItem hands an item of our own to a replica's node.
