@@ -1,6 +1,7 @@
 package consensus
 
 import (
+	"bytes"
 	"encoding/binary"
 
 	"go.etcd.io/raft/v3"
@@ -19,11 +20,20 @@ type readQueue struct {
 }
 
 // readQuestion is one ReadIndex for all readers of a turn. Its context is never used again: an answer that was on its way too long
-// must not be taken for the answer to a later question.
+// must not be taken for the answer to a later question, nor one to this replica's process before it was started again.
 type readQuestion struct {
-	context uint64
+	context readContext
 	tick    uint64
 	waits   []*readWait
+}
+
+// readContext is the boot of a replica's store and a count within it, as they travel.
+type readContext [16]byte
+
+func newReadContext(boot, count uint64) (c readContext) {
+	binary.LittleEndian.PutUint64(c[:], boot)
+	binary.LittleEndian.PutUint64(c[8:], count)
+	return c
 }
 
 func (q *readQueue) waiting() bool {
@@ -58,22 +68,16 @@ func (g *group) askRead() {
 		return
 	}
 	q.count++
-	q.asked = append(q.asked, readQuestion{context: q.count, tick: g.tick, waits: q.queued})
+	ctx := newReadContext(g.c.store.boot, q.count)
+	q.asked = append(q.asked, readQuestion{context: ctx, tick: g.tick, waits: q.queued})
 	q.queued = nil
-	ctx := make([]byte, 0, 16)
-	ctx = binary.LittleEndian.AppendUint64(ctx, g.c.store.boot)
-	ctx = binary.LittleEndian.AppendUint64(ctx, q.count)
-	g.rn.ReadIndex(ctx)
+	g.rn.ReadIndex(ctx[:])
 }
 
 // confirm takes the leader's answer.
 func (q *readQueue) confirm(rs raft.ReadState, applied uint64) {
-	if len(rs.RequestCtx) != 16 {
-		return
-	}
-	ctx := binary.LittleEndian.Uint64(rs.RequestCtx[8:])
 	for i := range q.asked {
-		if q.asked[i].context != ctx {
+		if !bytes.Equal(q.asked[i].context[:], rs.RequestCtx) {
 			continue
 		}
 		for _, w := range q.asked[i].waits {

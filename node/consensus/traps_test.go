@@ -308,21 +308,35 @@ func TestTrapCommitIndexCostsNoSync(t *testing.T) {
 	}
 }
 
-// A late answer to an earlier question must not pass for the answer to a later one.
+// A late answer to an earlier question must not pass for the answer to a later one, nor one to a process that has ended since: that
+// counted from 1 as well.
 func TestTrapReadContextIsNeverReused(t *testing.T) {
 	w := quietWorld(t, 4)
 	g := w.mustLead(0).g
 	r := newReadWait()
 	g.reads.queued = []*readWait{r}
 	g.askRead()
-	old := raft.ReadState{Index: 0, RequestCtx: append(word(g.c.store.boot), word(g.reads.count)...)}
+	answer := func(boot, count uint64) bool {
+		t.Helper()
+		g.reads.confirm(raft.ReadState{Index: 0, RequestCtx: append(word(boot), word(count)...)}, 1<<60)
+		select {
+		case <-r.ch:
+			return true
+		default:
+			return false
+		}
+	}
+	given := g.reads.count
 	g.reads.requeue()
 	g.askRead()
-	g.reads.confirm(old, 1<<60)
-	select {
-	case <-r.ch:
+	if answer(g.c.store.boot, given) {
 		t.Fatal("a reader was released by the answer to a question that was given up")
-	default:
+	}
+	if answer(g.c.store.boot+1, g.reads.count) {
+		t.Fatal("a reader was released by the answer to a question of an earlier process")
+	}
+	if !answer(g.c.store.boot, g.reads.count) {
+		t.Fatal("a reader was not released by the answer to its question")
 	}
 }
 
