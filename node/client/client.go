@@ -172,13 +172,15 @@ const tooMuch = "too much background work waits; the nodes' sweeps will do it"
 
 var errFull = errors.New("the queue is full")
 
-// later queues a task, or drops it when too many wait.
-func (c *Client) later(t task) {
+// later queues a task, or drops it when too many wait. It says whether the task is queued.
+func (c *Client) later(t task) bool {
 	select {
 	case c.tasks <- t:
 		c.trouble.Note(nil, tooMuch, "")
+		return true
 	default:
 		c.trouble.Note(errFull, tooMuch, "")
+		return false
 	}
 }
 

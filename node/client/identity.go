@@ -83,12 +83,12 @@ func (c *Client) mayServe(ctx context.Context, g consensus.GroupID) error {
 	return &api.Error{Kind: api.Unavailable, Op: "client.mayServe", Detail: "This site is cut off from the store; only buckets that are bound to it are served."}
 }
 
-// probe asks the system group for a credential in the background, one at a time.
+// probe asks the system group for a credential in the background, one at a time. Where no task is taken, the next use of one asks.
 func (c *Client) probe(accessKeyID string) {
 	if c.identity.probing.Swap(true) {
 		return
 	}
-	c.later(func(ctx context.Context) error {
+	queued := c.later(func(ctx context.Context) error {
 		defer c.identity.probing.Store(false)
 		at := time.Now()
 		cred, err := c.askCredential(ctx, accessKeyID, true)
@@ -105,6 +105,9 @@ func (c *Client) probe(accessKeyID string) {
 		c.identity.confirmed()
 		return nil
 	})
+	if !queued {
+		c.identity.probing.Store(false)
+	}
 }
 
 // refreshIdentity learns from the system group what a site needs when it is cut off.

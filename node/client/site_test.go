@@ -2,7 +2,9 @@ package client
 
 import (
 	"bytes"
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"shoal/chunker"
@@ -126,6 +128,34 @@ func TestBoundBucket(t *testing.T) {
 		if len(fc.chunksOn(fc.ids...)) == before {
 			t.Error("a copy out of the site shares its chunks")
 		}
+	})
+}
+
+// A probe that finds the queue of tasks full is made again with the next use of a credential.
+func TestProbeBesideFullQueue(t *testing.T) {
+	bubble(t, 1, 1, erasure.Profile{K: 1}, func(t *testing.T, fc *fakeCluster) {
+		c := fc.client()
+		for c.later(func(context.Context) error { return nil }) {
+		}
+		c.probe("AK")
+		c.identity.spare(time.Now())
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			c.runTasks(ctx)
+		}()
+		synctest.Wait() // until all tasks are done
+		if !c.identity.cutOff() {
+			t.Fatal("the premise: a probe was made though the queue was full")
+		}
+		c.probe("AK")
+		synctest.Wait()
+		if c.identity.cutOff() {
+			t.Error("no probe is made any more")
+		}
+		cancel()
+		<-done
 	})
 }
 
