@@ -148,11 +148,9 @@ func (c *Client) fetchBound(ctx context.Context) error {
 		}
 		bs := a.GetBuckets().GetBuckets()
 		for _, b := range bs {
-			if b.GetLocks() {
-				continue // whoever uses it makes it ready first
+			if after = b.GetName(); !b.GetLocks() { // whoever uses one with locks makes it ready first
+				c.buckets.put(b)
 			}
-			c.buckets.put(b)
-			after = b.GetName()
 		}
 		if !a.GetBuckets().GetTruncated() || len(bs) == 0 {
 			return nil

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,6 +130,44 @@ func TestBoundBucket(t *testing.T) {
 			t.Error("a copy out of the site shares its chunks")
 		}
 	})
+}
+
+// patient is a cluster whose nodes are gone once they have been looked up so many times.
+type patient struct {
+	*fakeCluster
+	lookups int
+}
+
+func (p *patient) Node(id p2p.NodeID) peer.Node {
+	if p.lookups--; p.lookups < 0 {
+		return nil
+	}
+	return p.fakeCluster.Node(id)
+}
+
+// Buckets that were half made, a whole page of them, do not hide those after them.
+func TestFetchBoundPastHalfMade(t *testing.T) {
+	fc := newFakeCluster(t, 5, 1, erasure.Profile{K: 2, M: 1})
+	defer fc.close()
+	fc.settle("edge")
+	create := func(name string, locks bool) {
+		fc.must(0, &meta.Command{Op: &meta.Command_CreateBucket{CreateBucket: &meta.CreateBucket{
+			Name: name, Owner: "me", Location: "edge", Site: "edge", ObjectLock: locks,
+		}}})
+	}
+	for i := range boundPage {
+		create(fmt.Sprintf("half-made-%04d", i), true)
+	}
+	create("made", false)
+	c := New(Config{Directory: &patient{fc, 100}, StaleCredentials: time.Hour})
+	c.refreshLayout(t.Context())
+	check(t, c.fetchBound(t.Context()))
+	if c.buckets.get("made") == nil {
+		t.Error("a bucket is not known")
+	}
+	if c.buckets.get("half-made-0000") != nil {
+		t.Error("a bucket that was half made is taken for a whole one")
+	}
 }
 
 // A probe that finds the queue of tasks full is made again with the next use of a credential.
