@@ -31,7 +31,7 @@ func Metrics(logs ...*Log) prometheus.Collector {
 		full:         ofLog("full", "1 while the log takes no more requests, by log."),
 		queueRecords: ofTarget("queue_records", "Records that a target has not got, by log and target."),
 		queueBytes:   ofTarget("queue_bytes", "Bytes of the log that a target has not got, by log and target."),
-		queueAge:     ofTarget("queue_age_seconds", "Age of the oldest record that is being delivered to a target, 0 when none is, by log and target."),
+		queueAge:     ofTarget("queue_age_seconds", "Age of the oldest record that a target has not got, 0 when it has all, by log and target."),
 		delivered:    ofTarget("delivered_records_total", "Records delivered, by log and target."),
 		failed:       ofTarget("failed_deliveries_total", "Attempts to deliver records that failed, by log and target."),
 		skip:         ofTarget("skipped_records_total", "Records that a target does not get since its queue was full, by log and target."),

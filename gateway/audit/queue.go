@@ -19,7 +19,7 @@ type queue struct {
 	wake chan struct{} // has room for one; filled when something was written
 
 	// What waits, in bytes of the log and in records. Both are changed by who writes and by who delivers, so
-	// they may be below 0 for a moment.
+	// they may be below 0 for a moment. Records change under mu, with what says how old they are.
 	bytes, records atomic.Int64
 
 	// Of the one goroutine that delivers.
@@ -107,11 +107,14 @@ func (q *queue) seek(to cursor) (gone []*note, err error) {
 	l := q.log
 	q.tail.close()
 	q.pending, q.at = nil, to
-	q.bytes.Store(0)
-	q.records.Store(0)
 	all, err := l.segments()
-	if err != nil || len(all) == 0 {
+	if err != nil {
 		return nil, err
+	}
+	if len(all) == 0 {
+		q.bytes.Store(0)
+		q.waits(func(*TargetStatus) { q.records.Store(0) })
+		return nil, nil
 	}
 	i := find(all, &to)
 	s, offset := &all[i], int64(0)
@@ -181,7 +184,7 @@ func (q *queue) measure(all []segment, offset int64) error {
 		records += max(int64(last-from)+1, 0)
 	}
 	q.bytes.Store(bytes)
-	q.records.Store(records)
+	q.waits(func(*TargetStatus) { q.records.Store(records) })
 	return nil
 }
 
@@ -197,7 +200,11 @@ func (l *Log) lastOf(all []segment, i int) (uint64, error) {
 // wrote is told what was written.
 func (q *queue) wrote(bytes int64, records int) {
 	q.bytes.Add(bytes)
-	q.records.Add(int64(records))
+	q.mu.Lock()
+	if q.records.Add(int64(records)) > 0 && q.status.Oldest.IsZero() {
+		q.status.Oldest = q.log.cfg.Now()
+	}
+	q.mu.Unlock()
 	select {
 	case q.wake <- struct{}{}:
 	default:
@@ -259,24 +266,13 @@ func (q *queue) step(ctx context.Context) (worked bool, err error) {
 		}
 		q.pending = &r
 	}
-	q.note(func(s *TargetStatus) { s.State, s.Oldest = q.working(), q.pending.batch.Records[0].Time })
+	q.note(func(s *TargetStatus) { s.Oldest = q.pending.batch.Records[0].Time })
 	q.began = time.Now()
 	if err := q.cfg.Target.Deliver(ctx, q.pending.batch); err != nil {
 		return false, err
 	}
 	q.delivered()
 	return true, nil
-}
-
-// working is the state of a queue that has something to deliver.
-func (q *queue) working() string {
-	switch {
-	case q.full():
-		return TargetFull
-	case q.pause > 0:
-		return TargetRetrying
-	}
-	return TargetDelivering
 }
 
 // checkGap records it when files were taken away under the queue.
@@ -305,13 +301,14 @@ func (q *queue) delivered() {
 	r := q.pending
 	q.pending, q.at, q.pause = nil, r.end, 0
 	q.bytes.Add(-r.bytes)
-	q.records.Add(-int64(len(r.batch.Records)))
-	q.note(func(s *TargetStatus) {
+	records := r.batch.Records
+	q.waits(func(s *TargetStatus) {
+		q.records.Add(-int64(len(records)))
 		if s.LastError != "" {
 			q.log.cfg.Logger.Info("a target takes records again", "target", q.cfg.Name, "log", q.log.cfg.Name)
 		}
-		s.State, s.LastError, s.Oldest = TargetDelivering, "", time.Time{}
-		s.Delivered += int64(len(r.batch.Records))
+		s.LastError, s.Oldest = "", records[len(records)-1].Time
+		s.Delivered += int64(len(records))
 		s.LastDelivery = q.log.cfg.Now()
 	})
 }
@@ -323,7 +320,7 @@ func (q *queue) failed(err error) {
 		if s.LastError == "" {
 			q.log.cfg.Logger.Error("a target does not take records; they wait on the disk", "target", q.cfg.Name, "log", q.log.cfg.Name, "err", err)
 		}
-		s.State, s.LastError, s.LastErrorAt = q.working(), err.Error(), q.log.cfg.Now()
+		s.LastError, s.LastErrorAt = err.Error(), q.log.cfg.Now()
 		s.Failed++
 	})
 }
@@ -349,7 +346,6 @@ func (q *queue) rest(ctx context.Context) {
 
 // idle waits until something is written, and puts the cursor on disk when it is time.
 func (q *queue) idle(ctx context.Context) {
-	q.note(func(s *TargetStatus) { s.State = TargetIdle })
 	var due <-chan time.Time
 	if !q.known || q.at != q.saved { // nobody else writes saved
 		t := time.NewTimer(saveEvery - time.Since(q.savedAt))
@@ -460,6 +456,23 @@ func (q *queue) give(all []segment, from, to int) (notes []*note, count int64, e
 	return notes, count, nil
 }
 
+// waits changes how many records wait, and finds out how old the oldest is. Where its file cannot tell yet, it is taken
+// to be no younger than the one before it.
+func (q *queue) waits(change func(*TargetStatus)) {
+	next := q.tail.nextTime()
+	q.note(func(s *TargetStatus) {
+		change(s)
+		switch {
+		case q.records.Load() <= 0:
+			s.Oldest = time.Time{}
+		case !next.IsZero():
+			s.Oldest = next
+		case s.Oldest.IsZero():
+			s.Oldest = q.log.cfg.Now()
+		}
+	})
+}
+
 func (q *queue) note(change func(*TargetStatus)) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -472,13 +485,17 @@ func (l *Log) Targets() []TargetStatus {
 	for _, q := range l.queues {
 		q.mu.Lock()
 		s := q.status
-		q.mu.Unlock()
-		if s.State == "" {
-			s.State = TargetIdle
-		}
 		s.QueueBytes, s.QueueRecords = max(q.bytes.Load(), 0), max(q.records.Load(), 0)
-		if q.full() {
+		q.mu.Unlock()
+		switch {
+		case q.full():
 			s.State = TargetFull
+		case s.QueueRecords == 0:
+			s.State = TargetIdle
+		case s.LastError != "":
+			s.State = TargetRetrying
+		default:
+			s.State = TargetDelivering
 		}
 		all = append(all, s)
 	}

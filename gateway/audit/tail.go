@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // segment is a file of a log, as a tail sees it.
@@ -217,6 +218,20 @@ func (t *tailer) advance(r *read) (bool, error) {
 		r.bytes += max(all[at].size-t.offset, 0) // a torn line without its end
 	}
 	return true, t.open(&all[at+1], 0)
+}
+
+// nextTime gives the time of the record that is read next; zero when it does not stand in the present file.
+func (t *tailer) nextTime() time.Time {
+	if t.file == nil {
+		return time.Time{}
+	}
+	var head [headBytesMax]byte
+	n, err := t.file.ReadAt(head[:], t.offset)
+	if err != nil && err != io.EOF {
+		return time.Time{}
+	}
+	text, _, _ := bytes.Cut(head[:n], []byte{'\n'})
+	return lineTime(text)
 }
 
 // errGone says that the file that is read was taken away.

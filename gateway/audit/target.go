@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"bytes"
 	"context"
 	"encoding/hex"
 	"time"
@@ -65,13 +66,13 @@ type TargetStatus struct {
 	Target string `json:"target"`
 	Kind   string `json:"kind"`
 	Log    string `json:"log"`
-	// State is idle (it has everything), delivering, retrying, or full (the queue is at its bound).
+	// State is idle (it has every record), delivering, retrying, or full (the queue is at its bound).
 	State         string    `json:"state"`
 	QueueRecords  int64     `json:"queue_records"` // not delivered yet
 	QueueBytes    int64     `json:"queue_bytes"`
 	QueueBytesMax int64     `json:"queue_bytes_max"`
 	Full          string    `json:"full"`            // what happens at the bound: block or shed
-	Oldest        time.Time `json:"oldest,omitzero"` // time of the oldest record in the queue, where it is known
+	Oldest        time.Time `json:"oldest,omitzero"` // time of the oldest record in the queue
 	Delivered     int64     `json:"delivered"`       // records since the start
 	Failed        int64     `json:"failed"`          // attempts since the start
 	Skipped       int64     `json:"skipped"`         // records left out since the start
@@ -98,20 +99,22 @@ func (f Full) String() string {
 
 // export gives a line as it is delivered.
 func (l *line) export(text []byte) Exported {
-	return Exported{Seq: l.seq, ID: hex.EncodeToString(l.hash[:]), Event: l.event, Time: lineTime(l.event, text), Text: text}
+	return Exported{Seq: l.seq, ID: hex.EncodeToString(l.hash[:]), Event: l.event, Time: lineTime(text), Text: text}
 }
 
-// lineTime reads the timestamp, which stands right behind the event; zero when it does not.
-func lineTime(event string, text []byte) time.Time {
-	const name, width = `","timestamp":"`, len("2006-01-02T15:04:05.000000000Z")
-	at := len(headFormat) + len(headPrev) + 2*len(hash{}) + len(headEvent) + len(event) + len(name)
-	for i := len(headFormat); i < len(text) && text[i] != ','; i++ {
-		at++
-	}
-	if at+width > len(text) {
+// headBytesMax bounds the beginning of a line, up to the end of its timestamp.
+const headBytesMax = 256
+
+// lineTime reads the timestamp of a line, or of its beginning. It stands right behind the event; zero when it does not.
+func lineTime(text []byte) time.Time {
+	const width = len("2006-01-02T15:04:05.000000000Z")
+	_, rest, _ := bytes.Cut(text, []byte(headEvent))
+	_, rest, _ = bytes.Cut(rest, []byte{'"'})
+	rest, ok := bytes.CutPrefix(rest, []byte(`,"timestamp":"`))
+	if !ok || len(rest) < width {
 		return time.Time{}
 	}
-	t, err := time.Parse(time.RFC3339Nano, string(text[at:at+width]))
+	t, err := time.Parse(time.RFC3339Nano, string(rest[:width]))
 	if err != nil {
 		return time.Time{}
 	}
