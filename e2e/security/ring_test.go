@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -81,12 +82,40 @@ func newRing(t *testing.T) *ring {
 	r := &ring{c: c, until: lockedUntil, victim: &victim{p: g, addr: strings.TrimPrefix(g.Endpoint(), "http://")}}
 	r.root.id, r.root.secret = c.Nodes()[0].Credentials()
 	eventually(t, c.Whole)
+	eventually(t, r.awayFromStolen)
 	other := c.Gateways()[1]
 	c.Remove(other)
 	r.stolen().Kill()
 	r.gateway = r.takeOver(t, other.Dir())
 	r.node = r.takeOver(t, r.stolen().Dir())
 	return r
+}
+
+// awayMin is of how many groups of buckets the node that is taken over has no replica. Buckets go round the groups, so foreignVault
+// finds one of them.
+const awayMin = 2
+
+// awayFromStolen waits for the controller to spread the groups: four nodes have 51 replicas.
+func (r *ring) awayFromStolen() error {
+	id, err := r.c.PeerID(r.stolen())
+	if err != nil {
+		return err
+	}
+	var groups []api.Group
+	if err := r.c.Operator().Query(&groups, "groups"); err != nil {
+		return err
+	}
+	away := 0
+	for i := range groups {
+		g := &groups[i]
+		if consensus.GroupID(g.ID) != consensus.SystemGroup && g.Leader != "" && !slices.Contains(slices.Concat(g.Voters, g.Learners), id) {
+			away++
+		}
+	}
+	if away < awayMin {
+		return fmt.Errorf("the last node has a replica of all groups of buckets but %d of %d", away, len(groups)-1)
+	}
+	return nil
 }
 
 // impostor is a member whose software is the attacker's.
