@@ -120,9 +120,9 @@ func (*operator) Scrub(context.Context) (api.ScrubReport, error) {
 	return api.ScrubReport{Shards: 9}, nil
 }
 func (*operator) Members(context.Context) ([]api.Member, error) { return nil, nil }
-func (o *operator) Invite(_ context.Context, r api.Invite) (string, error) {
+func (o *operator) Invite(_ context.Context, r api.Invite) (api.Invitation, error) {
 	o.invited = r
-	return "token", nil
+	return api.Invitation{ID: "0123456789abcdef", Token: "token"}, nil
 }
 
 // gate is a running gateway.

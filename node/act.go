@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"encoding/hex"
 
 	"shoal/node/api"
 	"shoal/node/meta"
@@ -35,7 +34,7 @@ func (n *Node) recordJoin(ctx context.Context, req transport.JoinRequest, old, m
 	o := &operator{n}
 	invitation := "peer ID"
 	if req.HasProof {
-		invitation = hex.EncodeToString(req.Token[:])
+		invitation = req.Token.String()
 	}
 	row := o.memberRow(member)
 	a := api.Act{

@@ -3,7 +3,6 @@ package node
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"reflect"
 	"slices"
@@ -34,6 +33,19 @@ func (b *actBook) of(operation string) []api.Act {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return slices.DeleteFunc(slices.Clone(b.acts), func(a api.Act) bool { return a.Operation != operation })
+}
+
+// TestInvitationsHaveIDs: an invitation is named as the act of joining by it names it.
+func TestInvitationsHaveIDs(t *testing.T) {
+	n := start(t, Config{DataDir: t.TempDir()})
+	made, err := n.Store().Invite(t.Context(), api.Invite{Role: "gateway", TTL: time.Minute})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := member.ParseToken(made.Token)
+	if err != nil || made.ID != token.ID.String() || len(made.ID) != 16 {
+		t.Errorf("the invitation %s has the token %v, %v", made.ID, token, err)
+	}
 }
 
 // TestJoinsAreActs: who joins by a token or by its ID is on record, with the row before and after and with the ID of the token, never the
@@ -81,7 +93,7 @@ func TestJoinsAreActs(t *testing.T) {
 	acts := n.acts.of("JoinMember")
 	want := []api.Act{
 		{Kind: "membership", Operation: "JoinMember", Target: string(byToken.Peer), RemoteAddr: "192.0.2.1:5",
-			After: joinedState{api.MemberState{Roles: []string{"gateway"}, Site: "north", State: "active"}, hex.EncodeToString(token.ID[:])}},
+			After: joinedState{api.MemberState{Roles: []string{"gateway"}, Site: "north", State: "active"}, token.ID.String()}},
 		{Kind: "membership", Operation: "JoinMember", Target: string(byID.Peer), RemoteAddr: "192.0.2.2:5",
 			After: joinedState{api.MemberState{Roles: []string{"node"}, Site: n.issuer.own.Site, State: "active"}, "peer ID"}},
 	}

@@ -28,11 +28,11 @@ func TestStoreContract(t *testing.T) {
 // gateway joins a running node over the network.
 func (r *running) gateway(t testing.TB) *client.Client {
 	t.Helper()
-	token, err := r.Store().Invite(t.Context(), api.Invite{Role: "gateway", TTL: time.Hour})
+	made, err := r.Store().Invite(t.Context(), api.Invite{Role: "gateway", TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := GatewayConfig{DataDir: t.TempDir(), Join: token, Logger: slog.New(slog.DiscardHandler)}
+	cfg := GatewayConfig{DataDir: t.TempDir(), Join: made.Token, Logger: slog.New(slog.DiscardHandler)}
 	g, err := OpenGateway(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -49,7 +49,7 @@ func (r *running) gateway(t testing.TB) *client.Client {
 	if limits, err := g.Store().Ready(t.Context()); err != nil || len(limits) > 0 {
 		t.Fatal(limits, err)
 	}
-	if _, err := OpenGateway(t.Context(), GatewayConfig{DataDir: t.TempDir(), Join: token}); err == nil {
+	if _, err := OpenGateway(t.Context(), GatewayConfig{DataDir: t.TempDir(), Join: made.Token}); err == nil {
 		t.Error("a token let a second peer in")
 	}
 	return g.Store()

@@ -17,6 +17,7 @@ type invitation struct {
 
 // invited is the answer to an invitation.
 type invited struct {
+	ID    string `json:"id"`
 	Token string `json:"token"`
 }
 

@@ -102,11 +102,18 @@ func lookSetting(ctx context.Context, c *call, in *settingRequest, _ any) (strin
 	return in.Name, one(list, err, func(s *api.Setting) bool { return s.Name == in.Name }, func(s *api.Setting) any { return s.Value })
 }
 
+// invitedState is what is told of an invitation: as what a member may join, and by what the act of joining names the token.
+type invitedState struct {
+	*inviteRequest
+	Invitation string `json:"invitation"`
+}
+
 func lookInvite(_ context.Context, _ *call, in *inviteRequest, result any) (string, any) {
-	if result == nil {
+	made, ok := result.(inviteAnswer)
+	if !ok {
 		return "a new member", nil
 	}
-	return "a new member", in
+	return "a new member", invitedState{in, made.ID}
 }
 
 func lookAllow(_ context.Context, _ *call, in *allowRequest, result any) (string, any) {

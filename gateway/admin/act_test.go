@@ -130,7 +130,7 @@ func TestActs(t *testing.T) {
 	}
 	for i, want := range []string{
 		`configuration POST /admin/v1/settings voters: 3 -> 5`,
-		`membership POST /admin/v1/invites a new member:  -> {"role":"node","site":"b","ttl":"1h"}`,
+		`membership POST /admin/v1/invites a new member:  -> {"role":"node","site":"b","ttl":"1h","invitation":"0123456789abcdef"}`,
 		`membership POST /admin/v1/members/allow q:  -> {"peer_id":"q","role":"gateway","ttl":"1h"}`,
 		`membership POST /admin/v1/members/set p: {"roles":null,"site":"a","state":"active","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,
 		`membership POST /admin/v1/members/revoke p: {"roles":null,"site":"a","state":"draining","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,

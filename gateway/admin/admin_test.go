@@ -72,9 +72,9 @@ func (n *node) Scrub(context.Context) (api.ScrubReport, error) {
 func (n *node) Members(context.Context) ([]api.Member, error) {
 	return []api.Member{{PeerID: "p"}}, n.fail
 }
-func (n *node) Invite(_ context.Context, r api.Invite) (string, error) {
+func (n *node) Invite(_ context.Context, r api.Invite) (api.Invitation, error) {
 	n.invited = r
-	return "one-time", n.fail
+	return api.Invitation{ID: "0123456789abcdef", Token: "one-time"}, n.fail
 }
 
 func (n *node) Placement(context.Context) (api.Placement, error) {
@@ -270,7 +270,7 @@ func TestAnswers(t *testing.T) {
 		{request{method: "POST", target: "/admin/v1/durability", body: `{"lost_site":"b"}`}, `"what_if":{"site":"b"`},
 		{request{method: "GET", target: "/admin/v1/settings"}, `"name":"voters","value":"3"`},
 		{request{method: "GET", target: "/admin/v1/health"}, `"whole":false`},
-		{request{method: "POST", target: "/admin/v1/invites", body: `{"role":"gateway","site":"a","ttl":"1h"}`}, `"token":"one-time"`},
+		{request{method: "POST", target: "/admin/v1/invites", body: `{"role":"gateway","site":"a","ttl":"1h"}`}, `"id":"0123456789abcdef","token":"one-time"`},
 		{request{method: "POST", target: "/admin/v1/members/allow", body: `{"peer_id":"q","role":"node","site":"b","ttl":"2h"}`}, `"join":["/ip4/10.0.0.1/tcp/4003/p2p/q"]`},
 		{request{method: "POST", target: "/admin/v1/members/revoke", body: `{"peer_id":"q"}`}, `"acknowledged":2,"waiting":["z"]`},
 		{request{method: "POST", target: "/admin/v1/drives/remove", body: `{"drive":"/mnt/b"}`}, `{}`},

@@ -77,7 +77,9 @@ type inviteRequest struct {
 	TTL  string `json:"ttl"` // as time.ParseDuration takes it
 }
 
+// inviteAnswer has the token, which is a secret, and the ID that acts of joining name it by.
 type inviteAnswer struct {
+	ID    string `json:"id"`
 	Token string `json:"token"`
 }
 
@@ -86,8 +88,8 @@ func (h *Handler) invite(ctx context.Context, _ *call, req *inviteRequest) (invi
 	if err := firstError(checkRole(req.Role), checkSite(req.Site), err); err != nil {
 		return inviteAnswer{}, err
 	}
-	token, err := h.cfg.Admin.Invite(ctx, api.Invite{Role: req.Role, Site: req.Site, TTL: ttl})
-	return inviteAnswer{Token: token}, err
+	made, err := h.cfg.Admin.Invite(ctx, api.Invite{Role: req.Role, Site: req.Site, TTL: ttl})
+	return inviteAnswer{ID: made.ID, Token: made.Token}, err
 }
 
 // allowRequest is the body of POST /admin/v1/members/allow.

@@ -10,7 +10,7 @@ type Membership interface {
 	// Members lists the members of the cluster, those that left lately included, by peer ID.
 	Members(ctx context.Context) ([]Member, error)
 	// Invite makes a one-time token with which a peer joins.
-	Invite(ctx context.Context, req Invite) (string, error)
+	Invite(ctx context.Context, req Invite) (Invitation, error)
 	// Allow lets one peer join without a token. Repeating it replaces what was allowed before.
 	Allow(ctx context.Context, req Allow) (Allowed, error)
 	// SetMember changes what an operator decides about a member. InvalidArgument when there is none.
@@ -49,6 +49,12 @@ type Invite struct {
 	Role string        // "node" or "gateway"
 	Site string        // site name, "default" when empty
 	TTL  time.Duration // 1 minute to 7 days
+}
+
+// Invitation is an invitation that was made.
+type Invitation struct {
+	ID    string // names the token, in hex; no secret. Acts of joining have it.
+	Token string // a secret
 }
 
 // Allow says which peer may join, and as what.

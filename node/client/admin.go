@@ -10,6 +10,7 @@ import (
 
 	"shoal/node/api"
 	"shoal/p2p"
+	"shoal/p2p/member"
 )
 
 // An operator's questions go to nodes by name, with JSON both ways. What every node knows alike is
@@ -187,8 +188,13 @@ func (c *Client) memberRows(ctx context.Context) ([]api.Member, error) {
 }
 
 // Invite implements api.Membership.
-func (c *Client) Invite(ctx context.Context, req api.Invite) (string, error) {
-	return act[string](ctx, c, "invite", req)
+func (c *Client) Invite(ctx context.Context, req api.Invite) (api.Invitation, error) {
+	text, err := act[string](ctx, c, "invite", req)
+	if err != nil {
+		return api.Invitation{}, err
+	}
+	token, err := member.ParseToken(text)
+	return api.Invitation{ID: token.ID.String(), Token: text}, err
 }
 
 // Allow implements api.Membership.

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -27,6 +28,9 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // TokenID names a token. It is not secret.
 type TokenID [8]byte
+
+// String gives the ID in hex.
+func (id TokenID) String() string { return hex.EncodeToString(id[:]) }
 
 // Token invites one node that has no credential yet. An operator carries it as text from a member
 // to the newcomer.
@@ -55,7 +59,7 @@ func NewToken() Token {
 }
 
 // String keeps the secret out of logs; Text is what the operator gets.
-func (t Token) String() string { return fmt.Sprintf("Token(%x)", t.ID) }
+func (t Token) String() string { return "Token(" + t.ID.String() + ")" }
 
 // GoString keeps the secret out of logs.
 func (t Token) GoString() string { return t.String() }
