@@ -43,7 +43,7 @@ func loadRootCredential(path string, create bool) (rootCredential, error) {
 		return rootCredential{}, fmt.Errorf("%s holds no access key: restore it, or remove it once the store is set up", path)
 	}
 	if err := refuseKnown(r); err != nil {
-		return rootCredential{}, fmt.Errorf("%s: %w", path, err)
+		return rootCredential{}, fmt.Errorf("%s: %w: remove the file, and the next start makes another", path, err)
 	}
 	r.made = create // the start that made it did not end; this one goes on in its place
 	return r, nil
@@ -66,7 +66,7 @@ var knownCredentials = map[string]bool{
 func refuseKnown(r rootCredential) error {
 	for what, text := range map[string]string{"access key": r.accessKeyID, "secret key": r.secret} {
 		if low := strings.ToLower(text); knownCredentials[low] || strings.HasSuffix(low, "example") || strings.HasSuffix(low, "examplekey") {
-			return fmt.Errorf("the %s is a default or an example that everybody knows: remove the file, and the next start makes another", what)
+			return fmt.Errorf("the %s is a default or an example that everybody knows", what)
 		}
 	}
 	return nil

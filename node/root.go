@@ -81,6 +81,9 @@ func (n *Node) recoverRoot(ctx context.Context) error {
 	if r.accessKeyID == "" || r.secret == "" {
 		return fmt.Errorf("%s is damaged: remove it, and run shoal admin root recover again", asked)
 	}
+	if err := refuseKnown(r); err != nil {
+		return fmt.Errorf("%s: %w: remove it, and run shoal admin root recover again", asked, err)
+	}
 	sealed, err := n.keys.SealSecret(r.accessKeyID, r.secret)
 	if err != nil {
 		return err

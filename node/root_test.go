@@ -84,3 +84,23 @@ func TestRoot(t *testing.T) {
 		t.Errorf("the acts are %+v", acts)
 	}
 }
+
+// TestRecoverKnown: what everybody knows does not become root's, even by whoever can write the file of a recovery.
+func TestRecoverKnown(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	n := start(t, Config{DataDir: dir})
+	for _, known := range []rootCredential{{accessKeyID: "minioadmin", secret: "minioadmin"}, {accessKeyID: "AKIAIOSFODNN7EXAMPLE", secret: newRootCredential().secret}} {
+		path := filepath.Join(dir, rootRecovery)
+		must(t, os.WriteFile(path, []byte(known.ini()), 0o600))
+		err := n.recoverRoot(t.Context())
+		if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "shoal admin root recover") || strings.Contains(err.Error(), known.secret) {
+			t.Errorf("%s: %v", known.accessKeyID, err)
+		}
+		if n.signs(t, known) {
+			t.Errorf("%s became a key of root", known.accessKeyID)
+		}
+	}
+	if acts := n.acts.of("RecoverRoot"); len(acts) != 0 {
+		t.Errorf("the acts are %+v", acts)
+	}
+}
