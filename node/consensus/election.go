@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 // election is a campaign that the transport's verdict on the leader's node calls for, ahead of Raft's own timeout.
@@ -14,14 +15,19 @@ type election struct {
 	// at is when to campaign next; zero when there is no reason to.
 	at    time.Time
 	armed bool
-	tries int
+	tries int // so far
+	// granted says that this step voted for another replica, or would if it was asked to.
+	granted bool
+	// refused says that this step refused one to a replica that knows less of the log.
+	refused bool
 }
 
 const (
-	// The jitter keeps two followers from campaigning at once; a lost pre-vote is tried again soon instead of after a whole timeout.
+	// The jitter keeps two followers from campaigning at once; a lost pre-vote is tried again soon instead of after a whole timeout, and
+	// then after twice as long each time: between sites a campaign takes two round trips.
 	campaignDelayMin = 5 * time.Millisecond
 	campaignDelayMax = 65 * time.Millisecond
-	campaignTriesMax = 8
+	campaignTriesMax = 5
 )
 
 func (g *group) campaignDelay() time.Duration {
@@ -42,26 +48,42 @@ func (g *group) onPeerDown(now time.Time, node NodeID) {
 	}
 	if lead, ok := g.nodeOf(g.lead); ok && lead == node && g.lead != g.self {
 		_ = g.rn.ForgetLeader()
-		if slices.Contains(g.conf.Voters, g.self) {
-			g.election.at, g.election.tries = now.Add(g.campaignDelay()), campaignTriesMax
-		}
+		g.stand(now)
 	}
 }
 
-// onTimer campaigns if it is time and still needed.
-func (g *group) onTimer(now time.Time) {
+// stand begins to campaign.
+func (g *group) stand(now time.Time) { g.election.at, g.election.tries = now.Add(g.campaignDelay()), 0 }
+
+// onVote notes what an answer to another replica's campaign means for one of our own.
+func (g *group) onVote(m *raftpb.Message) {
+	if m.GetType() == raftpb.MsgPreVoteResp {
+		g.election.granted = g.election.granted || !m.GetReject()
+		g.election.refused = g.election.refused || m.GetReject()
+	}
+}
+
+// campaign campaigns if it is time and still needed. It comes after everything else of a step: who has just voted for another replica
+// gives it time to lead, or both would depose each other. Who has refused a vote while nobody leads stands itself, for the other one, which
+// knows less of the log, would try in vain; a leader that was deposed in its first moment knows more than who deposed it.
+func (g *group) campaign(now time.Time) {
 	e := &g.election
-	e.armed = false
+	granted, refused := e.granted, e.refused
+	e.granted, e.refused = false, false
 	switch {
-	case e.at.IsZero() || now.Before(e.at):
-	case g.lead != 0 || g.removed:
+	case g.lead != 0 || g.removed || !slices.Contains(g.conf.Voters, g.self):
 		e.at = time.Time{}
-	default:
+	case e.at.IsZero():
+		if refused && !granted {
+			g.stand(now)
+		}
+	case granted:
+		e.at = now.Add(campaignDelayMax + g.campaignDelay())
+	case !now.Before(e.at):
 		_ = g.rn.Campaign()
-		e.tries--
-		e.at = time.Time{}
-		if e.tries > 0 {
-			e.at = now.Add(campaignDelayMax + g.campaignDelay())
+		e.at = now.Add((campaignDelayMax + g.campaignDelay()) << e.tries)
+		if e.tries++; e.tries == campaignTriesMax {
+			e.at = time.Time{}
 		}
 	}
 }

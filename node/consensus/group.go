@@ -156,6 +156,8 @@ func (g *group) step(now time.Time, in *inbox, out *outbox) {
 	g.askRead()
 	g.propose(in)
 	g.drainReady(out)
+	g.campaign(now)
+	g.drainReady(out)
 	g.releaseHeld(out)
 	g.maybeTruncate(out)
 	g.settleConf(out)

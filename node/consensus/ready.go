@@ -11,6 +11,9 @@ import (
 // onReady distributes one Ready of Raft's core.
 func (g *group) onReady(rd raft.Ready, out *outbox) {
 	if !raft.IsEmptyHardState(rd.HardState) {
+		if v := rd.HardState.GetVote(); v != g.hs.Vote && v != 0 && v != uint64(g.self) {
+			g.election.granted = true // the answer waits for a sync
+		}
 		g.hs = hardState{Term: rd.HardState.GetTerm(), Vote: rd.HardState.GetVote(), Commit: rd.HardState.GetCommit()}
 		g.hsDirty = true
 	}
@@ -118,6 +121,7 @@ func (g *group) send(m *raftpb.Message, out *outbox) {
 	if !ok || node == g.c.cfg.Self {
 		return
 	}
+	g.onVote(m)
 	class := Control
 	if m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
 		if g.sentBefore(to, m) {
@@ -267,7 +271,7 @@ func (g *group) onSignal(now time.Time, s *signal, out *outbox) {
 	case signalUnreachable:
 		g.rn.ReportUnreachable(uint64(s.replica))
 	case signalTimer:
-		g.onTimer(now)
+		g.election.armed = false
 	case signalSnapshotDone:
 		g.onSnapshotSent(s)
 	case signalSnapshotIn:
