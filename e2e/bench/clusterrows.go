@@ -6,19 +6,12 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
-	"syscall"
-	"time"
 
 	"shoal/node/api"
 )
 
-const (
-	failovers = 3
-	// failoverBytes is a size that no other row uses.
-	failoverBytes = 1000
-	// partitionsMany make 256 groups with the system group.
-	partitionsMany = "255"
-)
+// partitionsMany make 256 groups with the system group.
+const partitionsMany = "255"
 
 // cluster measures nodes and a gateway with fresh directories.
 func (b *bench) cluster(ctx context.Context) error {
@@ -60,74 +53,8 @@ func (b *bench) clusterLoads(ctx context.Context) (err error) {
 	return nil
 }
 
-// measureFailover kills the node that leads the group of the loaded bucket, again and again.
-func (c *cluster) measureFailover(ctx context.Context) error {
-	set := &objects{content: c.b.content, unsigned: c.b.options.unsigned, size: failoverBytes}
-	if err := c.b.provide(ctx, c.gateway, set, bodiesMax); err != nil {
-		return err
-	}
-	set.warm()
-	var all []float64
-	for range failovers {
-		leader, err := c.leader(ctx)
-		if err != nil {
-			return err
-		}
-		if err := leader.stop(syscall.SIGKILL); err != nil {
-			return err
-		}
-		began := time.Now()
-		if err := c.nextWrite(ctx, set); err != nil {
-			return err
-		}
-		all = append(all, milliseconds(time.Since(began)))
-		if _, err := leader.start(ctx); err != nil {
-			return err
-		}
-		if err := c.until(ctx, c.redundant); err != nil {
-			return err
-		}
-	}
-	c.b.add(row{Name: "write after a leader was killed", Ops: len(all), Value: median(all), Unit: "ms", Note: fmt.Sprintf("median; all %.0f", all)})
-	return nil
-}
-
 func (c *cluster) redundant(ctx context.Context) error {
 	return healthy(ctx, c.nodes[0].admin, "cluster")
-}
-
-// nextWrite tries until a write gets through.
-func (c *cluster) nextWrite(ctx context.Context, set *objects) error {
-	return c.until(ctx, func(ctx context.Context) error {
-		cl := newClient(c.gateway.s3, c.gateway.sign)
-		defer cl.close()
-		_, err := set.put(ctx, []*client{cl}, 0)
-		return err
-	})
-}
-
-// leader is the node that leads the busiest group of buckets, which is that of the only bucket.
-func (c *cluster) leader(ctx context.Context) (*server, error) {
-	var groups []api.Group
-	if err := c.nodes[0].query(ctx, &groups, "groups"); err != nil {
-		return nil, err
-	}
-	var busiest api.Group
-	for _, g := range groups {
-		if g.ID > 0 && g.Applied > busiest.Applied {
-			busiest = g
-		}
-	}
-	for _, s := range c.nodes {
-		id, err := c.peerID(ctx, s)
-		if err != nil {
-			return nil, err
-		}
-		if id == busiest.Leader {
-			return s, nil
-		}
-	}
-	return nil, fmt.Errorf("no node leads group %d: %q", busiest.ID, busiest.Leader)
 }
 
 // peerID is the name of a member, found by where it listens.
