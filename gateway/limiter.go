@@ -2,9 +2,9 @@ package gateway
 
 import (
 	"context"
-	"log/slog"
 	"net/netip"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -14,21 +14,16 @@ import (
 )
 
 const (
-	// settingsEvery is how often it is asked for rules and limits: what an operator changes is in force within a
-	// second.
-	settingsEvery   = 250 * time.Millisecond
-	settingsTimeout = 5 * time.Second
-	// settingsFirst is for how long the first answer is waited for before requests are served.
+	// settingsFirst is for how long settings are waited for before requests are served.
 	settingsFirst = 2 * time.Second
 )
 
 // limiter holds sources and principals to the limits that are set, and tells servers which addresses they serve.
-// What cannot be asked for stays as it was.
+// While settings cannot be asked for they stay as they were.
 type limiter struct {
-	ask     func(context.Context) ([]api.Setting, error)
 	servers []*edge.Server
-	logger  *slog.Logger
-	first   chan struct{} // closed when the first answer has come
+	first   chan struct{} // closed when settings are known
+	known   sync.Once     // closes it
 
 	limits     atomic.Pointer[limits]
 	sources    edge.Shares[netip.Addr]
@@ -48,42 +43,13 @@ type provenKey struct {
 	id     string
 }
 
-// newLimiter makes one. ask may be nil: then nothing is limited.
-func newLimiter(ask func(context.Context) ([]api.Setting, error), logger *slog.Logger) *limiter {
-	l := &limiter{ask: ask, logger: logger, first: make(chan struct{})}
+func newLimiter() *limiter {
+	l := &limiter{first: make(chan struct{})}
 	l.limits.Store(&limits{failures: api.SourceFailures})
-	if ask == nil {
-		close(l.first)
-	}
 	return l
 }
 
-// run keeps rules and limits up to date until ctx ends.
-func (l *limiter) run(ctx context.Context) error {
-	if l.ask == nil {
-		return nil
-	}
-	t := time.NewTicker(settingsEvery)
-	defer t.Stop()
-	for known, failing := false, false; ctx.Err() == nil; {
-		err := l.refresh(ctx)
-		if err == nil && !known {
-			known = true
-			close(l.first)
-		}
-		if failed := err != nil && ctx.Err() == nil; failed != failing {
-			failing = failed
-			l.logger.Info("limits and rules for addresses are asked for", "failing", failing, "err", err)
-		}
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-	}
-	return nil
-}
-
-// awaitFirst waits for the first answer, but not for long: a site that is cut off serves what it can.
+// awaitFirst waits for settings, but not for long: a site that is cut off serves what it can.
 func (l *limiter) awaitFirst(ctx context.Context) {
 	patience := time.NewTimer(settingsFirst)
 	defer patience.Stop()
@@ -94,13 +60,8 @@ func (l *limiter) awaitFirst(ctx context.Context) {
 	}
 }
 
-func (l *limiter) refresh(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, settingsTimeout)
-	defer cancel()
-	settings, err := l.ask(ctx)
-	if err != nil {
-		return err
-	}
+// follow takes settings into force.
+func (l *limiter) follow(settings []api.Setting) {
 	l.limits.Store(readLimits(settings))
 	blocked := make(map[netip.Prefix]bool)
 	for _, r := range api.IPRules(settings) {
@@ -110,7 +71,7 @@ func (l *limiter) refresh(ctx context.Context) error {
 	for _, s := range l.servers {
 		s.SetRules(rules)
 	}
-	return nil
+	l.known.Do(func() { close(l.first) })
 }
 
 // readLimits leaves out what it does not understand: a later release has set it.

@@ -1,10 +1,8 @@
 package gateway_test
 
 import (
-	"context"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -13,54 +11,25 @@ import (
 	"shoal/node/apitest"
 )
 
-// tuned is an operator whose settings change.
-type tuned struct {
-	*operator
-	mu       sync.Mutex
-	settings []api.Setting // guarded by mu
-	asked    int           // guarded by mu
-}
-
-func (o *tuned) Settings(context.Context) ([]api.Setting, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	o.asked++
-	return o.settings, nil
-}
-
-// set changes all settings and waits until they are in force: until they were asked for twice.
-func (o *tuned) set(t *testing.T, pairs ...string) {
-	t.Helper()
-	o.mu.Lock()
-	o.settings = nil
+// set changes all settings and waits until they are in force: until what has changed was asked for twice.
+func (g *gate) set(pairs ...string) {
+	g.t.Helper()
+	var settings []api.Setting
 	for i := 0; i < len(pairs); i += 2 {
 		if err := api.CheckSetting(pairs[i], pairs[i+1]); err != nil {
-			t.Fatal(err)
+			g.t.Fatal(err)
 		}
-		o.settings = append(o.settings, api.Setting{Name: pairs[i], Value: pairs[i+1]})
+		settings = append(settings, api.Setting{Name: pairs[i], Value: pairs[i+1]})
 	}
-	until := o.asked + 2
-	o.mu.Unlock()
-	for {
-		o.mu.Lock()
-		done := o.asked >= until
-		o.mu.Unlock()
-		if done {
-			return
-		}
+	g.people.PutSettings(settings...)
+	for until := g.people.Asked() + 2; g.people.Asked() < until; {
 		<-time.After(time.Millisecond)
 	}
 }
 
-func startTuned(t *testing.T) (*gate, *tuned) {
+func startBehindProxy(t *testing.T) *gate {
 	t.Helper()
-	var o *tuned
-	g := start(t, func(c *gateway.Config) {
-		o = &tuned{operator: c.Admin.(*operator)}
-		c.Admin = o
-		c.TrustedProxies = []string{"127.0.0.0/8"}
-	})
-	return g, o
+	return start(t, func(c *gateway.Config) { c.TrustedProxies = []string{"127.0.0.0/8"} })
 }
 
 // from makes a call come from an address, as a trusted proxy says it.
@@ -92,14 +61,14 @@ func (g *gate) slowed(c call) {
 }
 
 func TestSourceLimits(t *testing.T) {
-	g, o := startTuned(t)
+	g := startBehindProxy(t)
 	list := call{target: "/"}
-	o.set(t, "source-requests", "1")
+	g.set("source-requests", "1")
 	g.slowed(list.from("192.0.2.1"))
 	g.want(list.from("192.0.2.2"), 200, "") // others are unaffected
 	g.want(list.from("2001:db8:0:1::1"), 200, "")
 	g.slowed(list.from("2001:db8::2"))
-	o.set(t)
+	g.set()
 	g.want(list.from("192.0.2.1"), 200, "")
 	if a := g.do(call{target: "/metrics", id: "-", admin: true}); strings.Contains(a.body, `shoal_gateway_limited_requests_total{reason="source"} 0`) ||
 		!strings.Contains(a.body, `shoal_gateway_limited_requests_total{reason="source"}`) {
@@ -108,14 +77,14 @@ func TestSourceLimits(t *testing.T) {
 }
 
 func TestPrincipalLimits(t *testing.T) {
-	g, o := startTuned(t)
+	g := startBehindProxy(t)
 	for _, name := range []string{"alice", "bob"} {
 		if err := g.people.ChangeIdentity(t.Context(), api.IdentityChange{Kind: api.KindUser, Name: name, Do: api.DoCreate}); err != nil {
 			t.Fatal(err)
 		}
 		g.people.PutKey(api.IssuedKey{AccessKey: api.AccessKey{AccessKeyID: name, Principal: api.UserPrincipal + name}, Secret: testSecret})
 	}
-	o.set(t, "principal-requests", "1")
+	g.set("principal-requests", "1")
 	g.slowed(call{target: "/", id: "alice"})
 	g.slowed(call{target: "/", id: "alice"}.from("192.0.2.9")) // wherever it comes from
 	if a := g.do(call{target: "/", id: "bob"}); a.status == 503 {
@@ -125,14 +94,11 @@ func TestPrincipalLimits(t *testing.T) {
 
 // One request under way is all that the source may have; when it has ended the next is served.
 func TestParallelLimit(t *testing.T) {
-	var o *tuned
 	entered := make(chan struct{})
 	g := start(t, func(c *gateway.Config) {
-		o = &tuned{operator: c.Admin.(*operator)}
-		c.Admin = o
 		c.Objects = blocking{c.Objects.(*apitest.Memory), entered}
 	})
-	o.set(t, "source-parallel", "1")
+	g.set("source-parallel", "1")
 	conn := g.dial(g.s3)
 	if _, err := conn.Write(call{target: "/bucket/key"}.bytes(t, g.s3)); err != nil {
 		t.Fatal(err)
@@ -150,8 +116,8 @@ func TestParallelLimit(t *testing.T) {
 
 // Keys that have proven themselves go on while others from the same source, that fail, wait.
 func TestFailedSignatures(t *testing.T) {
-	g, o := startTuned(t)
-	o.set(t, "source-failures", "1")
+	g := startBehindProxy(t)
+	g.set("source-failures", "1")
 	good := call{target: "/"}
 	bad, unknown := call{target: "/", secret: "wrong", id: guestID}, call{target: "/", id: "NOSUCHKEY"}
 	g.want(good.from("192.0.2.1"), 200, "")
@@ -177,9 +143,9 @@ func TestFailedSignatures(t *testing.T) {
 }
 
 func TestAddressRules(t *testing.T) {
-	g, o := startTuned(t)
+	g := startBehindProxy(t)
 	list, live := call{target: "/"}, call{target: "/health/live", id: "-", admin: true}
-	o.set(t, "ip/192.0.2.0/24", "block", "ip/192.0.2.128/25", "allow", "ip/127.0.0.0/8", "block")
+	g.set("ip/192.0.2.0/24", "block", "ip/192.0.2.128/25", "allow", "ip/127.0.0.0/8", "block")
 	a := g.want(list.from("192.0.2.1"), 403, "AccessDenied")
 	if !a.close || !strings.Contains(a.body, "address") {
 		t.Errorf("%s, and the connection lives: %v", a.body, !a.close)
@@ -192,7 +158,7 @@ func TestAddressRules(t *testing.T) {
 	if a := g.do(live); a.status != 200 { // so that nobody locks himself out
 		t.Errorf("management answers loopback with %d", a.status)
 	}
-	o.set(t)
+	g.set()
 	g.want(list.from("192.0.2.1"), 200, "")
 	if a := g.do(call{target: "/metrics", id: "-", admin: true}); !strings.Contains(a.body, "shoal_gateway_blocked_total 2") {
 		t.Error("refusals are not counted")

@@ -49,13 +49,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s := &Server{cfg: cfg.withDefaults()}
-	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Uses: s.cfg.KeyUses, Logger: s.cfg.Logger, Now: s.cfg.Now})
+	s.limiter = newLimiter()
+	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Uses: s.cfg.KeyUses, Settings: s.limiter.follow, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
-	var ask func(context.Context) ([]api.Setting, error)
-	if cfg.Admin != nil {
-		ask = cfg.Admin.Settings
-	}
-	s.limiter = newLimiter(ask, s.cfg.Logger)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
 	if err != nil {
 		return nil, err
@@ -335,7 +331,6 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopLogs()
 	var writers errgroup.Group
 	writers.Go(func() error { return s.iam.Run(logs) })
-	writers.Go(func() error { return s.limiter.run(logs) })
 	for _, l := range []*audit.Log{s.access, s.acts} {
 		if l != nil {
 			writers.Go(func() error { return l.Run(logs) })

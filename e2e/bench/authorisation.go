@@ -78,9 +78,9 @@ func perOperation(long time.Duration, do func(i int) error) (row, error) {
 // crowd is an api.Identities that never changes.
 type crowd struct{ all api.IdentityChanges }
 
-func (c *crowd) Identities(_ context.Context, after uint64) (*api.IdentityChanges, error) {
-	if after == c.all.Epoch {
-		return &api.IdentityChanges{Epoch: after}, nil
+func (c *crowd) Identities(_ context.Context, known api.Known) (*api.IdentityChanges, error) {
+	if known.Epoch == c.all.Epoch {
+		return &api.IdentityChanges{Epoch: known.Epoch}, nil
 	}
 	return &c.all, nil
 }

@@ -22,6 +22,9 @@ type Config struct {
 	Sessions api.Sessions
 	// Uses hears which access keys were used. Nil is told nothing.
 	Uses api.KeyUses
+	// Settings hears the settings that may change while the store runs: when they are known, and when they have
+	// changed. Run calls it, and waits for it. May be nil.
+	Settings func([]api.Setting)
 	// Every is how often it is asked what has changed. Default 250 ms.
 	Every time.Duration
 	// Limit is for how long the copy is used after it was confirmed. Default 1 s.
@@ -58,7 +61,8 @@ type Store struct {
 // confirmed is a copy with the time at which it was true.
 type confirmed struct {
 	*tables
-	at time.Time
+	at          time.Time
+	settingsSum string // of the settings that Config.Settings has heard
 }
 
 // New makes a Store. It knows nothing before Run is called.
@@ -94,9 +98,9 @@ func (s *Store) Run(ctx context.Context) error {
 		if failed := err != nil && ctx.Err() == nil; failed != failing {
 			failing = failed
 			if failed {
-				s.cfg.Logger.Warn("users and policies cannot be confirmed; requests of users wait", "err", err)
+				s.cfg.Logger.Warn("users, policies and settings cannot be confirmed; requests of users wait", "err", err)
 			} else {
-				s.cfg.Logger.Info("users and policies are confirmed again")
+				s.cfg.Logger.Info("users, policies and settings are confirmed again")
 			}
 		}
 		select {
@@ -113,11 +117,14 @@ func (s *Store) refresh(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
 	have, at := s.copy.Load(), time.Now()
-	changes, err := s.cfg.Identities.Identities(ctx, have.epoch)
+	changes, err := s.cfg.Identities.Identities(ctx, api.Known{Epoch: have.epoch, SettingsSum: have.settingsSum})
 	if err != nil {
 		return err
 	}
-	s.copy.Store(&confirmed{tables: have.apply(changes), at: at})
+	if changes.Settings != nil && s.cfg.Settings != nil {
+		s.cfg.Settings(changes.Settings)
+	}
+	s.copy.Store(&confirmed{tables: have.apply(changes), at: at, settingsSum: changes.SettingsSum})
 	s.mu.Lock()
 	close(s.next)
 	s.next = make(chan struct{})

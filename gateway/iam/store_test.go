@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -275,5 +276,42 @@ func TestChildren(t *testing.T) {
 		if rows != 7*7*6*5 {
 			t.Fatalf("%d rows", rows)
 		}
+	})
+}
+
+// TestSettings: settings are told when they are known and when they have changed, and no more often, within a second of the change.
+func TestSettings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		people := new(apitest.Identities)
+		heard := make(chan []api.Setting, 1) // the store waits for whoever does not listen
+		s := iam.New(iam.Config{Credentials: people, Identities: people, Settings: func(all []api.Setting) { heard <- all }})
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go s.Run(ctx)
+		second := func(what string, want ...string) {
+			t.Helper()
+			<-time.After(time.Second)
+			synctest.Wait()
+			var got []string
+			for len(heard) > 0 {
+				got = append(got, "heard")
+				for _, s := range <-heard {
+					got = append(got, s.Name+"="+s.Value)
+				}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("%s: %q, want %q", what, got, want)
+			}
+		}
+		second("at first", "heard")
+		second("nothing new")
+		people.PutSettings(api.Setting{Name: "voters", Value: "3"})
+		second("changed", "heard", "voters=3")
+		second("nothing new")
+		people.Fail(errors.New("cut off"))
+		people.PutSettings(api.Setting{Name: "voters", Value: "5"})
+		second("cut off")
+		people.Fail(nil)
+		second("not any more", "heard", "voters=5")
 	})
 }

@@ -15,11 +15,17 @@ const (
 	UserPrincipal = "user:"
 )
 
-// Identities gives gateways users, groups and policies.
+// Identities gives gateways users, groups and policies, and settings.
 type Identities interface {
-	// Identities gives what has changed after an epoch, and all when that is 0 or too long ago. What was
-	// acknowledged before the call is in the answer.
-	Identities(ctx context.Context, after uint64) (*IdentityChanges, error)
+	// Identities gives what has changed since what is known, all identities when that is nothing or too long
+	// ago, and the settings when they are others. What was acknowledged before the call is in the answer.
+	Identities(ctx context.Context, known Known) (*IdentityChanges, error)
+}
+
+// Known is what an answer said last; the zero value knows nothing.
+type Known struct {
+	Epoch       uint64
+	SettingsSum string
 }
 
 // IdentityChanges are identities as they are at an epoch.
@@ -31,6 +37,9 @@ type IdentityChanges struct {
 	Policies []NamedPolicy
 	// Gone are the names of those that were deleted.
 	GoneUsers, GoneGroups, GonePolicies []string
+	// Settings are all that there are, nil when they are those that are known. SettingsSum tells them from others.
+	Settings    []Setting
+	SettingsSum string
 }
 
 // User is who may have access keys.

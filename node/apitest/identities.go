@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -23,6 +24,9 @@ type Identities struct {
 	policies map[string]api.NamedPolicy
 	keys     map[string]api.IssuedKey
 	sessions map[string]api.Session // by token
+	settings []api.Setting
+	set      int // how often settings were set
+	asked    int // how often Identities has answered
 	failing  error
 }
 
@@ -31,6 +35,21 @@ func (m *Identities) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.failing = err
+}
+
+// PutSettings sets all settings. They are given to whoever asks for what has changed.
+func (m *Identities) PutSettings(settings ...api.Setting) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.settings = settings
+	m.set++
+}
+
+// Asked tells how often Identities has answered.
+func (m *Identities) Asked() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.asked
 }
 
 // PutKey adds an access key with a secret that the test knows.
@@ -61,19 +80,26 @@ func (m *Identities) Credential(_ context.Context, id string) (api.Credential, e
 	return api.Credential{AccessKeyID: id, Secret: k.Secret, Principal: k.Principal, Expires: k.Expires, SessionPolicy: k.SessionPolicy}, nil
 }
 
-// Identities implements api.Identities. It always gives all.
-func (m *Identities) Identities(_ context.Context, after uint64) (*api.IdentityChanges, error) {
+// Identities implements api.Identities. It always gives all identities.
+func (m *Identities) Identities(_ context.Context, known api.Known) (*api.IdentityChanges, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.init()
-	if m.failing != nil || after == m.epoch {
-		return &api.IdentityChanges{Epoch: m.epoch}, m.failing
+	if m.failing != nil {
+		return nil, m.failing
 	}
-	return &api.IdentityChanges{
-		Epoch: m.epoch, Whole: true, Users: sorted(m.users, func(u api.User) string { return u.Name }),
-		Groups:   sorted(m.groups, func(g api.UserGroup) string { return g.Name }),
-		Policies: sorted(m.policies, func(p api.NamedPolicy) string { return p.Name }),
-	}, nil
+	m.asked++
+	c := &api.IdentityChanges{Epoch: m.epoch, SettingsSum: strconv.Itoa(m.set)}
+	if c.SettingsSum != known.SettingsSum {
+		c.Settings = append([]api.Setting{}, m.settings...)
+	}
+	if known.Epoch != m.epoch {
+		c.Whole = true
+		c.Users = sorted(m.users, func(u api.User) string { return u.Name })
+		c.Groups = sorted(m.groups, func(g api.UserGroup) string { return g.Name })
+		c.Policies = sorted(m.policies, func(p api.NamedPolicy) string { return p.Name })
+	}
+	return c, nil
 }
 
 func sorted[V any](m map[string]V, name func(V) string) []V {
@@ -82,8 +108,11 @@ func sorted[V any](m map[string]V, name func(V) string) []V {
 
 // IdentityList implements api.IdentityAdmin.
 func (m *Identities) IdentityList(ctx context.Context) (api.IdentityList, error) {
-	c, err := m.Identities(ctx, 0)
-	return api.IdentityList{Users: c.Users, Groups: c.Groups, Policies: c.Policies}, err
+	c, err := m.Identities(ctx, api.Known{})
+	if err != nil {
+		return api.IdentityList{}, err
+	}
+	return api.IdentityList{Users: c.Users, Groups: c.Groups, Policies: c.Policies}, nil
 }
 
 // ChangeIdentity implements api.IdentityAdmin.

@@ -15,17 +15,35 @@ import (
 )
 
 // Identities implements api.Identities.
-func (c *Client) Identities(ctx context.Context, after uint64) (*api.IdentityChanges, error) {
-	out := &api.IdentityChanges{Epoch: after}
+func (c *Client) Identities(ctx context.Context, known api.Known) (*api.IdentityChanges, error) {
+	out, err := c.identitiesSince(ctx, known)
+	if err == nil && out.SettingsSum == "" { // a node of an earlier release leads
+		out.Settings, err = c.Settings(ctx)
+	}
+	return out, err
+}
+
+func (c *Client) identitiesSince(ctx context.Context, known api.Known) (*api.IdentityChanges, error) {
+	after, out := known.Epoch, &api.IdentityChanges{Epoch: known.Epoch}
 	var from []byte
-	for {
-		a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: &meta.IdentitiesQuery{After: out.Epoch, From: from}}})
+	for first := true; ; first = false {
+		q := &meta.IdentitiesQuery{After: out.Epoch, From: from}
+		if first {
+			q.Settings, q.SettingsSum = true, []byte(known.SettingsSum)
+		}
+		a, err := c.System(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: q}})
 		if err != nil {
 			return nil, err
 		}
 		p := a.GetIdentities()
+		if first {
+			out.SettingsSum = string(p.GetSettingsSum())
+			if p.GetSettings() != nil {
+				out.Settings = mergeSettings(p.GetSettings().GetValues())
+			}
+		}
 		if p.GetWhole() && from == nil {
-			*out = api.IdentityChanges{Whole: true}
+			*out = api.IdentityChanges{Whole: true, Settings: out.Settings, SettingsSum: out.SettingsSum}
 			after = p.GetEpoch() // what changes while the pages come is asked for next time
 		}
 		for _, i := range p.GetIdentities() {
@@ -80,7 +98,7 @@ func addGone(out *api.IdentityChanges, g *meta.IdentityName) {
 
 // IdentityList implements api.IdentityAdmin.
 func (c *Client) IdentityList(ctx context.Context) (api.IdentityList, error) {
-	all, err := c.Identities(ctx, 0)
+	all, err := c.identitiesSince(ctx, api.Known{})
 	if err != nil {
 		return api.IdentityList{}, err
 	}

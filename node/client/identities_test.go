@@ -1,8 +1,10 @@
 package client
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -13,6 +15,8 @@ import (
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/p2p"
 )
 
 // people are the identities of a cluster in memory.
@@ -140,11 +144,11 @@ func TestIdentitiesSince(t *testing.T) {
 	p := newPeople(t)
 	p.change("user alice create", 0)
 	p.change("group staff create", 0)
-	all, err := p.c.Identities(t.Context(), 0)
+	all, err := p.c.Identities(t.Context(), api.Known{})
 	if err != nil || !all.Whole || len(all.Users) != 1 || len(all.Groups) != 1 || all.Epoch == 0 {
 		t.Fatalf("%+v, %v", all, err)
 	}
-	same, err := p.c.Identities(t.Context(), all.Epoch)
+	same, err := p.c.Identities(t.Context(), api.Known{Epoch: all.Epoch})
 	if err != nil || same.Whole || same.Epoch != all.Epoch || same.Users != nil {
 		t.Errorf("%+v, %v", same, err)
 	}
@@ -152,18 +156,88 @@ func TestIdentitiesSince(t *testing.T) {
 	p.change("policy docs create "+allows, 0)
 	p.change("user alice delete", 0)
 	p.change("group staff delete", 0)
-	since, err := p.c.Identities(t.Context(), all.Epoch)
+	since, err := p.c.Identities(t.Context(), api.Known{Epoch: all.Epoch})
 	if err != nil || since.Whole || len(since.Users) != 1 || since.Users[0].Name != "bob" || len(since.Policies) != 1 || since.Policies[0].Document != allows ||
 		!slices.Equal(since.GoneUsers, []string{"alice"}) || !slices.Equal(since.GoneGroups, []string{"staff"}) || since.GonePolicies != nil {
 		t.Errorf("%+v, %v", since, err)
 	}
 	p.change("policy docs delete", 0)
-	gone, err := p.c.Identities(t.Context(), since.Epoch)
+	gone, err := p.c.Identities(t.Context(), api.Known{Epoch: since.Epoch})
 	if err != nil || !slices.Equal(gone.GonePolicies, []string{"docs"}) || gone.Users != nil {
 		t.Errorf("%+v, %v", gone, err)
 	}
-	if ahead, err := p.c.Identities(t.Context(), gone.Epoch+100); err != nil || !ahead.Whole || len(ahead.Users) != 1 || ahead.Epoch != gone.Epoch {
+	if ahead, err := p.c.Identities(t.Context(), api.Known{Epoch: gone.Epoch + 100}); err != nil || !ahead.Whole || len(ahead.Users) != 1 || ahead.Epoch != gone.Epoch {
 		t.Errorf("from the future: %+v, %v", ahead, err)
+	}
+}
+
+// TestSettingsSince: settings come when they are others than those that are known.
+func TestSettingsSince(t *testing.T) {
+	p := newPeople(t)
+	var known api.Known
+	ask := func(what, want string, whole bool) {
+		t.Helper()
+		c, err := p.c.Identities(t.Context(), known)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := ""
+		for _, s := range c.Settings {
+			if s.Name == api.SettingVoters {
+				got = s.Value
+			}
+		}
+		if (c.Settings != nil) != (want != "none") || got != want && want != "none" || c.Whole != whole {
+			t.Errorf("%s: %q, whole %v; want %q, %v", what, got, c.Whole, want, whole)
+		}
+		known = api.Known{Epoch: c.Epoch, SettingsSum: c.SettingsSum}
+	}
+	set := func(value string) {
+		t.Helper()
+		p.f.must(consensus.SystemGroup, &meta.Command{Op: &meta.Command_SetSetting{SetSetting: &meta.SetSetting{Name: api.SettingVoters, Value: value}}})
+	}
+	p.change("user alice create", 0)
+	ask("at first", "", true)
+	ask("nothing new", "none", false)
+	set("3")
+	ask("set", "3", false)
+	set("5")
+	set("3")
+	ask("put back between two questions", "none", false)
+	known.Epoch = 0
+	ask("all identities, the same settings", "none", true)
+	known.SettingsSum = ""
+	ask("all settings, the same identities", "3", false)
+}
+
+// older is a node of a release whose answers about identities know no settings, and the only one there is.
+type older struct{ answers }
+
+// answers is what older does not answer.
+type answers = peer.Node
+
+func (o older) Nodes() []p2p.NodeID       { return []p2p.NodeID{"a"} }
+func (o older) Node(p2p.NodeID) peer.Node { return o }
+
+func (older) Query(context.Context, consensus.GroupID, *meta.Query) (*meta.Answer, error) {
+	return &meta.Answer{A: &meta.Answer_Identities{Identities: &meta.IdentitiesAnswer{Epoch: 7}}}, nil
+}
+
+func (older) Admin(_ context.Context, what string, _ []byte) ([]byte, error) {
+	if what != "settings" {
+		return nil, &api.Error{Kind: api.NotImplemented}
+	}
+	return []byte(`{"voters":"3"}`), nil
+}
+
+// TestSettingsOfOlderNode: settings are asked for each time where they do not come with identities.
+func TestSettingsOfOlderNode(t *testing.T) {
+	c := New(Config{Directory: older{}, Logger: slog.New(slog.DiscardHandler)})
+	for range 2 {
+		got, err := c.Identities(t.Context(), api.Known{Epoch: 7})
+		if err != nil || got.Epoch != 7 || got.SettingsSum != "" || !slices.ContainsFunc(got.Settings, func(s api.Setting) bool { return s.Name == api.SettingVoters && s.Value == "3" }) {
+			t.Errorf("%+v, %v", got, err)
+		}
 	}
 }
 
@@ -172,7 +246,7 @@ func TestIdentitiesInPages(t *testing.T) {
 	const users = 1205
 	p := newPeople(t)
 	p.change("user first create", 0)
-	before, err := p.c.Identities(t.Context(), 0)
+	before, err := p.c.Identities(t.Context(), api.Known{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,11 +255,11 @@ func TestIdentitiesInPages(t *testing.T) {
 			Identity: &meta.Identity{Name: fmt.Sprintf("u%04d", i), Kind: &meta.Identity_User{User: &meta.UserIdentity{}}},
 		}}})
 	}
-	all, err := p.c.Identities(t.Context(), 0)
+	all, err := p.c.Identities(t.Context(), api.Known{})
 	if err != nil || len(all.Users) != users+1 {
 		t.Fatalf("%d users, %v", len(all.Users), err)
 	}
-	since, err := p.c.Identities(t.Context(), before.Epoch)
+	since, err := p.c.Identities(t.Context(), api.Known{Epoch: before.Epoch})
 	if err != nil || len(since.Users) != users || since.Whole || since.Epoch != all.Epoch {
 		t.Errorf("%d users since, whole %v, epoch %d of %d, %v", len(since.Users), since.Whole, since.Epoch, all.Epoch, err)
 	}

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"time"
 
@@ -22,6 +23,11 @@ func (v *view) queryIdentities(q *IdentitiesQuery) (*IdentitiesAnswer, error) {
 		return nil, err
 	}
 	a := &IdentitiesAnswer{Epoch: max(next, 1) - 1}
+	if q.Settings {
+		if err := v.changedSettings(a, q.SettingsSum); err != nil {
+			return nil, err
+		}
+	}
 	known := q.After != 0 && q.After <= a.Epoch && a.Epoch-q.After < changesKept
 	switch {
 	case !known || len(q.From) > 0:
@@ -31,6 +37,25 @@ func (v *view) queryIdentities(q *IdentitiesQuery) (*IdentitiesAnswer, error) {
 		return a, nil
 	}
 	return a, v.changedIdentities(a, q.After)
+}
+
+// changedSettings fills in the settings and their sum, or the sum alone when it is that of those that are known. A sum says what is
+// set and not when: with settings that were changed and put back between two questions, what is known is right.
+func (v *view) changedSettings(a *IdentitiesAnswer, known []byte) error {
+	settings := &DynamicAnswer{Values: make(map[string]string)}
+	sum := sha256.New()
+	err := v.scan(v.keep(v.key(spaceSetting)), func(name, val []byte) (bool, error) {
+		for _, b := range [...][]byte{name, val} {
+			sum.Write(binary.BigEndian.AppendUint32(nil, uint32(len(b))))
+			sum.Write(b)
+		}
+		settings.Values[string(name)] = string(val)
+		return true, nil
+	})
+	if a.SettingsSum = sum.Sum(nil); !bytes.Equal(a.SettingsSum, known) {
+		a.Settings = settings
+	}
+	return err
 }
 
 // allIdentities fills a page of all.

@@ -2,6 +2,7 @@ package meta
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -239,5 +240,43 @@ func TestManyIdentities(t *testing.T) {
 	v := &view{r: r.db, g: consensus.SystemGroup}
 	if err := v.scan(v.keep(v.key(spaceChanged)), func(_, _ []byte) (bool, error) { log++; return true, nil }); err != nil || log > changesKept {
 		t.Fatalf("%d changes are kept, %v", log, err)
+	}
+}
+
+// TestSettingsWithIdentities: who asks for identities gets settings too, unless it has those that are set, however they came to be.
+func TestSettingsWithIdentities(t *testing.T) {
+	r := newRig(t, Config{})
+	var sum []byte
+	ask := func(what string, want map[string]string) {
+		t.Helper()
+		a := r.identities(&IdentitiesQuery{Settings: true, SettingsSum: sum})
+		if (a.Settings != nil) != (want != nil) || !maps.Equal(a.Settings.GetValues(), want) {
+			t.Errorf("%s: %v, want %v", what, a.Settings, want)
+		}
+		if sum = a.SettingsSum; len(sum) != 32 {
+			t.Errorf("%s: the sum is %x", what, sum)
+		}
+	}
+	set := func(name, value string) {
+		t.Helper()
+		r.must(r.sys(&Command_SetSetting{&SetSetting{Name: name, Value: value}}))
+	}
+	ask("none", map[string]string{})
+	ask("none again", nil)
+	set("ab", "c")
+	ask("one", map[string]string{"ab": "c"})
+	ask("the same", nil)
+	set("ab", "")
+	set("a", "bc")
+	ask("another with the same letters", map[string]string{"a": "bc"})
+	set("a", "x")
+	set("a", "bc")
+	ask("put back", nil)
+	set("a", "x")
+	ask("changed", map[string]string{"a": "x"})
+	set("a", "")
+	ask("none left", map[string]string{})
+	if a := r.identities(&IdentitiesQuery{}); a.Settings != nil || a.SettingsSum != nil {
+		t.Errorf("not asked for: %v", a)
 	}
 }

@@ -8623,8 +8623,10 @@ func (x *AcmeItemQuery) GetName() string {
 // them, page by page, and then for what has changed since the first page.
 type IdentitiesQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"` // epoch; 0 asks for all
-	From          []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`    // next of the page before, when all are asked for
+	After         uint64                 `protobuf:"varint,1,opt,name=after,proto3" json:"after,omitempty"`                               // epoch; 0 asks for all
+	From          []byte                 `protobuf:"bytes,2,opt,name=from,proto3" json:"from,omitempty"`                                  // next of the page before, when all are asked for
+	Settings      bool                   `protobuf:"varint,3,opt,name=settings,proto3" json:"settings,omitempty"`                         // what SetSetting has set is asked for too
+	SettingsSum   []byte                 `protobuf:"bytes,4,opt,name=settings_sum,json=settingsSum,proto3" json:"settings_sum,omitempty"` // of the answer whose settings are known
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8673,6 +8675,20 @@ func (x *IdentitiesQuery) GetFrom() []byte {
 	return nil
 }
 
+func (x *IdentitiesQuery) GetSettings() bool {
+	if x != nil {
+		return x.Settings
+	}
+	return false
+}
+
+func (x *IdentitiesQuery) GetSettingsSum() []byte {
+	if x != nil {
+		return x.SettingsSum
+	}
+	return nil
+}
+
 // IdentitiesAnswer gives identities as they are now.
 type IdentitiesAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -8681,7 +8697,9 @@ type IdentitiesAnswer struct {
 	Identities    []*Identity            `protobuf:"bytes,3,rep,name=identities,proto3" json:"identities,omitempty"`
 	Gone          []*IdentityName        `protobuf:"bytes,4,rep,name=gone,proto3" json:"gone,omitempty"`
 	Truncated     bool                   `protobuf:"varint,5,opt,name=truncated,proto3" json:"truncated,omitempty"`
-	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"` // of a truncated page of all
+	Next          []byte                 `protobuf:"bytes,6,opt,name=next,proto3" json:"next,omitempty"`                                  // of a truncated page of all
+	SettingsSum   []byte                 `protobuf:"bytes,7,opt,name=settings_sum,json=settingsSum,proto3" json:"settings_sum,omitempty"` // SHA-256 of the settings, when they are asked for
+	Settings      *DynamicAnswer         `protobuf:"bytes,8,opt,name=settings,proto3" json:"settings,omitempty"`                          // when their sum is another than the one asked with
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8754,6 +8772,20 @@ func (x *IdentitiesAnswer) GetTruncated() bool {
 func (x *IdentitiesAnswer) GetNext() []byte {
 	if x != nil {
 		return x.Next
+	}
+	return nil
+}
+
+func (x *IdentitiesAnswer) GetSettingsSum() []byte {
+	if x != nil {
+		return x.SettingsSum
+	}
+	return nil
+}
+
+func (x *IdentitiesAnswer) GetSettings() *DynamicAnswer {
+	if x != nil {
+		return x.Settings
 	}
 	return nil
 }
@@ -13574,10 +13606,12 @@ const file_meta_proto_rawDesc = "" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"#\n" +
 	"\rAcmeItemQuery\x12\x12\n" +
-	"\x04name\x18\x01 \x01(\tR\x04name\";\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"z\n" +
 	"\x0fIdentitiesQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x12\n" +
-	"\x04from\x18\x02 \x01(\fR\x04from\"\xd4\x01\n" +
+	"\x04from\x18\x02 \x01(\fR\x04from\x12\x1a\n" +
+	"\bsettings\x18\x03 \x01(\bR\bsettings\x12!\n" +
+	"\fsettings_sum\x18\x04 \x01(\fR\vsettingsSum\"\xae\x02\n" +
 	"\x10IdentitiesAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x14\n" +
 	"\x05whole\x18\x02 \x01(\bR\x05whole\x124\n" +
@@ -13586,7 +13620,9 @@ const file_meta_proto_rawDesc = "" +
 	"identities\x12,\n" +
 	"\x04gone\x18\x04 \x03(\v2\x18.shoal.meta.IdentityNameR\x04gone\x12\x1c\n" +
 	"\ttruncated\x18\x05 \x01(\bR\ttruncated\x12\x12\n" +
-	"\x04next\x18\x06 \x01(\fR\x04next\"P\n" +
+	"\x04next\x18\x06 \x01(\fR\x04next\x12!\n" +
+	"\fsettings_sum\x18\a \x01(\fR\vsettingsSum\x125\n" +
+	"\bsettings\x18\b \x01(\v2\x19.shoal.meta.DynamicAnswerR\bsettings\"P\n" +
 	"\fIdentityName\x12,\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x18.shoal.meta.IdentityKindR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\"(\n" +
@@ -14263,76 +14299,77 @@ var file_meta_proto_depIdxs = []int32{
 	2,   // 130: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
 	40,  // 131: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
 	109, // 132: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	2,   // 133: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	116, // 134: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	116, // 135: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	77,  // 136: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 137: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 138: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	131, // 139: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	132, // 140: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	133, // 141: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	134, // 142: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 143: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	135, // 144: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 145: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	127, // 146: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	128, // 147: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	108, // 148: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 149: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	46,  // 150: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	136, // 151: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	137, // 152: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	155, // 153: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	140, // 154: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	141, // 155: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	142, // 156: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	92,  // 157: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	144, // 158: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	145, // 159: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	147, // 160: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	148, // 161: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	151, // 162: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	129, // 163: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	150, // 164: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 165: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	165, // 166: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	130, // 167: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 168: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 169: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 170: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 171: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 172: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 173: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	153, // 174: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	156, // 175: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 176: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 177: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	139, // 178: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	138, // 179: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	155, // 180: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	156, // 181: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	155, // 182: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	143, // 183: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	156, // 184: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	161, // 185: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	146, // 186: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	146, // 187: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	162, // 188: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	149, // 189: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	153, // 190: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	81,  // 191: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	152, // 192: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	56,  // 193: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	156, // 194: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 195: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	159, // 196: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 197: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	198, // [198:198] is the sub-list for method output_type
-	198, // [198:198] is the sub-list for method input_type
-	198, // [198:198] is the sub-list for extension type_name
-	198, // [198:198] is the sub-list for extension extendee
-	0,   // [0:198] is the sub-list for field type_name
+	128, // 133: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
+	2,   // 134: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	116, // 135: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	116, // 136: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	77,  // 137: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 138: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 139: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	131, // 140: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	132, // 141: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	133, // 142: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	134, // 143: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 144: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	135, // 145: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 146: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	127, // 147: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	128, // 148: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	108, // 149: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	40,  // 150: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	46,  // 151: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	136, // 152: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	137, // 153: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	155, // 154: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	140, // 155: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	141, // 156: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	142, // 157: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	92,  // 158: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	144, // 159: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	145, // 160: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	147, // 161: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	148, // 162: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	151, // 163: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	129, // 164: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	150, // 165: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 166: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	165, // 167: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	130, // 168: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 169: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 170: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 171: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 172: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 173: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 174: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	153, // 175: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	156, // 176: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 177: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 178: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	139, // 179: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	138, // 180: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	155, // 181: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	156, // 182: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	155, // 183: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	143, // 184: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	156, // 185: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	161, // 186: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	146, // 187: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	146, // 188: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	162, // 189: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	149, // 190: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	153, // 191: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	81,  // 192: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	152, // 193: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	56,  // 194: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	156, // 195: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 196: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	159, // 197: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 198: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	199, // [199:199] is the sub-list for method output_type
+	199, // [199:199] is the sub-list for method input_type
+	199, // [199:199] is the sub-list for extension type_name
+	199, // [199:199] is the sub-list for extension extendee
+	0,   // [0:199] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
