@@ -76,7 +76,8 @@ func (h *health) Ready(context.Context) ([]string, error) {
 // operator is an Admin with fixed answers.
 type operator struct {
 	api.IdentityAdmin
-	invited api.Invite
+	invited   api.Invite
+	scrubbing func(context.Context) // what a scrub does; nil is over at once
 }
 
 func (*operator) Space(context.Context) (api.Space, error) { return api.Space{Objects: 7}, nil }
@@ -116,7 +117,10 @@ func (*operator) Collection(context.Context) (api.Collection, error) { return ap
 func (*operator) VerifyDropped(context.Context, string, string) (api.Dropped, error) {
 	return api.Dropped{}, nil
 }
-func (*operator) Scrub(context.Context) (api.ScrubReport, error) {
+func (o *operator) Scrub(ctx context.Context) (api.ScrubReport, error) {
+	if o.scrubbing != nil {
+		o.scrubbing(ctx)
+	}
 	return api.ScrubReport{Shards: 9}, nil
 }
 func (*operator) Members(context.Context) ([]api.Member, error) { return nil, nil }

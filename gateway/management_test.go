@@ -1,6 +1,7 @@
 package gateway_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -136,4 +137,31 @@ func selfSigned(t *testing.T) (certFile, keyFile string, pool *x509.CertPool) {
 	pool = x509.NewCertPool()
 	pool.AppendCertsFromPEM(certPEM)
 	return certFile, keyFile, pool
+}
+
+// What is worked on for long is answered over HTTP/2, too: deadlines are of clients that stand still.
+func TestLongScrubOverHTTP2(t *testing.T) {
+	const stall = 2 * time.Second
+	certFile, keyFile, pool := selfSigned(t)
+	g := start(t, func(c *gateway.Config) {
+		c.AdminCertificates, c.Limits.StallTimeout = []gateway.CertificatePair{{CertFile: certFile, KeyFile: keyFile}}, stall
+	})
+	g.operator.scrubbing = func(ctx context.Context) {
+		ctx, cancel := context.WithTimeout(ctx, stall+stall/4)
+		defer cancel()
+		<-ctx.Done() // the end of the time, or of the stream
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	r := call{method: "POST", target: "/admin/v1/scrub", admin: true}.request(t, g.admin)
+	r.URL.Scheme = "https"
+	resp, err := client.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != 200 || resp.ProtoMajor != 2 || !strings.Contains(string(text), `"shards":9`) {
+		t.Errorf("%s by %s: %s %v", resp.Status, resp.Proto, text, err)
+	}
 }

@@ -89,13 +89,17 @@ type Reader struct {
 	ended   bool // Read gave io.EOF
 	failed  bool
 	tolls   tolls
+	stream  bool // of HTTP/2, which watches over itself
 }
 
 // NewReader wraps the body of r. w must be the writer that net/http gave with r, and
 // r.Body must not be replaced: net/http looks at it to know whether the client still
 // waits for leave to send.
 func (s *Server) NewReader(w http.ResponseWriter, r *http.Request) *Reader {
-	return &Reader{body: r.Body, control: http.NewResponseController(w), limits: &s.limits, ended: r.Body == http.NoBody}
+	return &Reader{
+		body: r.Body, control: http.NewResponseController(w), limits: &s.limits,
+		ended: r.Body == http.NoBody, stream: r.ProtoMajor >= 2,
+	}
 }
 
 // Read reads from the client. A client that stalls gives ErrTooSlow.
@@ -110,7 +114,7 @@ func (r *Reader) next(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	start := time.Now()
-	if r.until.Sub(start) < r.limits.StallTimeout*3/4 {
+	if !r.stream && r.until.Sub(start) < r.limits.StallTimeout*3/4 {
 		r.until = start.Add(r.limits.StallTimeout)
 		if err := r.control.SetReadDeadline(r.until); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return 0, err
@@ -125,7 +129,9 @@ func (r *Reader) next(p []byte) (int, error) {
 		r.ended = true
 		// net/http goes on watching the connection; a deadline left behind would make
 		// it take a request that is still being worked on for one that was given up.
-		r.control.SetReadDeadline(time.Time{})
+		if !r.stream {
+			r.control.SetReadDeadline(time.Time{})
+		}
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		r.failed = true
 		err = ErrTooSlow
@@ -151,7 +157,7 @@ func (r *Reader) Unread() bool { return !r.ended }
 // to its end. A short rest is left to net/http, which reads it and keeps the
 // connection; behind a longer one the connection ends.
 func (r *Reader) Abandon(w http.ResponseWriter, req *http.Request) {
-	if r.ended || req.ProtoMajor >= 2 { // where a stream ends by itself
+	if r.ended || r.stream { // which ends by itself
 		return
 	}
 	if r.failed || r.waitsForLeave(req) || !r.restIsShort(req) {
@@ -178,7 +184,7 @@ func (r *Reader) restIsShort(req *http.Request) bool {
 // a client that is still sending would be cut off by the closing connection before it
 // reads the answer, so some of the rest is read, for a moment.
 func (r *Reader) Drain(req *http.Request) {
-	if r.ended || req.ProtoMajor >= 2 {
+	if r.ended || r.stream {
 		return
 	}
 	r.limitRest(req)
@@ -277,7 +283,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 	}
 }
 
-// renew moves the deadline when a quarter of it has passed.
+// renew moves the deadline when a quarter of it has passed. A stream of HTTP/2 does not mind: it watches over itself.
 func (w *Writer) renew() {
 	now := time.Now()
 	if w.until.Sub(now) < w.limits.StallTimeout*3/4 {

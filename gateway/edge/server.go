@@ -73,12 +73,15 @@ func NewServer(cfg Config) *Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	s.http = &http.Server{
-		Handler:           s.limit(cfg.Handler, cfg.Busy),
-		Protocols:         protocols,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: streamsMax, MaxReceiveBufferPerConnection: connectionBufferBytes, MaxReceiveBufferPerStream: streamBufferBytes},
+		Handler:   s.limit(cfg.Handler, cfg.Busy),
+		Protocols: protocols,
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: streamsMax, MaxReceiveBufferPerConnection: connectionBufferBytes, MaxReceiveBufferPerStream: streamBufferBytes,
+			WriteByteTimeout: limits.StallTimeout,
+		},
 		ReadHeaderTimeout: limits.HeaderTimeout,
 		IdleTimeout:       limits.IdleTimeout,
-		// Writer renews this deadline while an answer moves.
+		// Writer renews this deadline while an answer moves; a stream of HTTP/2 has none.
 		WriteTimeout:   limits.StallTimeout,
 		MaxHeaderBytes: limits.HeaderBytesMax - 4096, // net/http reads that much more before it refuses
 		ConnState:      s.table.state,
@@ -96,6 +99,11 @@ func (s *Server) limit(next, busy http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if one, ok := r.Context().Value(connKey{}).(*tracked); ok && one != nil {
 			s.table.busy(one)
+		}
+		if r.ProtoMajor >= 2 {
+			st := s.newStream(w, r)
+			defer st.end()
+			w = st
 		}
 		defer s.inFlight.Add(-1)
 		r = s.proxies.fromOrigin(r)
