@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"sync"
 	"time"
 
 	"shoal/node/keyring"
 	"shoal/node/network"
 	"shoal/node/peer"
+	"shoal/p2p"
 	"shoal/p2p/member"
 	"shoal/p2p/transport"
 )
@@ -48,7 +50,7 @@ func (n *Node) enter(ctx context.Context) (*peer.BootstrapAnswer, error) {
 	return a, member.WriteClusterKey(n.path(clusterKeyFile), a.GetClusterKey())
 }
 
-// enterTimeout bounds one question for the keys.
+// enterTimeout bounds the question for the keys, which all nodes are asked at once.
 const enterTimeout = 20 * time.Second
 
 // fetchShared asks the nodes named in the membership, over connections of its own.
@@ -63,16 +65,40 @@ func (n *Node) fetchShared(ctx context.Context, id *transport.Identity) (*peer.B
 	if err := host.Listen(); err != nil {
 		return nil, err
 	}
+	return firstShared(ctx, n.mem.Nodes, func(ctx context.Context, to p2p.NodeID, addrs []string) (*peer.BootstrapAnswer, error) {
+		host.AddPeer(to, addrs...)
+		return peer.NewRemote(host, to).Bootstrap(ctx)
+	})
+}
+
+// firstShared asks all nodes at once, since those that are dead may take long to say nothing, and gives the first answer.
+func firstShared(ctx context.Context, nodes map[p2p.NodeID][]string,
+	ask func(ctx context.Context, to p2p.NodeID, addrs []string) (*peer.BootstrapAnswer, error)) (*peer.BootstrapAnswer, error) {
+	type answer struct {
+		a   *peer.BootstrapAnswer
+		err error
+	}
+	answers := make(chan answer, len(nodes))
+	var asking sync.WaitGroup
+	defer asking.Wait()
 	ctx, cancel := context.WithTimeout(ctx, enterTimeout)
 	defer cancel()
-	var errs []error
-	for to, addrs := range n.mem.Nodes {
-		host.AddPeer(to, addrs...)
-		a, err := peer.NewRemote(host, to).Bootstrap(ctx)
-		if err == nil {
-			return a, nil
+	for to, addrs := range nodes {
+		asking.Go(func() {
+			a, err := ask(ctx, to, addrs)
+			if err != nil {
+				err = fmt.Errorf("ask %s: %w", to.Short(), err)
+			}
+			answers <- answer{a, err}
+		})
+	}
+	errs := []error{errors.New("none of those that the membership names answers")}
+	for range nodes {
+		got := <-answers
+		if got.err == nil {
+			return got.a, nil
 		}
-		errs = append(errs, fmt.Errorf("ask %s: %w", to.Short(), err))
+		errs = append(errs, got.err)
 	}
 	return nil, errors.Join(errs...)
 }

@@ -6,8 +6,11 @@ import (
 	"log/slog"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"shoal/node/api"
+	"shoal/node/peer"
+	"shoal/p2p"
 )
 
 // TestPatientSteps: a node that starts while others come and go waits for them, and gives up only for what
@@ -45,4 +48,41 @@ func TestPatientSteps(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestKeysBesideDeadNodes: a node that joins gets the keys though most of the nodes it was told of are dead, each of which takes the 8 s of
+// a dial to be known as such.
+func TestKeysBesideDeadNodes(t *testing.T) {
+	dead := errors.New("dead")
+	nodes := map[p2p.NodeID][]string{"lives": {"here"}}
+	for _, id := range []p2p.NodeID{"a", "b", "c", "d", "e", "f", "g"} {
+		nodes[id] = []string{"nowhere"}
+	}
+	ask := func(ctx context.Context, _ p2p.NodeID, addrs []string) (*peer.BootstrapAnswer, error) {
+		patience := 8 * time.Second
+		if addrs[0] == "here" {
+			patience = 10 * time.Second // later than all the others
+		}
+		select {
+		case <-time.After(patience):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		if addrs[0] == "here" {
+			return &peer.BootstrapAnswer{Region: "r"}, nil
+		}
+		return nil, dead
+	}
+	synctest.Test(t, func(t *testing.T) {
+		if a, err := firstShared(t.Context(), nodes, ask); err != nil || a.Region != "r" {
+			t.Errorf("%v, %v", a, err)
+		}
+		delete(nodes, "lives")
+		if a, err := firstShared(t.Context(), nodes, ask); a != nil || !errors.Is(err, dead) {
+			t.Errorf("%v, %v", a, err)
+		}
+		if a, err := firstShared(t.Context(), nil, ask); a != nil || err == nil {
+			t.Errorf("nobody gave %v, %v", a, err)
+		}
+	})
 }
