@@ -33,7 +33,8 @@ type Trust struct {
 
 type revocation struct {
 	Revocation
-	raw []byte
+	raw  []byte
+	told chan struct{} // closed when every hook has returned
 }
 
 // NewTrust returns a Trust that knows nobody. now is asked for the time; nil means time.Now.
@@ -136,7 +137,7 @@ func (t *Trust) OnRevoke(f func(Revocation)) {
 }
 
 // Revoke takes a signed revocation into account. It reports whether it was news. Every hook has
-// returned when Revoke does.
+// returned when Revoke does, also where another call brought the news and is still at it: a hook must not call it.
 func (t *Trust) Revoke(raw []byte) (bool, error) {
 	v, err := t.cluster.VerifyRevocation(raw, t.now())
 	if errors.Is(err, ErrExpired) {
@@ -149,6 +150,7 @@ func (t *Trust) Revoke(raw []byte) (bool, error) {
 	old, ok := t.revoked[v.Peer]
 	if ok && old.Serial >= v.Serial {
 		t.mu.Unlock()
+		<-old.told
 		return false, nil
 	}
 	if !ok && len(t.revoked) >= RevocationsMax {
@@ -158,7 +160,9 @@ func (t *Trust) Revoke(raw []byte) (bool, error) {
 	if ok {
 		t.fold(old.raw)
 	}
-	t.revoked[v.Peer] = revocation{v, bytes.Clone(raw)}
+	told := make(chan struct{})
+	defer close(told)
+	t.revoked[v.Peer] = revocation{v, bytes.Clone(raw), told}
 	t.fold(raw)
 	if c, known := t.members[v.Peer]; known && c.Serial <= v.Serial {
 		delete(t.members, v.Peer)

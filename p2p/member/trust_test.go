@@ -3,6 +3,7 @@ package member
 import (
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"shoal/p2p"
@@ -65,6 +66,34 @@ func TestTrustAdmission(t *testing.T) {
 	if got, _ := trust.Member("a"); got.Serial != 5 {
 		t.Errorf("serial %d after an older one came again", got.Serial)
 	}
+}
+
+// TestTrustRevocationTwiceAtOnce: what comes by two ways at once is said to hold on neither before it does.
+func TestTrustRevocationTwiceAtOnce(t *testing.T) {
+	trust, issuer, _ := newTestTrust(t)
+	signed := revoke(t, issuer, "a", 3)
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		trust.OnRevoke(func(Revocation) { <-release })
+		ended := make(chan bool, 2)
+		for range 2 {
+			go func() {
+				news, err := trust.Revoke(signed)
+				if err != nil {
+					t.Error(err)
+				}
+				ended <- news
+			}()
+		}
+		synctest.Wait()
+		if len(ended) > 0 {
+			t.Error("a call has ended before the hook has")
+		}
+		close(release)
+		if first, second := <-ended, <-ended; first == second {
+			t.Error("it was news to both or to none")
+		}
+	})
 }
 
 func TestTrustRevocation(t *testing.T) {
