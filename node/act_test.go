@@ -101,3 +101,17 @@ func TestJoinsAreActs(t *testing.T) {
 		t.Errorf("acts\n%+v, want\n%+v", acts, want)
 	}
 }
+
+// TestRevokedNamesWhoWaits: whoever revokes a member hears which of the others have not acknowledged it.
+func TestRevokedNamesWhoWaits(t *testing.T) {
+	n := start(t, Config{DataDir: t.TempDir()})
+	slow, victim := n.openGateway(t), n.openGateway(t)
+	release := make(chan struct{})
+	slow.net.Trust.OnRevoke(func(member.Revocation) { <-release })
+	eventually(t, "a connection with the slow gateway", func() bool { return slices.Contains(n.net.Host.Connected(), slow.net.Host.Self()) })
+	r, err := n.revoke(t.Context(), string(victim.net.Host.Self()))
+	close(release)
+	if err != nil || r.Members != 1 || r.Acknowledged != 0 || !slices.Equal(r.Waiting, []string{string(slow.net.Host.Self())}) {
+		t.Errorf("%+v, %v", r, err)
+	}
+}

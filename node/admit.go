@@ -243,7 +243,7 @@ func (n *Node) setSetting(ctx context.Context, s api.Setting) error {
 }
 
 // revoke takes a member out of the cluster for good, and tells how many of the connected members
-// have said within a second that it is cut off there.
+// have said within a second that it is cut off there, and which have not.
 func (n *Node) revoke(ctx context.Context, peerID string) (api.Revoked, error) {
 	m, err := n.currentMember(ctx, p2p.NodeID(peerID))
 	if err != nil {
@@ -268,11 +268,15 @@ func (n *Node) revoke(ctx context.Context, peerID string) (api.Revoked, error) {
 	if err := n.net.Gossip.Revoke(raw); err != nil {
 		n.cfg.Logger.Warn("a revocation is not gossiped", "node_id", peerID, "err", err)
 	}
-	acked, total, err := n.net.Host.SpreadRevocation(ctx, raw)
+	acked, waiting, err := n.net.Host.SpreadRevocation(ctx, raw)
 	if err := errors.Join(err, n.net.FetchMembers(ctx)); err != nil { // it holds all the same: it is in the system group
 		n.cfg.Logger.Warn("a revocation is not spread in full", "node_id", peerID, "err", err)
 	}
-	return api.Revoked{PeerID: peerID, Epoch: res.GetMember().GetEpoch(), Members: total, Acknowledged: acked}, nil
+	out := api.Revoked{PeerID: peerID, Epoch: res.GetMember().GetEpoch(), Members: acked + len(waiting), Acknowledged: acked}
+	for _, id := range waiting {
+		out.Waiting = append(out.Waiting, string(id))
+	}
+	return out, nil
 }
 
 // renew issues the next credential of a member that asks for it.

@@ -25,8 +25,13 @@ func TestStoreContract(t *testing.T) {
 	}
 }
 
-// gateway joins a running node over the network.
+// gateway joins a running node over the network, as a process of a gateway that is ready.
 func (r *running) gateway(t testing.TB) *client.Client {
+	t.Helper()
+	return r.openGateway(t).Store()
+}
+
+func (r *running) openGateway(t testing.TB) *Gateway {
 	t.Helper()
 	made, err := r.Store().Invite(t.Context(), api.Invite{Role: "gateway", TTL: time.Hour})
 	if err != nil {
@@ -52,7 +57,7 @@ func (r *running) gateway(t testing.TB) *client.Client {
 	if _, err := OpenGateway(t.Context(), GatewayConfig{DataDir: t.TempDir(), Join: made.Token}); err == nil {
 		t.Error("a token let a second peer in")
 	}
-	return g.Store()
+	return g
 }
 
 // The store keeps the contract through a gateway that is another peer: everything crosses the network.

@@ -83,9 +83,9 @@ type MemberChange struct {
 type Revoked struct {
 	PeerID       string   `json:"peer_id"`
 	Epoch        uint64   `json:"epoch"`             // of the member table since then
-	Members      int      `json:"members"`           // that were to hear of it
+	Members      int      `json:"members"`           // that were connected, and to hear of it
 	Acknowledged int      `json:"acknowledged"`      // of them, within a second
-	Waiting      []string `json:"waiting,omitempty"` // peer IDs of the others
+	Waiting      []string `json:"waiting,omitempty"` // peer IDs of the others, ascending
 }
 
 // Member is one member of the cluster.

@@ -3,8 +3,8 @@ package transport
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"shoal/p2p"
@@ -21,40 +21,43 @@ const (
 )
 
 // SpreadRevocation takes a signed revocation into account, which cuts the peer off here, and sends
-// it to every connected member at once. When it returns, acked of total members have answered that
-// the peer is cut off there too; it waits for the others for 700 ms at most. Those learn of it by
-// gossip, or with their next hello to anybody.
+// it to every connected member at once. When it returns, acked members have answered that the peer is
+// cut off there too, and those of waiting, ascending, have not; it waits for them for 700 ms at most. They
+// learn of it by gossip, or with their next hello to anybody.
 //
 // The error says that the revocation is not good, or could not be kept: nothing was sent.
-func (h *Host) SpreadRevocation(ctx context.Context, raw []byte) (acked, total int, err error) {
+func (h *Host) SpreadRevocation(ctx context.Context, raw []byte) (acked int, waiting []p2p.NodeID, err error) {
 	v, err := h.trust.Cluster().VerifyRevocation(raw, h.trust.Now())
 	if err != nil {
-		return 0, 0, fmt.Errorf("spread revocation: %w", err)
+		return 0, nil, fmt.Errorf("spread revocation: %w", err)
 	}
 	if _, err := h.trust.Revoke(raw); err != nil {
-		return 0, 0, fmt.Errorf("spread revocation: %w", err)
+		return 0, nil, fmt.Errorf("spread revocation: %w", err)
 	}
 	ctx, cancel := context.WithTimeout(ctx, spreadWait)
 	defer cancel()
-	var done atomic.Int32
+	var mu sync.Mutex // guards acked and waiting
 	var wg sync.WaitGroup
 	for _, id := range h.Connected() {
 		if id == v.Peer {
 			continue
 		}
-		total++
 		wg.Go(func() {
 			resp, err := h.Call(ctx, id, methodRevoke, &p2p.Message{Payload: raw})
+			mu.Lock()
+			defer mu.Unlock()
 			if err != nil {
 				h.log.Warn("revocation was not acknowledged", "node_id", id, "revoked_id", v.Peer, "err", err)
+				waiting = append(waiting, id)
 				return
 			}
 			resp.Release()
-			done.Add(1)
+			acked++
 		})
 	}
 	wg.Wait()
-	return int(done.Load()), total, nil
+	slices.Sort(waiting)
+	return acked, waiting, nil
 }
 
 // takeRevocation answers when the peer that the revocation names is cut off. Any member may send
