@@ -2,6 +2,8 @@ package node
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"shoal/node/api"
@@ -28,6 +30,7 @@ func (n *Node) keepSite(ctx context.Context) error {
 	t := time.NewTicker(keepSiteLook)
 	defer t.Stop()
 	var kept *peer.Layout
+	var contents *sitecache.Contents
 	var at time.Time
 	log := trouble.New(n.cfg.Logger, nil)
 	for {
@@ -41,7 +44,10 @@ func (n *Node) keepSite(ctx context.Context) error {
 			continue
 		}
 		kept, at = l, time.Now()
-		err := n.keepSiteOnce(ctx, l)
+		c, err := n.keepSiteOnce(ctx, l, contents)
+		if err == nil {
+			contents = c
+		}
 		if ctx.Err() == nil {
 			log.Note(err, "what this site needs when it is cut off cannot be brought up to date", "")
 		}
@@ -78,31 +84,77 @@ func awaitClosed(ctx context.Context, done <-chan struct{}) {
 	}
 }
 
-// keepSiteOnce asks the system group for all that is kept.
-func (n *Node) keepSiteOnce(ctx context.Context, l *peer.Layout) error {
+// keepSiteOnce asks the system group for all that is kept. What was kept before may be nil.
+func (n *Node) keepSiteOnce(ctx context.Context, l *peer.Layout, before *sitecache.Contents) (*sitecache.Contents, error) {
 	c := &sitecache.Contents{AsOf: n.cfg.Now(), Stale: api.StaleIdentity, Layout: l.Whole()}
 	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Dynamic{Dynamic: &meta.DynamicQuery{}}})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if text := a.GetDynamic().GetValues()[api.SettingStaleIdentity]; text != "" {
 		if c.Stale, err = time.ParseDuration(text); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if a, err = n.query(ctx, &meta.Query{Q: &meta.Query_Keyring{Keyring: &meta.KeyringQuery{}}}); err != nil {
-		return err
+		return nil, err
 	}
 	c.KEKs, c.Current = a.GetKeyring().GetKeks(), a.GetKeyring().GetCurrent()
 	if c.Stale > 0 {
-		if c.Credentials, err = n.allCredentials(ctx); err != nil {
-			return err
+		if c.Credentials, err = n.allCredentials(ctx); err == nil {
+			err = n.allIdentities(ctx, c, before)
+		}
+		if err != nil {
+			return nil, err
 		}
 	}
 	if c.Buckets, err = n.ownBuckets(ctx, l); err != nil {
-		return err
+		return nil, err
 	}
-	return n.site.Put(c)
+	return c, n.site.Put(c)
+}
+
+// identityRounds is how often identities are read again that change while they are read.
+const identityRounds = 5
+
+// allIdentities puts the identities into c: those of before, if nothing has changed since.
+func (n *Node) allIdentities(ctx context.Context, c, before *sitecache.Contents) error {
+	if before != nil {
+		c.Identities, c.IdentityEpoch = before.Identities, before.IdentityEpoch
+	}
+	for range identityRounds {
+		if c.IdentityEpoch != 0 {
+			a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: &meta.IdentitiesQuery{After: c.IdentityEpoch}}})
+			if err != nil {
+				return err
+			}
+			if d := a.GetIdentities(); !d.GetWhole() && !d.GetTruncated() && len(d.GetIdentities())+len(d.GetGone()) == 0 {
+				c.IdentityEpoch = d.GetEpoch()
+				return nil
+			}
+		}
+		c.Identities, c.IdentityEpoch = nil, 0
+		for from := []byte(nil); ; {
+			a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Identities{Identities: &meta.IdentitiesQuery{From: from}}})
+			if err != nil {
+				return err
+			}
+			d := a.GetIdentities()
+			if from == nil {
+				c.IdentityEpoch = d.GetEpoch() // what changes from here on is asked for in the next round
+			}
+			if c.Identities = append(c.Identities, d.GetIdentities()...); len(c.Identities) > sitecache.IdentitiesMax {
+				return fmt.Errorf("more than %d users, groups and policies", sitecache.IdentitiesMax)
+			}
+			if from = d.GetNext(); !d.GetTruncated() {
+				break
+			}
+		}
+		if c.IdentityEpoch == 0 {
+			return nil // there has never been any
+		}
+	}
+	return errors.New("users and policies change all the time")
 }
 
 func (n *Node) allCredentials(ctx context.Context) (all []*meta.Credential, err error) {

@@ -23,12 +23,17 @@ import (
 )
 
 const (
-	// revokedWithin is how long after the acknowledgement what was taken may still be used, on any gateway; and how long
-	// a gateway that is cut off goes by what it knew.
+	// revokedWithin is how long after the acknowledgement what was taken may still be used, on any gateway.
 	revokedWithin = time.Second
 	// probesAfter is how many requests of each gateway must have begun after that.
 	probesAfter = 5
-	probeEvery  = 50 * time.Millisecond
+	// probesCutOff is so many where each waits for what cannot be confirmed, and is tried again by the SDK.
+	probesCutOff = 2
+	// staleIdentity is the setting for how long a site that is cut off goes by what it knew. In its last part,
+	// servedAgain, the site has noticed that it is cut off.
+	staleIdentity = 40 * time.Second
+	servedAgain   = 20 * time.Second
+	probeEvery    = 50 * time.Millisecond
 	// violationsShown bounds the list of a failure.
 	violationsShown = 100
 )
@@ -228,9 +233,15 @@ func (r *revocation) over(what string, streams ...*stream) *taken {
 // probed waits until enough requests of some streams have begun after they may pass no more.
 func (r *revocation) probed(e *taken, streams ...*stream) {
 	r.t.Helper()
+	r.asked(e, probesAfter, streams...)
+}
+
+// asked waits until so many requests of each of some streams have.
+func (r *revocation) asked(e *taken, least int, streams ...*stream) {
+	r.t.Helper()
 	eventually(r.t, cutWithin, func() error {
 		for _, s := range streams {
-			if n, _ := s.since(e.at); n < probesAfter {
+			if n, _ := s.since(e.at); n < least {
 				return fmt.Errorf("%d requests of %s to gateway %d began a second after %s", n, s.caller, s.gateway, e.what)
 			}
 		}
@@ -271,8 +282,8 @@ func (r *revocation) bucketPolicy(user string) {
 
 // TestRevocation has callers read through three gateways without a pause while one after the other loses what lets them:
 // no request that begins more than a second after that was acknowledged passes. Then the site of the third gateway, with the
-// bucket, is cut off from the system group: it serves root, and users no more than a second longer, whatever is
-// revoked meanwhile elsewhere.
+// bucket, is cut off from the system group: it serves root and users for as long as the setting stale-identity says, and then
+// nobody. What is revoked meanwhile is refused elsewhere within a second.
 func TestRevocation(t *testing.T) {
 	atLength(t)
 	cluster.Need(t, cluster.CanNetwork())
@@ -291,6 +302,7 @@ func TestRevocation(t *testing.T) {
 	must(t, bound(t, c.Nodes()[0].S3(), "revoke", "edge"))
 	eventually(t, cutWithin, func() error { return putText(t, near, "revoke", "k", 1<<10, "") })
 
+	r.admin("settings", "set", api.SettingStaleIdentity, staleIdentity.String())
 	r.admin("policy", "create", "reads", r.file(readsObject))
 	r.admin("policy", "create", "changed", r.file(readsObject))
 	r.admin("group", "create", "staff")
@@ -334,12 +346,15 @@ func TestRevocation(t *testing.T) {
 	r.passes(time.Now(), append(r.of("kept", -1), r.of("late", -1)...)...)
 
 	cut(t, c, "edge")
-	cutOff := append(r.of("kept", edge), r.of("late", edge)...)
-	off := r.over("its gateway was cut off", cutOff...)
-	r.probed(off, cutOff...)
-	r.passes(off.at, r.of("root", edge)...)
+	cutOff := append(append(r.of("kept", edge), r.of("late", edge)...), r.of("root", edge)...)
+	off := r.over("its site had been cut off for as long as the setting allows", cutOff...)
+	off.at = off.at.Add(staleIdentity)
 	r.admin("key", "revoke", callers["late"].AccessKeyID, "--yes")
-	r.probed(r.over("its key was revoked elsewhere", r.of("late", -1)...), r.of("late", edge)...)
+	elsewhere := append(r.of("late", 0), r.of("late", 1)...)
+	r.probed(r.over("its key was revoked", elsewhere...), elsewhere...)
+	r.passes(off.at.Add(-servedAgain), r.of("kept", edge)...)
+	r.passes(off.at.Add(-servedAgain), r.of("root", edge)...)
+	r.asked(off, probesCutOff, cutOff...)
 	off.until = time.Now()
 	must(t, c.Network().Apply())
 	r.passes(off.until, r.of("kept", -1)...)

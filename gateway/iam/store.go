@@ -58,10 +58,12 @@ type Store struct {
 	next chan struct{} // closed when the next answer has come
 }
 
-// confirmed is a copy with the time at which it was true.
+// confirmed is a copy with the time at which it was true, or, in a site that is cut off, might be used.
 type confirmed struct {
 	*tables
-	at          time.Time
+	at time.Time
+	// asOf is when the store last confirmed it; zero says at that time.
+	asOf        time.Time
 	settingsSum string // of the settings that Config.Settings has heard
 }
 
@@ -124,7 +126,7 @@ func (s *Store) refresh(ctx context.Context) error {
 	if changes.Settings != nil && s.cfg.Settings != nil {
 		s.cfg.Settings(changes.Settings)
 	}
-	s.copy.Store(&confirmed{tables: have.apply(changes), at: at, settingsSum: changes.SettingsSum})
+	s.copy.Store(&confirmed{tables: have.apply(changes), at: at, asOf: changes.AsOf, settingsSum: changes.SettingsSum})
 	s.mu.Lock()
 	close(s.next)
 	s.next = make(chan struct{})
@@ -134,8 +136,11 @@ func (s *Store) refresh(ctx context.Context) error {
 
 // Age is how long ago the copy was confirmed.
 func (s *Store) Age() time.Duration {
-	if at := s.copy.Load().at; !at.IsZero() {
-		return time.Since(at)
+	switch c := s.copy.Load(); {
+	case !c.asOf.IsZero():
+		return time.Since(c.asOf)
+	case !c.at.IsZero():
+		return time.Since(c.at)
 	}
 	return 0
 }
@@ -167,7 +172,8 @@ func (s *Store) await(ctx context.Context, after time.Time) (*tables, error) {
 }
 
 // Credential implements api.Credentials: one that has ended is none. While that of a user is not confirmed within
-// Config.Limit it counts for nothing, as all else that is known of users: the request waits, and gets Unavailable then.
+// Config.Limit it counts for nothing, as all else that is known of users: the request waits, and gets Unavailable then,
+// unless the site is cut off and Identities goes on with what was known.
 func (s *Store) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
 	asked := time.Now()
 	c, err := s.cfg.Credentials.Credential(ctx, accessKeyID)
@@ -180,9 +186,14 @@ func (s *Store) Credential(ctx context.Context, accessKeyID string) (api.Credent
 	return c, err
 }
 
-// outdated says whether a user's credential may have been revoked more than Config.Limit before it was asked for.
+// outdated says whether a user's credential may have been revoked more than Config.Limit before it was asked for. In a site that is cut
+// off, and as long as users are known there, it is as old as the store's own bound allows.
 func (s *Store) outdated(c *api.Credential, asked time.Time) bool {
-	return c.Principal != api.RootPrincipal && !c.AsOf.IsZero() && c.AsOf.Before(asked.Add(-s.cfg.Limit))
+	limit := asked.Add(-s.cfg.Limit)
+	if have := s.copy.Load(); !have.asOf.IsZero() && !have.at.Before(limit) {
+		return false
+	}
+	return c.Principal != api.RootPrincipal && !c.AsOf.IsZero() && c.AsOf.Before(limit)
 }
 
 // confirm waits for a credential that is confirmed.

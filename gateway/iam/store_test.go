@@ -315,3 +315,55 @@ func TestSettings(t *testing.T) {
 		second("not any more", "heard", "voters=5")
 	})
 }
+
+// spared goes on with what was known while nothing can be confirmed, as of some time ago.
+type spared struct{ *aged }
+
+func (s spared) Identities(ctx context.Context, known api.Known) (*api.IdentityChanges, error) {
+	out, err := s.aged.Identities.Identities(ctx, known)
+	if err != nil && s.age.Load() > 0 {
+		return &api.IdentityChanges{Epoch: known.Epoch, SettingsSum: known.SettingsSum, AsOf: time.Now().Add(-time.Duration(s.age.Load()))}, nil
+	}
+	return out, err
+}
+
+// TestCutOff: in a site that is cut off, users and their keys are what they were, for as long as the store says, and as old as they are.
+// From when it is whole again they count for a second, as ever.
+func TestCutOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		known := new(apitest.Identities)
+		people := spared{&aged{Identities: known}}
+		change(t, known, api.KindUser, "alice", api.DoCreate, "")
+		change(t, known, api.KindUser, "alice", api.DoAttach, "readonly")
+		people.PutKey(api.IssuedKey{Secret: "s", AccessKey: api.AccessKey{AccessKeyID: "AK", Principal: "user:alice"}})
+		s := iam.New(iam.Config{Credentials: people.aged, Identities: people})
+		go func() { _ = s.Run(t.Context()) }()
+		if !allowed(t, s, "alice", "s3:GetObject") {
+			t.Fatal("not allowed at first")
+		}
+		people.Fail(errors.New("cut off"))
+		people.age.Store(int64(time.Hour))
+		<-time.After(2 * time.Second)
+		if !allowed(t, s, "alice", "s3:GetObject") || allowed(t, s, "alice", "s3:PutObject") {
+			t.Error("a user's rights are not what they were")
+		}
+		if age := s.Age(); age < time.Hour || age > time.Hour+time.Second {
+			t.Errorf("%v old", age)
+		}
+		if c, err := s.Credential(t.Context(), "AK"); err != nil || c.Secret != "s" {
+			t.Errorf("the key of a user: %v", err)
+		}
+		people.age.Store(0)
+		<-time.After(2 * time.Second)
+		if _, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:alice"}); api.KindOf(err) != api.Unavailable {
+			t.Errorf("served for longer than the store allows: %v", err)
+		}
+		people.Fail(nil)
+		people.age.Store(int64(time.Hour))
+		change(t, known, api.KindUser, "alice", api.DoDisable, "")
+		<-time.After(time.Second)
+		if allowed(t, s, "alice", "s3:GetObject") {
+			t.Error("a user who was disabled is served by a site that is whole again")
+		}
+	})
+}

@@ -18,7 +18,8 @@ const (
 // Identities gives gateways users, groups and policies, and settings.
 type Identities interface {
 	// Identities gives what has changed since what is known, all identities when that is nothing or too long
-	// ago, and the settings when they are others. What was acknowledged before the call is in the answer.
+	// ago, and the settings when they are others. What was acknowledged before the call is in the answer, unless
+	// that says as of when it is: in a site that is cut off.
 	Identities(ctx context.Context, known Known) (*IdentityChanges, error)
 }
 
@@ -40,6 +41,8 @@ type IdentityChanges struct {
 	// Settings are all that there are, nil when they are those that are known. SettingsSum tells them from others.
 	Settings    []Setting
 	SettingsSum string
+	// AsOf is when the store has last confirmed them; zero says that it just has.
+	AsOf time.Time
 }
 
 // User is who may have access keys.

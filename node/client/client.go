@@ -79,6 +79,7 @@ type Client struct {
 	secrets  secretCache
 	stale    time.Duration // see Config.StaleCredentials
 	identity identity
+	tables   tables
 	// readiness is what is being found out of it.
 	readiness singleflight.Group
 	pace      pace // of reads of shards

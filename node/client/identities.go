@@ -14,8 +14,8 @@ import (
 	"shoal/node/meta"
 )
 
-// Identities implements api.Identities.
-func (c *Client) Identities(ctx context.Context, known api.Known) (*api.IdentityChanges, error) {
+// askIdentities asks the system group for what has changed.
+func (c *Client) askIdentities(ctx context.Context, known api.Known) (*api.IdentityChanges, error) {
 	out, err := c.identitiesSince(ctx, known)
 	if err == nil && out.SettingsSum == "" { // a node of an earlier release leads
 		out.Settings, err = c.Settings(ctx)

@@ -54,6 +54,11 @@ func (i *identity) spare(at time.Time) {
 
 func (i *identity) cutOff() bool { return i.asOf.Load() != 0 }
 
+// lasts says that the system group has not answered for longer than an election takes.
+func (i *identity) lasts() bool {
+	return i.cutOff() && time.Since(time.Unix(0, i.since.Load())) >= cutPatience
+}
+
 // IdentityAge tells how old the oldest credential is that requests are authenticated by without the
 // system group; 0 while that answers.
 func (c *Client) IdentityAge() time.Duration {

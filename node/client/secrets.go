@@ -58,13 +58,15 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 		return hit.known(), nil
 	}
 	if !spare && c.identity.cutOff() && c.hasBound() {
-		if cred, err := c.recallCredential(ctx, accessKeyID); err == nil || api.KindOf(err) == api.NoSuchCredential {
+		cred, err := c.recallCredential(ctx, accessKeyID)
+		if err == nil || api.KindOf(err) == api.NoSuchCredential {
 			c.probe(accessKeyID)
 			return cred, err
 		}
 	}
-	cred, err := c.askCredential(ctx, accessKeyID, spare)
-	if err != nil && !spare && ctx.Err() == nil && api.KindOf(err) == api.Unavailable && c.hasBound() {
+	lasts := c.identity.lasts() // and what nodes keep is no help
+	cred, err := c.askCredential(ctx, accessKeyID, spare || lasts)
+	if err != nil && !spare && !lasts && ctx.Err() == nil && api.KindOf(err) == api.Unavailable && c.hasBound() {
 		if cred, rerr := c.recallCredential(ctx, accessKeyID); rerr == nil || api.KindOf(rerr) == api.NoSuchCredential {
 			return cred, rerr
 		}
@@ -121,9 +123,9 @@ func (s *secretCache) putRecalled(accessKeyID string, k cachedCredential) bool {
 	return true
 }
 
-// askCredential asks the system group for a credential, not for long if one is at hand.
-func (c *Client) askCredential(ctx context.Context, accessKeyID string, spare bool) (cred api.Credential, err error) {
-	if spare {
+// askCredential asks the system group for a credential, briefly if one is at hand, or the system group has not answered for a while.
+func (c *Client) askCredential(ctx context.Context, accessKeyID string, briefly bool) (cred api.Credential, err error) {
+	if briefly {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, spareTimeout)
 		defer cancel()
@@ -132,7 +134,7 @@ func (c *Client) askCredential(ctx context.Context, accessKeyID string, spare bo
 		cred, err = n.Credential(ctx, accessKeyID)
 		return err
 	})
-	if err != nil && spare && api.KindOf(err) == api.Canceled {
+	if err != nil && briefly && api.KindOf(err) == api.Canceled {
 		err = &api.Error{Kind: api.Unavailable, Op: "client.Credential", Err: err}
 	}
 	return cred, err

@@ -2040,6 +2040,9 @@ type RecallRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"`
 	Bucket        string                 `protobuf:"bytes,2,opt,name=bucket,proto3" json:"bucket,omitempty"` // its name
+	Identities    bool                   `protobuf:"varint,3,opt,name=identities,proto3" json:"identities,omitempty"`
+	IdentityEpoch uint64                 `protobuf:"varint,4,opt,name=identity_epoch,json=identityEpoch,proto3" json:"identity_epoch,omitempty"` // of the answer before, 0 for the first
+	IdentityFrom  uint32                 `protobuf:"varint,5,opt,name=identity_from,json=identityFrom,proto3" json:"identity_from,omitempty"`    // how many there were in the answers before
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2088,6 +2091,27 @@ func (x *RecallRequest) GetBucket() string {
 	return ""
 }
 
+func (x *RecallRequest) GetIdentities() bool {
+	if x != nil {
+		return x.Identities
+	}
+	return false
+}
+
+func (x *RecallRequest) GetIdentityEpoch() uint64 {
+	if x != nil {
+		return x.IdentityEpoch
+	}
+	return 0
+}
+
+func (x *RecallRequest) GetIdentityFrom() uint32 {
+	if x != nil {
+		return x.IdentityFrom
+	}
+	return 0
+}
+
 // RecallAnswer gives what the node keeps. Only members ask, over an authenticated connection.
 type RecallAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -2099,6 +2123,9 @@ type RecallAnswer struct {
 	Bucket        []byte                 `protobuf:"bytes,6,opt,name=bucket,proto3" json:"bucket,omitempty"`     // shoal.meta.Bucket
 	Expires       int64                  `protobuf:"fixed64,7,opt,name=expires,proto3" json:"expires,omitempty"` // of the credential, as in SecretAnswer
 	SessionPolicy string                 `protobuf:"bytes,8,opt,name=session_policy,json=sessionPolicy,proto3" json:"session_policy,omitempty"`
+	Identities    [][]byte               `protobuf:"bytes,9,rep,name=identities,proto3" json:"identities,omitempty"` // shoal.meta.Identity, up to 1 MiB or one
+	IdentityEpoch uint64                 `protobuf:"varint,10,opt,name=identity_epoch,json=identityEpoch,proto3" json:"identity_epoch,omitempty"`
+	More          bool                   `protobuf:"varint,11,opt,name=more,proto3" json:"more,omitempty"` // identities follow
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2187,6 +2214,27 @@ func (x *RecallAnswer) GetSessionPolicy() string {
 		return x.SessionPolicy
 	}
 	return ""
+}
+
+func (x *RecallAnswer) GetIdentities() [][]byte {
+	if x != nil {
+		return x.Identities
+	}
+	return nil
+}
+
+func (x *RecallAnswer) GetIdentityEpoch() uint64 {
+	if x != nil {
+		return x.IdentityEpoch
+	}
+	return 0
+}
+
+func (x *RecallAnswer) GetMore() bool {
+	if x != nil {
+		return x.More
+	}
+	return false
 }
 
 // AdminRequest asks a node about itself; the answers are JSON of package api.
@@ -2463,10 +2511,15 @@ const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"partitions\x18\x03 \x01(\rR\n" +
 	"partitions\x12\x16\n" +
-	"\x06region\x18\x04 \x01(\tR\x06region\"K\n" +
+	"\x06region\x18\x04 \x01(\tR\x06region\"\xb7\x01\n" +
 	"\rRecallRequest\x12\"\n" +
 	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x16\n" +
-	"\x06bucket\x18\x02 \x01(\tR\x06bucket\"\x88\x02\n" +
+	"\x06bucket\x18\x02 \x01(\tR\x06bucket\x12\x1e\n" +
+	"\n" +
+	"identities\x18\x03 \x01(\bR\n" +
+	"identities\x12%\n" +
+	"\x0eidentity_epoch\x18\x04 \x01(\x04R\ridentityEpoch\x12#\n" +
+	"\ridentity_from\x18\x05 \x01(\rR\fidentityFrom\"\xe3\x02\n" +
 	"\fRecallAnswer\x12\x10\n" +
 	"\x03age\x18\x01 \x01(\x04R\x03age\x12%\n" +
 	"\x0estale_identity\x18\x02 \x01(\x04R\rstaleIdentity\x120\n" +
@@ -2475,7 +2528,13 @@ const file_peer_proto_rawDesc = "" +
 	"\tprincipal\x18\x05 \x01(\tR\tprincipal\x12\x16\n" +
 	"\x06bucket\x18\x06 \x01(\fR\x06bucket\x12\x18\n" +
 	"\aexpires\x18\a \x01(\x10R\aexpires\x12%\n" +
-	"\x0esession_policy\x18\b \x01(\tR\rsessionPolicy\"4\n" +
+	"\x0esession_policy\x18\b \x01(\tR\rsessionPolicy\x12\x1e\n" +
+	"\n" +
+	"identities\x18\t \x03(\fR\n" +
+	"identities\x12%\n" +
+	"\x0eidentity_epoch\x18\n" +
+	" \x01(\x04R\ridentityEpoch\x12\x12\n" +
+	"\x04more\x18\v \x01(\bR\x04more\"4\n" +
 	"\fAdminRequest\x12\x12\n" +
 	"\x04what\x18\x01 \x01(\tR\x04what\x12\x10\n" +
 	"\x03arg\x18\x02 \x01(\fR\x03arg\"!\n" +

@@ -76,6 +76,9 @@ func (s *stub) Recall(_ context.Context, q RecallQuestion) (*Recollection, error
 		r.Credential = api.Credential{AccessKeyID: q.AccessKeyID, Secret: "s", Principal: "p"}
 	case q.Bucket != "":
 		r.Bucket = &meta.Bucket{Name: q.Bucket, Id: 7, Group: 17}
+	case q.Identities:
+		r.Identities = []*meta.Identity{{Name: "alice", Epoch: q.IdentityEpoch}, {Name: "bob", Epoch: uint64(q.IdentityFrom)}}
+		r.IdentityEpoch, r.More = 9, true
 	default:
 		r.Layout = s.lay
 	}
@@ -352,11 +355,16 @@ func TestRecall(t *testing.T) {
 	if err != nil || got.Bucket.GetName() != "b" || got.Bucket.GetId() != 7 || got.Bucket.GetGroup() != 17 || got.Layout != nil {
 		t.Errorf("bucket: %+v, %v", got, err)
 	}
+	got, err = r.Recall(t.Context(), RecallQuestion{Identities: true, IdentityEpoch: 9, IdentityFrom: 4})
+	if err != nil || got.IdentityEpoch != 9 || !got.More || len(got.Identities) != 2 || got.Identities[0].GetName() != "alice" ||
+		got.Identities[0].GetEpoch() != 9 || got.Identities[1].GetEpoch() != 4 {
+		t.Errorf("identities: %+v, %v", got, err)
+	}
 	if _, err := r.Recall(t.Context(), RecallQuestion{}); api.KindOf(err) != api.Corrupt && api.KindOf(err) != api.InvalidArgument {
 		t.Errorf("an answer without a layout: %v", err)
 	}
-	for _, a := range []*RecallAnswer{{Age: 1 << 63}, {}, {Bucket: []byte("x")}} {
-		for _, q := range []RecallQuestion{{}, {AccessKeyID: "AK"}, {Bucket: "b"}} {
+	for _, a := range []*RecallAnswer{{Age: 1 << 63}, {}, {Bucket: []byte("x")}, {IdentityEpoch: 1, More: true}, {IdentityEpoch: 1, Identities: [][]byte{{1}}}} {
+		for _, q := range []RecallQuestion{{}, {AccessKeyID: "AK"}, {Bucket: "b"}, {Identities: true}} {
 			if got, err := recollectionFromWire(q, a); err == nil {
 				t.Errorf("%v to %v was taken: %+v", a, q, got)
 			}

@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"shoal/node/api"
 	"shoal/node/keyring"
 	"shoal/node/meta"
@@ -132,6 +134,8 @@ func (s *Cache) Recall(q peer.RecallQuestion) (*peer.Recollection, error) {
 	switch {
 	case q.AccessKeyID != "":
 		return out, s.credential(c, k, out)
+	case q.Identities:
+		return out, c.identities(q, out)
 	case q.Bucket == "":
 		out.Layout = c.Layout
 	case b == nil:
@@ -159,4 +163,27 @@ func (s *Cache) credential(c *Contents, k *meta.Credential, out *peer.Recollecti
 
 func unavailable(detail string) error {
 	return &api.Error{Kind: api.Unavailable, Op: "sitecache.Recall", Detail: detail}
+}
+
+// identitiesBytes is what the identities of an answer take together, but for a single one that takes more.
+const identitiesBytes = 1 << 20
+
+// identities gives as many as fit into an answer.
+func (c *Contents) identities(q peer.RecallQuestion, out *peer.Recollection) error {
+	if out.Age >= c.Stale || c.IdentityEpoch == 0 {
+		return unavailable("What this node knows of users and policies is too old to be used.")
+	}
+	if q.IdentityEpoch != 0 && q.IdentityEpoch != c.IdentityEpoch || int(q.IdentityFrom) > len(c.Identities) {
+		return unavailable("What this node knows of users and policies has changed.")
+	}
+	out.IdentityEpoch = c.IdentityEpoch
+	size := 0
+	for _, i := range c.Identities[q.IdentityFrom:] {
+		if size += proto.Size(i); size > identitiesBytes && len(out.Identities) > 0 {
+			out.More = true
+			break
+		}
+		out.Identities = append(out.Identities, i)
+	}
+	return nil
 }

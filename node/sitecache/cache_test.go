@@ -3,8 +3,10 @@ package sitecache
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,7 +46,16 @@ func contents(t testing.TB, asOf time.Time) *Contents {
 		AsOf: asOf, Stale: time.Hour, Layout: l, Current: 5, KEKs: []*meta.KEK{{Id: 5, Sealed: kek}},
 		Credentials: []*meta.Credential{{AccessKeyId: "AK", Sealed: secret, Principal: "me"}},
 		Buckets:     []*meta.Bucket{{Name: "b", Id: 7, Group: 3}},
+		Identities:  []*meta.Identity{{Name: "alice", Kind: &meta.Identity_User{User: &meta.UserIdentity{}}}}, IdentityEpoch: 12,
 	}
+}
+
+// identities are too many for one answer.
+func identities() (all []*meta.Identity) {
+	for i := range 40 {
+		all = append(all, &meta.Identity{Name: fmt.Sprintf("p%02d", i), Kind: &meta.Identity_Policy{Policy: &meta.PolicyIdentity{Document: make([]byte, 40<<10)}}})
+	}
+	return all
 }
 
 func must(t testing.TB, err error) {
@@ -70,7 +81,9 @@ func TestKept(t *testing.T) {
 	must(t, err)
 	_, err = s.Recall(peer.RecallQuestion{})
 	wantKind(t, "an empty one", err, api.Unavailable)
-	must(t, s.Put(contents(t, now)))
+	c := contents(t, now)
+	c.Identities = identities()
+	must(t, s.Put(c))
 	if st, err := os.Stat(path); err != nil || st.Mode().Perm() != 0o600 {
 		t.Errorf("the file: %v, %v", st, err)
 	}
@@ -103,6 +116,25 @@ func TestKept(t *testing.T) {
 	if err != nil || r.Bucket.GetId() != 7 {
 		t.Errorf("bucket %+v, %v", r, err)
 	}
+	var all []string
+	for q, more := (peer.RecallQuestion{Identities: true}), true; more; {
+		r, err = s.Recall(q)
+		must(t, err)
+		if r.IdentityEpoch != 12 || len(r.Identities) == 0 || len(r.Identities) == 40 {
+			t.Fatalf("%d identities at epoch %d", len(r.Identities), r.IdentityEpoch)
+		}
+		for _, i := range r.Identities {
+			all = append(all, i.GetName())
+		}
+		q.IdentityEpoch, q.IdentityFrom, more = 12, uint32(len(all)), r.More
+	}
+	if len(all) != 40 || !slices.IsSorted(all) {
+		t.Errorf("identities %q", all)
+	}
+	for _, q := range []peer.RecallQuestion{{Identities: true, IdentityEpoch: 11}, {Identities: true, IdentityEpoch: 12, IdentityFrom: 41}} {
+		_, err = s.Recall(q)
+		wantKind(t, "identities that have changed", err, api.Unavailable)
+	}
 	_, err = s.Recall(peer.RecallQuestion{AccessKeyID: "BK"})
 	wantKind(t, "a key that was not there", err, api.Unavailable)
 	_, err = s.Recall(peer.RecallQuestion{Bucket: "c"})
@@ -110,6 +142,8 @@ func TestKept(t *testing.T) {
 	now = now.Add(50 * time.Minute)
 	_, err = s.Recall(peer.RecallQuestion{AccessKeyID: "AK"})
 	wantKind(t, "a key that is too old", err, api.Unavailable)
+	_, err = s.Recall(peer.RecallQuestion{Identities: true})
+	wantKind(t, "identities that are too old", err, api.Unavailable)
 	now = now.Add(-2 * time.Hour)
 	_, err = s.Recall(peer.RecallQuestion{AccessKeyID: "AK"})
 	wantKind(t, "a clock that was set back", err, api.Unavailable)

@@ -23,12 +23,13 @@ const (
 	sizeMax = 64 << 20
 
 	layoutMax = 16 << 20 // bytes
-	recordMax = 64 << 10 // bytes of a key, an access key or a bucket
+	recordMax = 64 << 10 // bytes of a key, an access key, a bucket or an identity
 	keysMax   = 4096
 
-	// CredentialsMax and BucketsMax bound how many are kept.
+	// CredentialsMax, BucketsMax and IdentitiesMax bound how many are kept.
 	CredentialsMax = 100_000
 	BucketsMax     = 100_000
+	IdentitiesMax  = 100_000
 )
 
 // ErrDamaged says that the file is not what a node with this root key has written. It is only a
@@ -45,6 +46,9 @@ type Contents struct {
 	KEKs        []*meta.KEK
 	Credentials []*meta.Credential
 	Buckets     []*meta.Bucket // that are bound to the node's site
+	// Identities are users, groups and policies as they are at IdentityEpoch; none when that is 0.
+	Identities    []*meta.Identity
+	IdentityEpoch uint64
 }
 
 // body encodes what is kept, but for when that was.
@@ -66,6 +70,10 @@ func (c *Contents) body() ([]byte, error) {
 	for _, b := range c.Buckets {
 		err = errors.Join(err, repeat(&r, 7, b))
 	}
+	for _, i := range c.Identities {
+		err = errors.Join(err, repeat(&r, 8, i))
+	}
+	r.Uint(9, c.IdentityEpoch)
 	return r, err
 }
 
@@ -135,6 +143,10 @@ func parse(body []byte) (*Contents, error) {
 			take(f, &c.Credentials, new(meta.Credential), CredentialsMax)
 		case 7:
 			take(f, &c.Buckets, new(meta.Bucket), BucketsMax)
+		case 8:
+			take(f, &c.Identities, new(meta.Identity), IdentitiesMax)
+		case 9:
+			c.IdentityEpoch = f.Uint()
 		}
 	}
 	if c.Layout == nil {
