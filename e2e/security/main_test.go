@@ -2,11 +2,13 @@ package security
 
 import (
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"shoal/e2e/cluster"
@@ -51,8 +53,10 @@ type victim struct {
 	root credential // whose requests are right
 	mole credential // a user who may do all in the buckets whose names begin with mole, and nothing else
 
-	signatures sync.Map // that were sent
-	secrets    sync.Map // what they are, and texts that must stand nowhere
+	target     *httptest.Server // of its logs
+	delivered  atomic.Int64     // bytes
+	signatures sync.Map         // that were sent
+	secrets    sync.Map         // what they are, and texts that must stand nowhere
 }
 
 // TestAttacks runs all attacks against one store. At its end the store serves as before, and none of its secrets stands
@@ -95,7 +99,7 @@ func TestCount(t *testing.T) {
 func newVictim(t *testing.T) *victim {
 	t.Helper()
 	v := &victim{log: filepath.Join(t.TempDir(), "log")}
-	p := cluster.Start(t, cluster.Options{Args: []string{"--log-level", "debug"}, Output: v.log})
+	p := cluster.Start(t, cluster.Options{Args: v.withSecrets(t, "--log-level", "debug"), Output: v.log})
 	v.p, v.addr = p, strings.TrimPrefix(p.Endpoint(), "http://")
 	v.root.id, v.root.secret = p.Credentials()
 	policy := t.TempDir() + "/policy"
