@@ -68,7 +68,7 @@ func TestRingAttacks(t *testing.T) {
 		}
 	}
 	r.is(t, &request{method: http.MethodPut, path: "/still-there", as: r.root}, http.StatusOK, "")
-	r.secretsKept(t)
+	t.Run(searchedRing, r.secretsKept)
 }
 
 // stolen is the node whose identity an impostor has.

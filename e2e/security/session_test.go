@@ -1,11 +1,17 @@
 package security
 
 import (
+	"crypto/sha256"
+	"encoding/json"
 	"encoding/xml"
 	"net/http"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
+
+	"shoal/chunker/envelope"
+	"shoal/node/keyring"
 )
 
 // Sessions are what their token says, and no more.
@@ -18,6 +24,7 @@ func sessionAttacks() []attack {
 		{"A4 access key with the token of a session", keyWithToken},
 		{"A15 session that wants more than its role", sessionWantsMore},
 		{"A16 sessions asked for without a signature", sessionsUnsigned},
+		{"A26 session sealed under a key made from what users know", sessionOfGuessedKey},
 		{"A16 sessions by tokens of other providers", sessionsByOthers},
 	}
 }
@@ -157,4 +164,46 @@ func sessionsByOthers(t *testing.T, v *victim) {
 			}
 		}
 	}
+}
+
+// guessedRoots are root keys that could be had from what users of a store know, if one was made from the other.
+func guessedRoots(v *victim) (keys [][32]byte) {
+	for _, c := range []credential{v.root, v.mole} {
+		for _, text := range []string{c.secret, c.id, c.id + c.secret, c.id + ":" + c.secret} {
+			keys = append(keys, sha256.Sum256([]byte(text)), filled(text))
+		}
+	}
+	return append(keys, [32]byte{}, filled("shoal"), sha256.Sum256([]byte("shoal")), sha256.Sum256(nil))
+}
+
+// sessionOfGuessedKey makes a session of root's under keys that somebody may guess.
+func sessionOfGuessedKey(t *testing.T, v *victim) {
+	b := v.bucket(t, "a26-guessed")
+	s := v.assume(t)
+	v.is(t, s.with(&request{method: http.MethodGet, path: "/mole-none"}, s.token), 404, "NoSuchBucket") // a session that is real
+	for _, key := range guessedRoots(v) {
+		forged := forgeSession(t, key, v.root.id)
+		b.denies(t, forged.with(b.get(), forged.token))
+	}
+	b.untouched(t)
+}
+
+// forgeSession makes the session of a parent as a node with that root key would.
+func forgeSession(t *testing.T, root [32]byte, parent string) session {
+	t.Helper()
+	s := session{credential: credential{"SHOTAAAAAAAAAAAAAAAA", "made up by somebody"}}
+	text, err := json.Marshal(map[string]string{
+		"access_key_id": s.id, "secret_access_key": s.secret, "parent": parent, "principal": "root", "name": "forged",
+		"issued": time.Now().UTC().Format(time.RFC3339), "expires": time.Now().Add(time.Hour).UTC().Format(time.RFC3339),
+	})
+	must(t, err)
+	s.token, err = keyring.New(envelope.RootKey{Key: root}).SealSession(text)
+	must(t, err)
+	return s
+}
+
+// filled is a key that begins with a text.
+func filled(text string) (key [32]byte) {
+	copy(key[:], text)
+	return key
 }
