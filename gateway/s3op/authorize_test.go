@@ -213,3 +213,31 @@ func TestDeleteObjectsOneByOne(t *testing.T) {
 		t.Error("another key than the permitted one was removed, or that was not")
 	}
 }
+
+// TestFormSender: what a policy says of who sends a form holds for the headers of its request, and fields of their names
+// are nothing.
+func TestFormSender(t *testing.T) {
+	s := newPolicyServer(t)
+	const policy = `{"Version":"2012-10-17","Statement":[
+		{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bkt/*","Condition":{"StringLike":{"aws:UserAgent":"bad*"}}},
+		{"Effect":"Deny","Principal":"*","Action":"s3:PutObject","Resource":"arn:aws:s3:::bkt/*","Condition":{"StringLike":{"aws:Referer":"https://bad.test/*"}}}]}`
+	s.must("PUT /bkt?policy", nil, policy)
+	s.as(allow("s3:PutObject"))
+	field := func(name, value string) string {
+		return "--XX\r\nContent-Disposition: form-data; name=\"" + name + "\"\r\n\r\n" + value + "\r\n"
+	}
+	form := field("key", "posted") + field("x-ignore-user-agent", "good") + "--XX\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\r\ncontent\r\n--XX--\r\n"
+	for _, tt := range []struct {
+		name, agent, referer string
+		status               int
+	}{
+		{"neither", "good/1", "https://good.test/form", 204},
+		{"a browser that is not to", "bad/1", "https://good.test/form", 403},
+		{"a page that is not to", "good/1", "https://bad.test/form", 403},
+	} {
+		head := H{"Content-Type": "multipart/form-data; boundary=XX", "User-Agent": tt.agent, "Referer": tt.referer}
+		if a := s.do("POST /bkt", head, form); a.status != tt.status {
+			t.Errorf("%s: %d %s", tt.name, a.status, a.body)
+		}
+	}
+}

@@ -202,10 +202,16 @@ func formHeaders(f *form) (http.Header, error) {
 // putOperation is the operation whose headers a form may have.
 var putOperation = Operation{Name: "PostObject", known: knownHeaders(writeHeaders + sumHeaders)}
 
-// putCall is the PUT that a form stands for.
+// putCall is the PUT that a form stands for. It has the form's headers in the place of the request's, but for those that tell who sends
+// it: no form has fields of their names, and policies decide by them.
 func (c *call) putCall(key string, h http.Header, body *postBody) *call {
 	r := *c.Request
 	httpReq := *c.HTTP
+	for _, name := range [...]string{"User-Agent", "Referer"} {
+		if v := c.HTTP.Header[name]; len(v) > 0 {
+			h[name] = v
+		}
+	}
 	httpReq.Header, httpReq.ContentLength = h, body.size
 	h.Set("Content-Length", itoa(body.size))
 	r.HTTP, r.Key, r.Body, r.Query = &httpReq, key, body, nil
