@@ -21,7 +21,7 @@ func RequestKeys(r *http.Request, by *Caller, region string, now time.Time) map[
 	q.SetPrincipal(&by.Principal)
 	q.SetTime(now)
 	k := q.Keys
-	values := make([]string, 0, 5) // one piece of memory for the values of several keys
+	values := make([]string, 0, 6) // one piece of memory for the values of several keys
 	set := func(name, value string) {
 		values = append(values, value)
 		n := len(values)
@@ -29,6 +29,9 @@ func RequestKeys(r *http.Request, by *Caller, region string, now time.Time) map[
 	}
 	if by.Session != nil {
 		set("aws:tokenissuetime", by.Session.Issued.UTC().Format(time.RFC3339))
+		// Temporary credentials always have the key, and no session is made with a second factor here; access keys
+		// never have it (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_condition-keys.html#condition-keys-multifactorauthpresent).
+		set("aws:multifactorauthpresent", "false")
 	}
 	if at, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		set("aws:sourceip", at.Addr().Unmap().WithZone("").String())

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"shoal/acl"
 	"shoal/acl/grant"
@@ -141,6 +143,9 @@ func (q *question) ask() acl.Decision {
 		if isObject {
 			object = func() ([]byte, bool, error) { return q.objectACL.Append(nil), true, nil }
 		}
+	}
+	if v, ok := iam.RequestKeys(&http.Request{}, &caller, "", time.Now())["aws:multifactorauthpresent"]; ok { // who asks decides it
+		r.Set("aws:multifactorauthpresent", v...)
 	}
 	for _, pair := range strings.Split(q.context, ";") {
 		if name, values, ok := strings.Cut(pair, "="); ok {
