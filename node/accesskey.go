@@ -28,17 +28,13 @@ func (n *Node) createKey(ctx context.Context, req api.NewKey) (api.IssuedKey, er
 	if k.Sealed, err = n.keys.SealSecret(made.accessKeyID, made.secret); err != nil {
 		return api.IssuedKey{}, err
 	}
-	res, err := n.client.ProposeSystem(ctx, "node.createKey", putKey(&meta.PutCredential{Credential: k, CreateOnly: true}))
+	put := &meta.PutCredential{Credential: k, CreateOnly: true}
+	if old != nil { // one command, so that there is never the new one beside an old one without an end
+		put.Ends = &meta.EndCredential{AccessKeyId: old.AccessKeyId, IfEpoch: old.Epoch, Expires: n.cfg.Now().Add(req.Overlap).UnixNano()}
+	}
+	res, err := n.client.ProposeSystem(ctx, "node.createKey", putKey(put))
 	if err != nil {
 		return api.IssuedKey{}, err
-	}
-	if old != nil {
-		if end := n.cfg.Now().Add(req.Overlap).UnixNano(); old.Expires == 0 || old.Expires > end {
-			old.Expires = end
-		}
-		if _, err := n.client.ProposeSystem(ctx, "node.createKey", putKey(&meta.PutCredential{Credential: old, IfEpoch: old.Epoch})); err != nil {
-			return api.IssuedKey{}, err
-		}
 	}
 	return api.IssuedKey{AccessKey: res.GetCredential().Describe(), Secret: made.secret}, nil
 }

@@ -112,6 +112,14 @@ func TestRotateKey(t *testing.T) {
 	if again := k.kept(old.AccessKeyID).Describe().Expires; !again.Equal(end) {
 		t.Errorf("a later rotation puts the end off to %v", again)
 	}
+	// Rotated while root is disabled, its key is in force again with root.
+	root := rootFile(t, k.cfg.DataDir)
+	must(t, k.client.SwitchRoot(t.Context(), true))
+	k.create(api.NewKey{Replaces: root.accessKeyID, Overlap: time.Hour})
+	must(t, k.client.SwitchRoot(t.Context(), false))
+	if kept := k.kept(root.accessKeyID); kept.Disabled || kept.Expires == 0 {
+		t.Errorf("root's old key is %+v", kept.Describe())
+	}
 }
 
 func TestIssueSession(t *testing.T) {

@@ -136,6 +136,54 @@ func TestKeyEpoch(t *testing.T) {
 	r.refused(put(&PutCredential{IfEpoch: k.Epoch}), api.ConditionalConflict)
 }
 
+// TestReplaceKey: a new key and the end of the one that it replaces are one command: both happen, or neither.
+func TestReplaceKey(t *testing.T) {
+	r := newRig(t, Config{})
+	put := func(id string, c *PutCredential) *Result {
+		c.Credential, c.CreateOnly = &Credential{AccessKeyId: id, Sealed: []byte("s"), Principal: "root"}, true
+		return r.sys(&Command_PutCredential{c})
+	}
+	kept := func() map[string]int64 {
+		all := make(map[string]int64)
+		for _, k := range r.query(consensus.SystemGroup, &Query_Credentials{&CredentialsQuery{}}).GetCredentials().Credentials {
+			all[k.AccessKeyId] = k.Expires
+		}
+		return all
+	}
+	old := r.must(put("A", new(PutCredential))).GetCredential()
+	end := func(e *EndCredential) *PutCredential { return &PutCredential{Ends: e} }
+	for name, tt := range map[string]struct {
+		put  *PutCredential
+		id   string
+		want api.Kind
+	}{
+		"changed meanwhile": {end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch + 1, Expires: testEpoch}), "B", api.ConditionalConflict},
+		"without an epoch":  {end(&EndCredential{AccessKeyId: "A", Expires: testEpoch}), "B", api.ConditionalConflict},
+		"gone meanwhile":    {end(&EndCredential{AccessKeyId: "C", IfEpoch: old.Epoch, Expires: testEpoch}), "B", api.NoSuchCredential},
+		"never to end":      {end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch}), "B", api.InvalidArgument},
+		"of an age":         {end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch, Expires: stampMax + 1}), "B", api.InvalidArgument},
+		"before time":       {end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch, Expires: -1}), "B", api.InvalidArgument},
+		"its own":           {end(&EndCredential{AccessKeyId: "B", IfEpoch: old.Epoch, Expires: testEpoch}), "B", api.InvalidArgument},
+		"the same key":      {end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch, Expires: testEpoch}), "A", api.ConditionalConflict},
+	} {
+		r.refused(put(tt.id, tt.put), tt.want)
+		if all := kept(); len(all) != 1 || all["A"] != 0 {
+			t.Errorf("%s: there are %v", name, all)
+		}
+	}
+	r.refused(r.sys(&Command_PutCredential{&PutCredential{
+		Credential: &Credential{AccessKeyId: "B", Sealed: []byte("s"), Principal: "root"}, Ends: &EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch, Expires: testEpoch},
+	}}), api.InvalidArgument) // which would replace two
+	made := r.must(put("B", end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch, Expires: testEpoch + 5}))).GetCredential()
+	if all := kept(); len(all) != 2 || all["A"] != testEpoch+5 || all["B"] != 0 || made.Epoch <= old.Epoch+1 {
+		t.Errorf("there are %v; epoch %d after %d", all, made.Epoch, old.Epoch)
+	}
+	r.must(put("C", end(&EndCredential{AccessKeyId: "A", IfEpoch: old.Epoch + 1, Expires: testEpoch + 9})))
+	if all := kept(); len(all) != 3 || all["A"] != testEpoch+5 {
+		t.Errorf("a later one puts the end off: %v", all)
+	}
+}
+
 // copyOf is what a reader that asks for changes knows.
 type copyOf struct {
 	epoch uint64

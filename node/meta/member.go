@@ -322,14 +322,48 @@ func (t *tx) putCredential(c *PutCredential) (*Result, error) {
 			return refuse(api.SlowDown, "There are too many access keys."), err
 		}
 	}
-	if k.Epoch, err = t.take(spaceCounter, counterIAM, 1); err != nil {
-		return nil, err
+	if r, err := t.endCredential(c); r != nil || err != nil {
+		return r, err
 	}
-	k.Created, k.Used = t.now(), 0
+	k.Created = t.now()
 	if ok {
 		k.Created = have.Created
 	}
-	return &Result{Payload: &Result_Credential{Credential: k}}, t.setMessage(t.nameKey(spaceCredential, k.AccessKeyId), k)
+	return &Result{Payload: &Result_Credential{Credential: k}}, t.storeCredential(k)
+}
+
+// storeCredential keeps an access key with the next epoch.
+func (t *tx) storeCredential(k *Credential) (err error) {
+	if k.Epoch, err = t.take(spaceCounter, counterIAM, 1); err != nil {
+		return err
+	}
+	k.Used = 0
+	return t.setMessage(t.nameKey(spaceCredential, k.AccessKeyId), k)
+}
+
+// endCredential gives the access key that a new one replaces its end, or refuses both.
+func (t *tx) endCredential(c *PutCredential) (*Result, error) {
+	e := c.Ends
+	if e == nil {
+		return nil, nil
+	}
+	if !c.CreateOnly || e.Expires <= 0 || e.Expires > stampMax || e.AccessKeyId == c.Credential.AccessKeyId {
+		return invalid("Only a new access key takes the place of another, which ends then."), nil
+	}
+	var old Credential
+	ok, err := t.getMessage(t.nameKey(spaceCredential, e.AccessKeyId), &old)
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return refuse(api.NoSuchCredential, ""), nil
+	case e.IfEpoch != old.Epoch:
+		return refuse(api.ConditionalConflict, "The access key has changed."), nil
+	case old.Expires != 0 && old.Expires <= e.Expires:
+		return nil, nil
+	}
+	old.Expires = e.Expires
+	return nil, t.storeCredential(&old)
 }
 
 // checkCredential holds an access key against its bounds. The user that it acts for must exist.

@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{150, 0}
+	return file_meta_proto_rawDescGZIP(), []int{151, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{154, 0}
+	return file_meta_proto_rawDescGZIP(), []int{155, 0}
 }
 
 // Command is one entry of a group's log.
@@ -3340,6 +3340,7 @@ type PutCredential struct {
 	Credential    *Credential            `protobuf:"bytes,1,opt,name=credential,proto3" json:"credential,omitempty"`
 	CreateOnly    bool                   `protobuf:"varint,2,opt,name=create_only,json=createOnly,proto3" json:"create_only,omitempty"` // refuse when it exists: ConditionalConflict
 	IfEpoch       uint64                 `protobuf:"varint,3,opt,name=if_epoch,json=ifEpoch,proto3" json:"if_epoch,omitempty"`          // refuse unless it has this epoch: ConditionalConflict. 0 is any.
+	Ends          *EndCredential         `protobuf:"bytes,4,opt,name=ends,proto3" json:"ends,omitempty"`                                // that of another access key, which this one takes the place of; with create_only
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -3395,6 +3396,74 @@ func (x *PutCredential) GetIfEpoch() uint64 {
 	return 0
 }
 
+func (x *PutCredential) GetEnds() *EndCredential {
+	if x != nil {
+		return x.Ends
+	}
+	return nil
+}
+
+// EndCredential gives an access key an end, as part of what makes the one in its place. One that ends earlier stays as it is.
+type EndCredential struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	AccessKeyId   string                 `protobuf:"bytes,1,opt,name=access_key_id,json=accessKeyId,proto3" json:"access_key_id,omitempty"` // refused when it does not exist: NoSuchCredential
+	IfEpoch       uint64                 `protobuf:"varint,2,opt,name=if_epoch,json=ifEpoch,proto3" json:"if_epoch,omitempty"`              // refuse unless it has this epoch: ConditionalConflict
+	Expires       int64                  `protobuf:"fixed64,3,opt,name=expires,proto3" json:"expires,omitempty"`                            // Unix nanoseconds; not 0
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EndCredential) Reset() {
+	*x = EndCredential{}
+	mi := &file_meta_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EndCredential) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EndCredential) ProtoMessage() {}
+
+func (x *EndCredential) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EndCredential.ProtoReflect.Descriptor instead.
+func (*EndCredential) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *EndCredential) GetAccessKeyId() string {
+	if x != nil {
+		return x.AccessKeyId
+	}
+	return ""
+}
+
+func (x *EndCredential) GetIfEpoch() uint64 {
+	if x != nil {
+		return x.IfEpoch
+	}
+	return 0
+}
+
+func (x *EndCredential) GetExpires() int64 {
+	if x != nil {
+		return x.Expires
+	}
+	return 0
+}
+
 // Identity is a user, a group of users, or a policy that can be attached to both.
 type Identity struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -3413,7 +3482,7 @@ type Identity struct {
 
 func (x *Identity) Reset() {
 	*x = Identity{}
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3425,7 +3494,7 @@ func (x *Identity) String() string {
 func (*Identity) ProtoMessage() {}
 
 func (x *Identity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[32]
+	mi := &file_meta_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3438,7 +3507,7 @@ func (x *Identity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Identity.ProtoReflect.Descriptor instead.
 func (*Identity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{32}
+	return file_meta_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Identity) GetName() string {
@@ -3530,7 +3599,7 @@ type UserIdentity struct {
 
 func (x *UserIdentity) Reset() {
 	*x = UserIdentity{}
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3542,7 +3611,7 @@ func (x *UserIdentity) String() string {
 func (*UserIdentity) ProtoMessage() {}
 
 func (x *UserIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[33]
+	mi := &file_meta_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3555,7 +3624,7 @@ func (x *UserIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserIdentity.ProtoReflect.Descriptor instead.
 func (*UserIdentity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{33}
+	return file_meta_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *UserIdentity) GetDisabled() bool {
@@ -3589,7 +3658,7 @@ type GroupIdentity struct {
 
 func (x *GroupIdentity) Reset() {
 	*x = GroupIdentity{}
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3601,7 +3670,7 @@ func (x *GroupIdentity) String() string {
 func (*GroupIdentity) ProtoMessage() {}
 
 func (x *GroupIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[34]
+	mi := &file_meta_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3614,7 +3683,7 @@ func (x *GroupIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupIdentity.ProtoReflect.Descriptor instead.
 func (*GroupIdentity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{34}
+	return file_meta_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *GroupIdentity) GetPolicies() []string {
@@ -3634,7 +3703,7 @@ type PolicyIdentity struct {
 
 func (x *PolicyIdentity) Reset() {
 	*x = PolicyIdentity{}
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3646,7 +3715,7 @@ func (x *PolicyIdentity) String() string {
 func (*PolicyIdentity) ProtoMessage() {}
 
 func (x *PolicyIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[35]
+	mi := &file_meta_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3659,7 +3728,7 @@ func (x *PolicyIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PolicyIdentity.ProtoReflect.Descriptor instead.
 func (*PolicyIdentity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{35}
+	return file_meta_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *PolicyIdentity) GetDocument() []byte {
@@ -3681,7 +3750,7 @@ type PutIdentity struct {
 
 func (x *PutIdentity) Reset() {
 	*x = PutIdentity{}
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3693,7 +3762,7 @@ func (x *PutIdentity) String() string {
 func (*PutIdentity) ProtoMessage() {}
 
 func (x *PutIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[36]
+	mi := &file_meta_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3706,7 +3775,7 @@ func (x *PutIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutIdentity.ProtoReflect.Descriptor instead.
 func (*PutIdentity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{36}
+	return file_meta_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *PutIdentity) GetIdentity() *Identity {
@@ -3742,7 +3811,7 @@ type DeleteIdentity struct {
 
 func (x *DeleteIdentity) Reset() {
 	*x = DeleteIdentity{}
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3754,7 +3823,7 @@ func (x *DeleteIdentity) String() string {
 func (*DeleteIdentity) ProtoMessage() {}
 
 func (x *DeleteIdentity) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[37]
+	mi := &file_meta_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3767,7 +3836,7 @@ func (x *DeleteIdentity) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteIdentity.ProtoReflect.Descriptor instead.
 func (*DeleteIdentity) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{37}
+	return file_meta_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *DeleteIdentity) GetKind() IdentityKind {
@@ -3798,7 +3867,7 @@ type AcmeItem struct {
 
 func (x *AcmeItem) Reset() {
 	*x = AcmeItem{}
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3810,7 +3879,7 @@ func (x *AcmeItem) String() string {
 func (*AcmeItem) ProtoMessage() {}
 
 func (x *AcmeItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[38]
+	mi := &file_meta_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3823,7 +3892,7 @@ func (x *AcmeItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItem.ProtoReflect.Descriptor instead.
 func (*AcmeItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{38}
+	return file_meta_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *AcmeItem) GetName() string {
@@ -3866,7 +3935,7 @@ type PutAcmeItem struct {
 
 func (x *PutAcmeItem) Reset() {
 	*x = PutAcmeItem{}
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3878,7 +3947,7 @@ func (x *PutAcmeItem) String() string {
 func (*PutAcmeItem) ProtoMessage() {}
 
 func (x *PutAcmeItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[39]
+	mi := &file_meta_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3891,7 +3960,7 @@ func (x *PutAcmeItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutAcmeItem.ProtoReflect.Descriptor instead.
 func (*PutAcmeItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{39}
+	return file_meta_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *PutAcmeItem) GetItem() *AcmeItem {
@@ -3925,7 +3994,7 @@ type DeleteAcmeItem struct {
 
 func (x *DeleteAcmeItem) Reset() {
 	*x = DeleteAcmeItem{}
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3937,7 +4006,7 @@ func (x *DeleteAcmeItem) String() string {
 func (*DeleteAcmeItem) ProtoMessage() {}
 
 func (x *DeleteAcmeItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[40]
+	mi := &file_meta_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3950,7 +4019,7 @@ func (x *DeleteAcmeItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteAcmeItem.ProtoReflect.Descriptor instead.
 func (*DeleteAcmeItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{40}
+	return file_meta_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *DeleteAcmeItem) GetName() string {
@@ -3970,7 +4039,7 @@ type NoteKeyUses struct {
 
 func (x *NoteKeyUses) Reset() {
 	*x = NoteKeyUses{}
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3982,7 +4051,7 @@ func (x *NoteKeyUses) String() string {
 func (*NoteKeyUses) ProtoMessage() {}
 
 func (x *NoteKeyUses) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[41]
+	mi := &file_meta_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3995,7 +4064,7 @@ func (x *NoteKeyUses) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NoteKeyUses.ProtoReflect.Descriptor instead.
 func (*NoteKeyUses) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{41}
+	return file_meta_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *NoteKeyUses) GetUses() []*KeyUse {
@@ -4016,7 +4085,7 @@ type KeyUse struct {
 
 func (x *KeyUse) Reset() {
 	*x = KeyUse{}
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4028,7 +4097,7 @@ func (x *KeyUse) String() string {
 func (*KeyUse) ProtoMessage() {}
 
 func (x *KeyUse) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[42]
+	mi := &file_meta_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4041,7 +4110,7 @@ func (x *KeyUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyUse.ProtoReflect.Descriptor instead.
 func (*KeyUse) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{42}
+	return file_meta_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *KeyUse) GetAccessKeyId() string {
@@ -4068,7 +4137,7 @@ type SwitchRoot struct {
 
 func (x *SwitchRoot) Reset() {
 	*x = SwitchRoot{}
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4080,7 +4149,7 @@ func (x *SwitchRoot) String() string {
 func (*SwitchRoot) ProtoMessage() {}
 
 func (x *SwitchRoot) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[43]
+	mi := &file_meta_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4093,7 +4162,7 @@ func (x *SwitchRoot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SwitchRoot.ProtoReflect.Descriptor instead.
 func (*SwitchRoot) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{43}
+	return file_meta_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *SwitchRoot) GetDisabled() bool {
@@ -4113,7 +4182,7 @@ type DeleteCredential struct {
 
 func (x *DeleteCredential) Reset() {
 	*x = DeleteCredential{}
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4125,7 +4194,7 @@ func (x *DeleteCredential) String() string {
 func (*DeleteCredential) ProtoMessage() {}
 
 func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[44]
+	mi := &file_meta_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4138,7 +4207,7 @@ func (x *DeleteCredential) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteCredential.ProtoReflect.Descriptor instead.
 func (*DeleteCredential) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{44}
+	return file_meta_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *DeleteCredential) GetAccessKeyId() string {
@@ -4159,7 +4228,7 @@ type NextSequence struct {
 
 func (x *NextSequence) Reset() {
 	*x = NextSequence{}
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4171,7 +4240,7 @@ func (x *NextSequence) String() string {
 func (*NextSequence) ProtoMessage() {}
 
 func (x *NextSequence) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[45]
+	mi := &file_meta_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4184,7 +4253,7 @@ func (x *NextSequence) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextSequence.ProtoReflect.Descriptor instead.
 func (*NextSequence) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{45}
+	return file_meta_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *NextSequence) GetName() string {
@@ -4213,7 +4282,7 @@ type Source struct {
 
 func (x *Source) Reset() {
 	*x = Source{}
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4225,7 +4294,7 @@ func (x *Source) String() string {
 func (*Source) ProtoMessage() {}
 
 func (x *Source) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[46]
+	mi := &file_meta_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4238,7 +4307,7 @@ func (x *Source) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Source.ProtoReflect.Descriptor instead.
 func (*Source) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{46}
+	return file_meta_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Source) GetBucket() uint64 {
@@ -4292,7 +4361,7 @@ type PutVersion struct {
 
 func (x *PutVersion) Reset() {
 	*x = PutVersion{}
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4304,7 +4373,7 @@ func (x *PutVersion) String() string {
 func (*PutVersion) ProtoMessage() {}
 
 func (x *PutVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[47]
+	mi := &file_meta_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4317,7 +4386,7 @@ func (x *PutVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutVersion.ProtoReflect.Descriptor instead.
 func (*PutVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{47}
+	return file_meta_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *PutVersion) GetBucket() uint64 {
@@ -4472,7 +4541,7 @@ type Lock struct {
 
 func (x *Lock) Reset() {
 	*x = Lock{}
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4484,7 +4553,7 @@ func (x *Lock) String() string {
 func (*Lock) ProtoMessage() {}
 
 func (x *Lock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[48]
+	mi := &file_meta_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4497,7 +4566,7 @@ func (x *Lock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lock.ProtoReflect.Descriptor instead.
 func (*Lock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{48}
+	return file_meta_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Lock) GetMode() uint32 {
@@ -4531,7 +4600,7 @@ type Tags struct {
 
 func (x *Tags) Reset() {
 	*x = Tags{}
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4543,7 +4612,7 @@ func (x *Tags) String() string {
 func (*Tags) ProtoMessage() {}
 
 func (x *Tags) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[49]
+	mi := &file_meta_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4556,7 +4625,7 @@ func (x *Tags) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tags.ProtoReflect.Descriptor instead.
 func (*Tags) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{49}
+	return file_meta_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *Tags) GetTags() []*Tag {
@@ -4577,7 +4646,7 @@ type Tag struct {
 
 func (x *Tag) Reset() {
 	*x = Tag{}
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4589,7 +4658,7 @@ func (x *Tag) String() string {
 func (*Tag) ProtoMessage() {}
 
 func (x *Tag) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[50]
+	mi := &file_meta_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4602,7 +4671,7 @@ func (x *Tag) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tag.ProtoReflect.Descriptor instead.
 func (*Tag) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{50}
+	return file_meta_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *Tag) GetKey() []byte {
@@ -4637,7 +4706,7 @@ type Metadata struct {
 
 func (x *Metadata) Reset() {
 	*x = Metadata{}
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4649,7 +4718,7 @@ func (x *Metadata) String() string {
 func (*Metadata) ProtoMessage() {}
 
 func (x *Metadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[51]
+	mi := &file_meta_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4662,7 +4731,7 @@ func (x *Metadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Metadata.ProtoReflect.Descriptor instead.
 func (*Metadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{51}
+	return file_meta_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Metadata) GetContentType() []byte {
@@ -4739,7 +4808,7 @@ type UserMetadata struct {
 
 func (x *UserMetadata) Reset() {
 	*x = UserMetadata{}
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4751,7 +4820,7 @@ func (x *UserMetadata) String() string {
 func (*UserMetadata) ProtoMessage() {}
 
 func (x *UserMetadata) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[52]
+	mi := &file_meta_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4764,7 +4833,7 @@ func (x *UserMetadata) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UserMetadata.ProtoReflect.Descriptor instead.
 func (*UserMetadata) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{52}
+	return file_meta_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *UserMetadata) GetName() []byte {
@@ -4792,7 +4861,7 @@ type DeleteObjects struct {
 
 func (x *DeleteObjects) Reset() {
 	*x = DeleteObjects{}
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4804,7 +4873,7 @@ func (x *DeleteObjects) String() string {
 func (*DeleteObjects) ProtoMessage() {}
 
 func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[53]
+	mi := &file_meta_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4817,7 +4886,7 @@ func (x *DeleteObjects) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteObjects.ProtoReflect.Descriptor instead.
 func (*DeleteObjects) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{53}
+	return file_meta_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *DeleteObjects) GetBucket() uint64 {
@@ -4852,7 +4921,7 @@ type DeleteItem struct {
 
 func (x *DeleteItem) Reset() {
 	*x = DeleteItem{}
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4864,7 +4933,7 @@ func (x *DeleteItem) String() string {
 func (*DeleteItem) ProtoMessage() {}
 
 func (x *DeleteItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[54]
+	mi := &file_meta_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4877,7 +4946,7 @@ func (x *DeleteItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteItem.ProtoReflect.Descriptor instead.
 func (*DeleteItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{54}
+	return file_meta_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *DeleteItem) GetKey() []byte {
@@ -4968,7 +5037,7 @@ type AlterVersion struct {
 
 func (x *AlterVersion) Reset() {
 	*x = AlterVersion{}
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4980,7 +5049,7 @@ func (x *AlterVersion) String() string {
 func (*AlterVersion) ProtoMessage() {}
 
 func (x *AlterVersion) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[55]
+	mi := &file_meta_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4993,7 +5062,7 @@ func (x *AlterVersion) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AlterVersion.ProtoReflect.Descriptor instead.
 func (*AlterVersion) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{55}
+	return file_meta_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *AlterVersion) GetBucket() uint64 {
@@ -5123,7 +5192,7 @@ type Transition struct {
 
 func (x *Transition) Reset() {
 	*x = Transition{}
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5135,7 +5204,7 @@ func (x *Transition) String() string {
 func (*Transition) ProtoMessage() {}
 
 func (x *Transition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[56]
+	mi := &file_meta_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5148,7 +5217,7 @@ func (x *Transition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transition.ProtoReflect.Descriptor instead.
 func (*Transition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{56}
+	return file_meta_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Transition) GetBucket() uint64 {
@@ -5187,7 +5256,7 @@ type TransitionItem struct {
 
 func (x *TransitionItem) Reset() {
 	*x = TransitionItem{}
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5199,7 +5268,7 @@ func (x *TransitionItem) String() string {
 func (*TransitionItem) ProtoMessage() {}
 
 func (x *TransitionItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[57]
+	mi := &file_meta_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5212,7 +5281,7 @@ func (x *TransitionItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionItem.ProtoReflect.Descriptor instead.
 func (*TransitionItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{57}
+	return file_meta_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *TransitionItem) GetKey() []byte {
@@ -5273,7 +5342,7 @@ type RenameObject struct {
 
 func (x *RenameObject) Reset() {
 	*x = RenameObject{}
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5285,7 +5354,7 @@ func (x *RenameObject) String() string {
 func (*RenameObject) ProtoMessage() {}
 
 func (x *RenameObject) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[58]
+	mi := &file_meta_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5298,7 +5367,7 @@ func (x *RenameObject) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameObject.ProtoReflect.Descriptor instead.
 func (*RenameObject) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{58}
+	return file_meta_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *RenameObject) GetBucket() uint64 {
@@ -5349,7 +5418,7 @@ type RenameCondition struct {
 
 func (x *RenameCondition) Reset() {
 	*x = RenameCondition{}
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5361,7 +5430,7 @@ func (x *RenameCondition) String() string {
 func (*RenameCondition) ProtoMessage() {}
 
 func (x *RenameCondition) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[59]
+	mi := &file_meta_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5374,7 +5443,7 @@ func (x *RenameCondition) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RenameCondition.ProtoReflect.Descriptor instead.
 func (*RenameCondition) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{59}
+	return file_meta_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *RenameCondition) GetIfMatch() []byte {
@@ -5422,7 +5491,7 @@ type SetObjectLock struct {
 
 func (x *SetObjectLock) Reset() {
 	*x = SetObjectLock{}
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5434,7 +5503,7 @@ func (x *SetObjectLock) String() string {
 func (*SetObjectLock) ProtoMessage() {}
 
 func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[60]
+	mi := &file_meta_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5447,7 +5516,7 @@ func (x *SetObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetObjectLock.ProtoReflect.Descriptor instead.
 func (*SetObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{60}
+	return file_meta_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *SetObjectLock) GetBucket() uint64 {
@@ -5505,7 +5574,7 @@ type CreateUpload struct {
 
 func (x *CreateUpload) Reset() {
 	*x = CreateUpload{}
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5517,7 +5586,7 @@ func (x *CreateUpload) String() string {
 func (*CreateUpload) ProtoMessage() {}
 
 func (x *CreateUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[61]
+	mi := &file_meta_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5530,7 +5599,7 @@ func (x *CreateUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUpload.ProtoReflect.Descriptor instead.
 func (*CreateUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{61}
+	return file_meta_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *CreateUpload) GetBucket() uint64 {
@@ -5631,7 +5700,7 @@ type PutPart struct {
 
 func (x *PutPart) Reset() {
 	*x = PutPart{}
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5643,7 +5712,7 @@ func (x *PutPart) String() string {
 func (*PutPart) ProtoMessage() {}
 
 func (x *PutPart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[62]
+	mi := &file_meta_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5656,7 +5725,7 @@ func (x *PutPart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PutPart.ProtoReflect.Descriptor instead.
 func (*PutPart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{62}
+	return file_meta_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *PutPart) GetBucket() uint64 {
@@ -5756,7 +5825,7 @@ type CompletePart struct {
 
 func (x *CompletePart) Reset() {
 	*x = CompletePart{}
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5768,7 +5837,7 @@ func (x *CompletePart) String() string {
 func (*CompletePart) ProtoMessage() {}
 
 func (x *CompletePart) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[63]
+	mi := &file_meta_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5781,7 +5850,7 @@ func (x *CompletePart) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompletePart.ProtoReflect.Descriptor instead.
 func (*CompletePart) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{63}
+	return file_meta_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CompletePart) GetNumber() uint32 {
@@ -5834,7 +5903,7 @@ type CompleteUpload struct {
 
 func (x *CompleteUpload) Reset() {
 	*x = CompleteUpload{}
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5846,7 +5915,7 @@ func (x *CompleteUpload) String() string {
 func (*CompleteUpload) ProtoMessage() {}
 
 func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[64]
+	mi := &file_meta_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5859,7 +5928,7 @@ func (x *CompleteUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CompleteUpload.ProtoReflect.Descriptor instead.
 func (*CompleteUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{64}
+	return file_meta_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CompleteUpload) GetBucket() uint64 {
@@ -5965,7 +6034,7 @@ type AbortUpload struct {
 
 func (x *AbortUpload) Reset() {
 	*x = AbortUpload{}
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5977,7 +6046,7 @@ func (x *AbortUpload) String() string {
 func (*AbortUpload) ProtoMessage() {}
 
 func (x *AbortUpload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[65]
+	mi := &file_meta_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5990,7 +6059,7 @@ func (x *AbortUpload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AbortUpload.ProtoReflect.Descriptor instead.
 func (*AbortUpload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{65}
+	return file_meta_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *AbortUpload) GetBucket() uint64 {
@@ -6029,7 +6098,7 @@ type SetBucketConfig struct {
 
 func (x *SetBucketConfig) Reset() {
 	*x = SetBucketConfig{}
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6041,7 +6110,7 @@ func (x *SetBucketConfig) String() string {
 func (*SetBucketConfig) ProtoMessage() {}
 
 func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[66]
+	mi := &file_meta_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6054,7 +6123,7 @@ func (x *SetBucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetBucketConfig.ProtoReflect.Descriptor instead.
 func (*SetBucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{66}
+	return file_meta_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *SetBucketConfig) GetBucket() uint64 {
@@ -6107,7 +6176,7 @@ type FenceBucket struct {
 
 func (x *FenceBucket) Reset() {
 	*x = FenceBucket{}
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6119,7 +6188,7 @@ func (x *FenceBucket) String() string {
 func (*FenceBucket) ProtoMessage() {}
 
 func (x *FenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[67]
+	mi := &file_meta_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6132,7 +6201,7 @@ func (x *FenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FenceBucket.ProtoReflect.Descriptor instead.
 func (*FenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{67}
+	return file_meta_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *FenceBucket) GetBucket() uint64 {
@@ -6174,7 +6243,7 @@ type UnfenceBucket struct {
 
 func (x *UnfenceBucket) Reset() {
 	*x = UnfenceBucket{}
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6186,7 +6255,7 @@ func (x *UnfenceBucket) String() string {
 func (*UnfenceBucket) ProtoMessage() {}
 
 func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[68]
+	mi := &file_meta_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6199,7 +6268,7 @@ func (x *UnfenceBucket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UnfenceBucket.ProtoReflect.Descriptor instead.
 func (*UnfenceBucket) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{68}
+	return file_meta_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *UnfenceBucket) GetBucket() uint64 {
@@ -6227,7 +6296,7 @@ type StreamOwner struct {
 
 func (x *StreamOwner) Reset() {
 	*x = StreamOwner{}
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6239,7 +6308,7 @@ func (x *StreamOwner) String() string {
 func (*StreamOwner) ProtoMessage() {}
 
 func (x *StreamOwner) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[69]
+	mi := &file_meta_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6252,7 +6321,7 @@ func (x *StreamOwner) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamOwner.ProtoReflect.Descriptor instead.
 func (*StreamOwner) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{69}
+	return file_meta_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *StreamOwner) GetVersion() []byte {
@@ -6279,7 +6348,7 @@ type Condemn struct {
 
 func (x *Condemn) Reset() {
 	*x = Condemn{}
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6291,7 +6360,7 @@ func (x *Condemn) String() string {
 func (*Condemn) ProtoMessage() {}
 
 func (x *Condemn) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[70]
+	mi := &file_meta_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6304,7 +6373,7 @@ func (x *Condemn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Condemn.ProtoReflect.Descriptor instead.
 func (*Condemn) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{70}
+	return file_meta_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Condemn) GetOwners() []*StreamOwner {
@@ -6332,7 +6401,7 @@ type Recode struct {
 
 func (x *Recode) Reset() {
 	*x = Recode{}
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6344,7 +6413,7 @@ func (x *Recode) String() string {
 func (*Recode) ProtoMessage() {}
 
 func (x *Recode) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[71]
+	mi := &file_meta_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6357,7 +6426,7 @@ func (x *Recode) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Recode.ProtoReflect.Descriptor instead.
 func (*Recode) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{71}
+	return file_meta_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Recode) GetVersion() []byte {
@@ -6407,7 +6476,7 @@ type SetReadOnly struct {
 
 func (x *SetReadOnly) Reset() {
 	*x = SetReadOnly{}
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6419,7 +6488,7 @@ func (x *SetReadOnly) String() string {
 func (*SetReadOnly) ProtoMessage() {}
 
 func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[72]
+	mi := &file_meta_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6432,7 +6501,7 @@ func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReadOnly.ProtoReflect.Descriptor instead.
 func (*SetReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{72}
+	return file_meta_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SetReadOnly) GetOrder() *ReadOnly {
@@ -6455,7 +6524,7 @@ type ReadOnly struct {
 
 func (x *ReadOnly) Reset() {
 	*x = ReadOnly{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6467,7 +6536,7 @@ func (x *ReadOnly) String() string {
 func (*ReadOnly) ProtoMessage() {}
 
 func (x *ReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6480,7 +6549,7 @@ func (x *ReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnly.ProtoReflect.Descriptor instead.
 func (*ReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReadOnly) GetOn() bool {
@@ -6521,7 +6590,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6533,7 +6602,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6546,7 +6615,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6568,7 +6637,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6580,7 +6649,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6593,7 +6662,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6648,7 +6717,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6660,7 +6729,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6673,7 +6742,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -6969,7 +7038,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6981,7 +7050,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6994,7 +7063,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -7048,7 +7117,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7060,7 +7129,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7073,7 +7142,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -7170,7 +7239,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7182,7 +7251,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7195,7 +7264,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -7215,7 +7284,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7227,7 +7296,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7240,7 +7309,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -7266,7 +7335,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7278,7 +7347,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7291,7 +7360,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -7353,7 +7422,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7365,7 +7434,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7378,7 +7447,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -7398,7 +7467,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7410,7 +7479,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7423,7 +7492,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -7443,7 +7512,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7455,7 +7524,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7468,7 +7537,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -7520,7 +7589,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7532,7 +7601,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7545,7 +7614,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -8017,7 +8086,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8029,7 +8098,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8042,7 +8111,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -8054,7 +8123,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8066,7 +8135,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8079,7 +8148,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -8091,7 +8160,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8103,7 +8172,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8116,7 +8185,7 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
@@ -8131,7 +8200,7 @@ type ManifestsQuery struct {
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8143,7 +8212,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8156,7 +8225,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -8191,7 +8260,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8203,7 +8272,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8216,7 +8285,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -8246,7 +8315,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8258,7 +8327,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8271,7 +8340,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -8317,7 +8386,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8329,7 +8398,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8342,7 +8411,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 type PlacementsQuery struct {
@@ -8354,7 +8423,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8366,7 +8435,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8379,7 +8448,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -8397,7 +8466,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8409,7 +8478,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8422,7 +8491,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 type CredentialQuery struct {
@@ -8434,7 +8503,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8446,7 +8515,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8459,7 +8528,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -8479,7 +8548,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8491,7 +8560,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8504,7 +8573,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -8532,7 +8601,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8544,7 +8613,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8557,7 +8626,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -8584,7 +8653,7 @@ type AcmeItemQuery struct {
 
 func (x *AcmeItemQuery) Reset() {
 	*x = AcmeItemQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8596,7 +8665,7 @@ func (x *AcmeItemQuery) String() string {
 func (*AcmeItemQuery) ProtoMessage() {}
 
 func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8609,7 +8678,7 @@ func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
 func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *AcmeItemQuery) GetName() string {
@@ -8633,7 +8702,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8645,7 +8714,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8658,7 +8727,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8706,7 +8775,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8718,7 +8787,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8731,7 +8800,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8801,7 +8870,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8813,7 +8882,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8826,7 +8895,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8852,7 +8921,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8864,7 +8933,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8877,7 +8946,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8896,7 +8965,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8908,7 +8977,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8921,7 +8990,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -8948,7 +9017,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8960,7 +9029,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8973,7 +9042,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -9047,7 +9116,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9059,7 +9128,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9072,7 +9141,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -9135,7 +9204,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9147,7 +9216,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9160,7 +9229,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -9236,7 +9305,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9248,7 +9317,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9261,7 +9330,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -9289,7 +9358,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9301,7 +9370,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9314,7 +9383,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -9349,7 +9418,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9361,7 +9430,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9374,7 +9443,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -9412,7 +9481,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9424,7 +9493,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9437,7 +9506,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -9494,7 +9563,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9506,7 +9575,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9519,7 +9588,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -9552,7 +9621,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9564,7 +9633,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9577,7 +9646,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -9598,7 +9667,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9610,7 +9679,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9623,7 +9692,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -9656,7 +9725,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9668,7 +9737,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9681,7 +9750,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9701,7 +9770,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9713,7 +9782,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9726,7 +9795,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9751,7 +9820,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9763,7 +9832,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9776,7 +9845,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 // ReadOnlyQuery asks any group which order it holds to, and a partition group which buckets are read-only by themselves.
@@ -9790,7 +9859,7 @@ type ReadOnlyQuery struct {
 
 func (x *ReadOnlyQuery) Reset() {
 	*x = ReadOnlyQuery{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9802,7 +9871,7 @@ func (x *ReadOnlyQuery) String() string {
 func (*ReadOnlyQuery) ProtoMessage() {}
 
 func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9815,7 +9884,7 @@ func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyQuery.ProtoReflect.Descriptor instead.
 func (*ReadOnlyQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 func (x *ReadOnlyQuery) GetAfter() uint64 {
@@ -9876,7 +9945,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9888,7 +9957,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9901,7 +9970,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -10389,7 +10458,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10401,7 +10470,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10414,7 +10483,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -10440,7 +10509,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10452,7 +10521,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10465,7 +10534,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -10485,7 +10554,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10497,7 +10566,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10510,7 +10579,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -10541,7 +10610,7 @@ type VersionManifest struct {
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10553,7 +10622,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10566,7 +10635,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -10621,7 +10690,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10633,7 +10702,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10646,7 +10715,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -10674,7 +10743,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10686,7 +10755,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10699,7 +10768,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -10732,7 +10801,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10744,7 +10813,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10757,7 +10826,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10777,7 +10846,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10789,7 +10858,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10802,7 +10871,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10829,7 +10898,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10841,7 +10910,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10854,7 +10923,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10886,7 +10955,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10898,7 +10967,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10911,7 +10980,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -10976,7 +11045,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10988,7 +11057,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11001,7 +11070,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -11051,7 +11120,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11063,7 +11132,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11076,7 +11145,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -11110,7 +11179,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11122,7 +11191,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11135,7 +11204,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -11163,7 +11232,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11175,7 +11244,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11188,7 +11257,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -11225,7 +11294,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11237,7 +11306,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11250,7 +11319,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -11297,7 +11366,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11309,7 +11378,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11322,7 +11391,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -11342,7 +11411,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11354,7 +11423,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11367,7 +11436,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -11395,7 +11464,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11407,7 +11476,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11420,7 +11489,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -11456,7 +11525,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11468,7 +11537,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11481,7 +11550,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -11525,7 +11594,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11537,7 +11606,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11550,7 +11619,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -11592,7 +11661,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11604,7 +11673,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11617,7 +11686,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -11654,7 +11723,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11666,7 +11735,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11679,7 +11748,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -11728,7 +11797,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11740,7 +11809,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11753,7 +11822,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11788,7 +11857,7 @@ type ReadOnlyAnswer struct {
 
 func (x *ReadOnlyAnswer) Reset() {
 	*x = ReadOnlyAnswer{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11800,7 +11869,7 @@ func (x *ReadOnlyAnswer) String() string {
 func (*ReadOnlyAnswer) ProtoMessage() {}
 
 func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11813,7 +11882,7 @@ func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyAnswer.ProtoReflect.Descriptor instead.
 func (*ReadOnlyAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *ReadOnlyAnswer) GetOrder() *ReadOnly {
@@ -11846,7 +11915,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11858,7 +11927,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11871,7 +11940,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11891,7 +11960,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11903,7 +11972,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11916,7 +11985,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *Cursor) GetName() string {
@@ -11960,7 +12029,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11972,7 +12041,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11985,7 +12054,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -12104,7 +12173,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12116,7 +12185,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12129,7 +12198,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{146}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -12166,7 +12235,7 @@ type Upload struct {
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12178,7 +12247,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12191,7 +12260,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -12288,7 +12357,7 @@ type PartInfo struct {
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12300,7 +12369,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12313,7 +12382,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{148}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -12382,7 +12451,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12394,7 +12463,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12407,7 +12476,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149}
+	return file_meta_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -12435,7 +12504,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12447,7 +12516,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12460,7 +12529,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{150}
+	return file_meta_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -12539,7 +12608,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12551,7 +12620,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12564,7 +12633,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151}
+	return file_meta_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -12606,7 +12675,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12618,7 +12687,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12631,7 +12700,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{152}
+	return file_meta_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -12665,7 +12734,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12677,7 +12746,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12690,7 +12759,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{153}
+	return file_meta_proto_rawDescGZIP(), []int{154}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -12766,7 +12835,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12778,7 +12847,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12791,7 +12860,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{154}
+	return file_meta_proto_rawDescGZIP(), []int{155}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12863,7 +12932,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12875,7 +12944,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12888,7 +12957,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{155}
+	return file_meta_proto_rawDescGZIP(), []int{156}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -12929,7 +12998,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[156]
+	mi := &file_meta_proto_msgTypes[157]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12941,7 +13010,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[156]
+	mi := &file_meta_proto_msgTypes[157]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12954,7 +13023,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{156}
+	return file_meta_proto_rawDescGZIP(), []int{157}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -13208,14 +13277,19 @@ const file_meta_proto_rawDesc = "" +
 	"\x0esession_policy\x18\b \x01(\fR\rsessionPolicy\x12 \n" +
 	"\vdescription\x18\t \x01(\tR\vdescription\x12\x12\n" +
 	"\x04used\x18\n" +
-	" \x01(\x10R\x04used\"\x83\x01\n" +
+	" \x01(\x10R\x04used\"\xb2\x01\n" +
 	"\rPutCredential\x126\n" +
 	"\n" +
 	"credential\x18\x01 \x01(\v2\x16.shoal.meta.CredentialR\n" +
 	"credential\x12\x1f\n" +
 	"\vcreate_only\x18\x02 \x01(\bR\n" +
 	"createOnly\x12\x19\n" +
-	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\"\xef\x01\n" +
+	"\bif_epoch\x18\x03 \x01(\x04R\aifEpoch\x12-\n" +
+	"\x04ends\x18\x04 \x01(\v2\x19.shoal.meta.EndCredentialR\x04ends\"h\n" +
+	"\rEndCredential\x12\"\n" +
+	"\raccess_key_id\x18\x01 \x01(\tR\vaccessKeyId\x12\x19\n" +
+	"\bif_epoch\x18\x02 \x01(\x04R\aifEpoch\x12\x18\n" +
+	"\aexpires\x18\x03 \x01(\x10R\aexpires\"\xef\x01\n" +
 	"\bIdentity\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\acreated\x18\x02 \x01(\x10R\acreated\x12\x14\n" +
@@ -13996,7 +14070,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 158)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 159)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -14038,132 +14112,133 @@ var file_meta_proto_goTypes = []any{
 	(*SetCurrentKEK)(nil),       // 37: shoal.meta.SetCurrentKEK
 	(*Credential)(nil),          // 38: shoal.meta.Credential
 	(*PutCredential)(nil),       // 39: shoal.meta.PutCredential
-	(*Identity)(nil),            // 40: shoal.meta.Identity
-	(*UserIdentity)(nil),        // 41: shoal.meta.UserIdentity
-	(*GroupIdentity)(nil),       // 42: shoal.meta.GroupIdentity
-	(*PolicyIdentity)(nil),      // 43: shoal.meta.PolicyIdentity
-	(*PutIdentity)(nil),         // 44: shoal.meta.PutIdentity
-	(*DeleteIdentity)(nil),      // 45: shoal.meta.DeleteIdentity
-	(*AcmeItem)(nil),            // 46: shoal.meta.AcmeItem
-	(*PutAcmeItem)(nil),         // 47: shoal.meta.PutAcmeItem
-	(*DeleteAcmeItem)(nil),      // 48: shoal.meta.DeleteAcmeItem
-	(*NoteKeyUses)(nil),         // 49: shoal.meta.NoteKeyUses
-	(*KeyUse)(nil),              // 50: shoal.meta.KeyUse
-	(*SwitchRoot)(nil),          // 51: shoal.meta.SwitchRoot
-	(*DeleteCredential)(nil),    // 52: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 53: shoal.meta.NextSequence
-	(*Source)(nil),              // 54: shoal.meta.Source
-	(*PutVersion)(nil),          // 55: shoal.meta.PutVersion
-	(*Lock)(nil),                // 56: shoal.meta.Lock
-	(*Tags)(nil),                // 57: shoal.meta.Tags
-	(*Tag)(nil),                 // 58: shoal.meta.Tag
-	(*Metadata)(nil),            // 59: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 60: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 61: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 62: shoal.meta.DeleteItem
-	(*AlterVersion)(nil),        // 63: shoal.meta.AlterVersion
-	(*Transition)(nil),          // 64: shoal.meta.Transition
-	(*TransitionItem)(nil),      // 65: shoal.meta.TransitionItem
-	(*RenameObject)(nil),        // 66: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 67: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 68: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 69: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 70: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 71: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 72: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 73: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 74: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 75: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 76: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 77: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 78: shoal.meta.Condemn
-	(*Recode)(nil),              // 79: shoal.meta.Recode
-	(*SetReadOnly)(nil),         // 80: shoal.meta.SetReadOnly
-	(*ReadOnly)(nil),            // 81: shoal.meta.ReadOnly
-	(*GarbageDone)(nil),         // 82: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 83: shoal.meta.SetCursor
-	(*Result)(nil),              // 84: shoal.meta.Result
-	(*VersionName)(nil),         // 85: shoal.meta.VersionName
-	(*Written)(nil),             // 86: shoal.meta.Written
-	(*DeletedList)(nil),         // 87: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 88: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 89: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 90: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 91: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 92: shoal.meta.OwnerStates
-	(*Query)(nil),               // 93: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 94: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 95: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 96: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 97: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 98: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 99: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 100: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 101: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 102: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 103: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 104: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 105: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 106: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 107: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 108: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 109: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 110: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 111: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 112: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 113: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 114: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 115: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 116: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 117: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 118: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 119: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 120: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 121: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 122: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 123: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 124: shoal.meta.CursorsQuery
-	(*ReadOnlyQuery)(nil),       // 125: shoal.meta.ReadOnlyQuery
-	(*Answer)(nil),              // 126: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 127: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 128: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 129: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 130: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 131: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 132: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 133: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 134: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 135: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 136: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 137: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 138: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 139: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 140: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 141: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 142: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 143: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 144: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 145: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 146: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 147: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 148: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 149: shoal.meta.VersionEntry
-	(*ReadOnlyAnswer)(nil),      // 150: shoal.meta.ReadOnlyAnswer
-	(*CursorsAnswer)(nil),       // 151: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 152: shoal.meta.Cursor
-	(*Head)(nil),                // 153: shoal.meta.Head
-	(*Inline)(nil),              // 154: shoal.meta.Inline
-	(*Upload)(nil),              // 155: shoal.meta.Upload
-	(*PartInfo)(nil),            // 156: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 157: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 158: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 159: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 160: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 161: shoal.meta.Garbage
-	(*Event)(nil),               // 162: shoal.meta.Event
-	(*QueueItem)(nil),           // 163: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 164: shoal.meta.Keyring
-	nil,                         // 165: shoal.meta.DynamicAnswer.ValuesEntry
+	(*EndCredential)(nil),       // 40: shoal.meta.EndCredential
+	(*Identity)(nil),            // 41: shoal.meta.Identity
+	(*UserIdentity)(nil),        // 42: shoal.meta.UserIdentity
+	(*GroupIdentity)(nil),       // 43: shoal.meta.GroupIdentity
+	(*PolicyIdentity)(nil),      // 44: shoal.meta.PolicyIdentity
+	(*PutIdentity)(nil),         // 45: shoal.meta.PutIdentity
+	(*DeleteIdentity)(nil),      // 46: shoal.meta.DeleteIdentity
+	(*AcmeItem)(nil),            // 47: shoal.meta.AcmeItem
+	(*PutAcmeItem)(nil),         // 48: shoal.meta.PutAcmeItem
+	(*DeleteAcmeItem)(nil),      // 49: shoal.meta.DeleteAcmeItem
+	(*NoteKeyUses)(nil),         // 50: shoal.meta.NoteKeyUses
+	(*KeyUse)(nil),              // 51: shoal.meta.KeyUse
+	(*SwitchRoot)(nil),          // 52: shoal.meta.SwitchRoot
+	(*DeleteCredential)(nil),    // 53: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 54: shoal.meta.NextSequence
+	(*Source)(nil),              // 55: shoal.meta.Source
+	(*PutVersion)(nil),          // 56: shoal.meta.PutVersion
+	(*Lock)(nil),                // 57: shoal.meta.Lock
+	(*Tags)(nil),                // 58: shoal.meta.Tags
+	(*Tag)(nil),                 // 59: shoal.meta.Tag
+	(*Metadata)(nil),            // 60: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 61: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 62: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 63: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 64: shoal.meta.AlterVersion
+	(*Transition)(nil),          // 65: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 66: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 67: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 68: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 69: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 70: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 71: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 72: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 73: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 74: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 75: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 76: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 77: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 78: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 79: shoal.meta.Condemn
+	(*Recode)(nil),              // 80: shoal.meta.Recode
+	(*SetReadOnly)(nil),         // 81: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 82: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 83: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 84: shoal.meta.SetCursor
+	(*Result)(nil),              // 85: shoal.meta.Result
+	(*VersionName)(nil),         // 86: shoal.meta.VersionName
+	(*Written)(nil),             // 87: shoal.meta.Written
+	(*DeletedList)(nil),         // 88: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 89: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 90: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 91: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 92: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 93: shoal.meta.OwnerStates
+	(*Query)(nil),               // 94: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 95: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 96: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 97: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 98: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 99: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 100: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 101: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 102: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 103: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 104: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 105: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 106: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 107: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 108: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 109: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 110: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 111: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 112: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 113: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 114: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 115: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 116: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 117: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 118: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 119: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 120: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 121: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 122: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 123: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 124: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 125: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 126: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 127: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 128: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 129: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 130: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 131: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 132: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 133: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 134: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 135: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 136: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 137: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 138: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 139: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 140: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 141: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 142: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 143: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 144: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 145: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 146: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 147: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 148: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 149: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 150: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 151: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 152: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 153: shoal.meta.Cursor
+	(*Head)(nil),                // 154: shoal.meta.Head
+	(*Inline)(nil),              // 155: shoal.meta.Inline
+	(*Upload)(nil),              // 156: shoal.meta.Upload
+	(*PartInfo)(nil),            // 157: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 158: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 159: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 160: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 161: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 162: shoal.meta.Garbage
+	(*Event)(nil),               // 163: shoal.meta.Event
+	(*QueueItem)(nil),           // 164: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 165: shoal.meta.Keyring
+	nil,                         // 166: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -14180,38 +14255,38 @@ var file_meta_proto_depIdxs = []int32{
 	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
 	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
 	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	52,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	53,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	53,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	54,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
 	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
 	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
 	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
 	29,  // 19: shoal.meta.Command.prepare_site:type_name -> shoal.meta.PrepareSite
 	30,  // 20: shoal.meta.Command.found_group:type_name -> shoal.meta.FoundGroup
 	12,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
-	44,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
-	45,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
-	49,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
-	51,  // 25: shoal.meta.Command.switch_root:type_name -> shoal.meta.SwitchRoot
-	47,  // 26: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
-	48,  // 27: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
-	55,  // 28: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	61,  // 29: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	69,  // 30: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	70,  // 31: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	72,  // 32: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	73,  // 33: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	74,  // 34: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	75,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	76,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	78,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	82,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	83,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	79,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	68,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
-	63,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	66,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	64,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	80,  // 45: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	45,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
+	46,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
+	50,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
+	52,  // 25: shoal.meta.Command.switch_root:type_name -> shoal.meta.SwitchRoot
+	48,  // 26: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
+	49,  // 27: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
+	56,  // 28: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	62,  // 29: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	70,  // 30: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	71,  // 31: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	73,  // 32: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	74,  // 33: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	75,  // 34: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	76,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	77,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	79,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	83,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	84,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	80,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	69,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	64,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	67,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	65,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	81,  // 45: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
 	10,  // 46: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
 	0,   // 47: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
 	17,  // 48: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
@@ -14226,150 +14301,151 @@ var file_meta_proto_depIdxs = []int32{
 	26,  // 57: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
 	35,  // 58: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
 	38,  // 59: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	41,  // 60: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	42,  // 61: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	43,  // 62: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	40,  // 63: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 64: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	46,  // 65: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	50,  // 66: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
-	54,  // 67: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	56,  // 68: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	58,  // 69: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	60,  // 70: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	62,  // 71: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	56,  // 72: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	65,  // 73: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	67,  // 74: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	67,  // 75: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	56,  // 76: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	54,  // 77: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	71,  // 78: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	77,  // 79: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	81,  // 80: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 81: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 82: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 83: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 84: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 85: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	40,  // 86: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	46,  // 87: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	86,  // 88: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	87,  // 89: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	90,  // 90: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	92,  // 91: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	91,  // 92: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	85,  // 93: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	88,  // 94: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	81,  // 95: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
-	3,   // 96: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 97: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	89,  // 98: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 99: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	94,  // 100: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	98,  // 101: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	99,  // 102: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	100, // 103: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	101, // 104: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	102, // 105: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	103, // 106: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	104, // 107: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	110, // 108: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	111, // 109: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	95,  // 110: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	96,  // 111: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	107, // 112: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	105, // 113: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	106, // 114: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	112, // 115: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	113, // 116: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	115, // 117: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	116, // 118: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	117, // 119: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	118, // 120: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	119, // 121: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	120, // 122: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	121, // 123: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	122, // 124: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	123, // 125: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	114, // 126: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	124, // 127: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	97,  // 128: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	125, // 129: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 130: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	40,  // 131: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	109, // 132: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	128, // 133: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
-	2,   // 134: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	116, // 135: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	116, // 136: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	77,  // 137: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 138: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 139: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	131, // 140: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	132, // 141: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	133, // 142: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	134, // 143: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 144: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	135, // 145: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 146: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	127, // 147: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	128, // 148: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	108, // 149: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	40,  // 150: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	46,  // 151: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	136, // 152: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	137, // 153: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	155, // 154: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	140, // 155: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	141, // 156: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	142, // 157: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	92,  // 158: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	144, // 159: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	145, // 160: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	147, // 161: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	148, // 162: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	151, // 163: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	129, // 164: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	150, // 165: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 166: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	165, // 167: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	130, // 168: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 169: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 170: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 171: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 172: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 173: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 174: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	153, // 175: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	156, // 176: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 177: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 178: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	139, // 179: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	138, // 180: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	155, // 181: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	156, // 182: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	155, // 183: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	143, // 184: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	156, // 185: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	161, // 186: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	146, // 187: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	146, // 188: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	162, // 189: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	149, // 190: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	153, // 191: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	81,  // 192: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	152, // 193: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	56,  // 194: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	156, // 195: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 196: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	159, // 197: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 198: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	199, // [199:199] is the sub-list for method output_type
-	199, // [199:199] is the sub-list for method input_type
-	199, // [199:199] is the sub-list for extension type_name
-	199, // [199:199] is the sub-list for extension extendee
-	0,   // [0:199] is the sub-list for field type_name
+	40,  // 60: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
+	42,  // 61: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	43,  // 62: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	44,  // 63: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	41,  // 64: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 65: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	47,  // 66: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	51,  // 67: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	55,  // 68: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	57,  // 69: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	59,  // 70: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	61,  // 71: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	63,  // 72: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	57,  // 73: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	66,  // 74: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	68,  // 75: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	68,  // 76: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	57,  // 77: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	55,  // 78: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	72,  // 79: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	78,  // 80: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	82,  // 81: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 82: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 83: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 84: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 85: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 86: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	41,  // 87: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	47,  // 88: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	87,  // 89: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	88,  // 90: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	91,  // 91: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	93,  // 92: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	92,  // 93: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	86,  // 94: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	89,  // 95: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	82,  // 96: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 97: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 98: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	90,  // 99: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 100: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	95,  // 101: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	99,  // 102: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	100, // 103: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	101, // 104: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	102, // 105: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	103, // 106: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	104, // 107: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	105, // 108: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	111, // 109: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	112, // 110: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	96,  // 111: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	97,  // 112: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	108, // 113: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	106, // 114: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	107, // 115: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	113, // 116: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	114, // 117: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	116, // 118: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	117, // 119: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	118, // 120: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	119, // 121: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	120, // 122: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	121, // 123: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	122, // 124: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	123, // 125: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	124, // 126: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	115, // 127: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	125, // 128: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	98,  // 129: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	126, // 130: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 131: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	41,  // 132: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	110, // 133: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	129, // 134: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
+	2,   // 135: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	117, // 136: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	117, // 137: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	78,  // 138: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 139: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 140: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	132, // 141: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	133, // 142: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	134, // 143: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	135, // 144: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 145: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	136, // 146: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 147: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	128, // 148: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	129, // 149: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	109, // 150: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	41,  // 151: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	47,  // 152: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	137, // 153: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	138, // 154: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	156, // 155: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	141, // 156: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	142, // 157: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	143, // 158: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	93,  // 159: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	145, // 160: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	146, // 161: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	148, // 162: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	149, // 163: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	152, // 164: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	130, // 165: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	151, // 166: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 167: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	166, // 168: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	131, // 169: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 170: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 171: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 172: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 173: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 174: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 175: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	154, // 176: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	157, // 177: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 178: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 179: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	140, // 180: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	139, // 181: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	156, // 182: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	157, // 183: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	156, // 184: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	144, // 185: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	157, // 186: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	162, // 187: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	147, // 188: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	147, // 189: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	163, // 190: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	150, // 191: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	154, // 192: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	82,  // 193: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	153, // 194: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	57,  // 195: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	157, // 196: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 197: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	160, // 198: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 199: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	200, // [200:200] is the sub-list for method output_type
+	200, // [200:200] is the sub-list for method input_type
+	200, // [200:200] is the sub-list for extension type_name
+	200, // [200:200] is the sub-list for extension extendee
+	0,   // [0:200] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -14426,21 +14502,21 @@ func file_meta_proto_init() {
 		(*Command_SetReadOnly)(nil),
 	}
 	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[32].OneofWrappers = []any{
+	file_meta_proto_msgTypes[33].OneofWrappers = []any{
 		(*Identity_User)(nil),
 		(*Identity_Group)(nil),
 		(*Identity_Policy)(nil),
 	}
-	file_meta_proto_msgTypes[54].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[55].OneofWrappers = []any{
+	file_meta_proto_msgTypes[55].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[56].OneofWrappers = []any{
 		(*AlterVersion_Tags)(nil),
 		(*AlterVersion_Retention)(nil),
 		(*AlterVersion_LegalHold)(nil),
 		(*AlterVersion_Acl)(nil),
 	}
-	file_meta_proto_msgTypes[59].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[66].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[76].OneofWrappers = []any{
+	file_meta_proto_msgTypes[60].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[67].OneofWrappers = []any{}
+	file_meta_proto_msgTypes[77].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -14459,7 +14535,7 @@ func file_meta_proto_init() {
 		(*Result_Transitioned)(nil),
 		(*Result_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[85].OneofWrappers = []any{
+	file_meta_proto_msgTypes[86].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -14491,7 +14567,7 @@ func file_meta_proto_init() {
 		(*Query_Manifests)(nil),
 		(*Query_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[118].OneofWrappers = []any{
+	file_meta_proto_msgTypes[119].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -14529,7 +14605,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   158,
+			NumMessages:   159,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
