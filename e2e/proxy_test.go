@@ -57,14 +57,37 @@ http {
 }
 `
 
+// nginxStream is nginx's module for connections, as Debian and Ubuntu have it.
+const nginxStream = "/usr/lib/nginx/modules/ngx_stream_module.so"
+
+// nginxStreamConfig passes what is in TLS connections on, and says from where by the PROXY protocol.
+const nginxStreamConfig = `
+load_module ` + nginxStream + `;
+daemon off;
+user root;
+worker_processes 1;
+error_log stderr;
+pid %[1]s/nginx.pid;
+events { worker_connections 256; }
+stream {
+	server {
+		listen %[2]s ssl;
+		ssl_certificate %[3]s;
+		ssl_certificate_key %[4]s;
+		proxy_pass %[5]s;
+		proxy_protocol on;
+	}
+}
+`
+
 // startNginx runs nginx before a process, with TLS, and gives its address and who trusts it.
-func startNginx(t *testing.T, p *cluster.Process) (addr string, trust *x509.CertPool) {
+func startNginx(t *testing.T, p *cluster.Process, form string) (addr string, trust *x509.CertPool) {
 	t.Helper()
 	path := program(t, "nginx")
 	dir, addr := t.TempDir(), cluster.FreeAddr(t)
 	certFile, keyFile, trust := certificate(t)
 	config := filepath.Join(dir, "nginx.conf")
-	must(t, os.WriteFile(config, fmt.Appendf(nil, nginxConfig, dir, addr, certFile, keyFile, strings.TrimPrefix(p.Endpoint(), "http://")), 0o600))
+	must(t, os.WriteFile(config, fmt.Appendf(nil, form, dir, addr, certFile, keyFile, strings.TrimPrefix(p.Endpoint(), "http://")), 0o600))
 	cmd := exec.Command(path, "-p", dir, "-e", "stderr", "-c", config)
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
@@ -131,7 +154,7 @@ func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { retur
 func TestProxy(t *testing.T) {
 	t.Parallel()
 	p := cluster.Start(t, cluster.Options{Args: []string{"--trusted-proxy", "127.0.0.1", "--trusted-proxy", "192.0.2.128/25"}})
-	addr, trust := startNginx(t, p)
+	addr, trust := startNginx(t, p, nginxConfig)
 	r := &rights{t: t, node: p}
 	r.prepare("docs/a")
 	r.admin("user", "create", "alice")
@@ -172,22 +195,51 @@ func TestProxy(t *testing.T) {
 	}
 }
 
-// TestProxyProtocol is the same of a proxy that passes bytes on.
-func TestProxyProtocol(t *testing.T) {
-	t.Parallel()
-	p := cluster.Start(t, cluster.Options{Args: []string{"--trusted-proxy", "127.0.0.1", "--proxy-protocol", "s3"}})
+// behindProxy starts a process that takes the PROXY protocol from 127.0.0.1, and makes a user who may do all from one address.
+func behindProxy(t *testing.T, from string) (p *cluster.Process, alice *api.IssuedKey) {
+	t.Helper()
+	p = cluster.Start(t, cluster.Options{Args: []string{"--trusted-proxy", "127.0.0.1", "--proxy-protocol", "s3"}})
 	r := &rights{t: t, node: p}
-	const line = "PROXY TCP4 %s 127.0.0.1 4711 9000\r\n"
 	root := visitor{endpoint: p.Endpoint(), from: "127.0.0.2"}.client(t, p, nil)
 	_, err := root.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("rights")})
 	must(t, err)
 	r.admin("user", "create", "alice")
-	r.admin("policy", "create", "here", r.file(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*",
-		"Condition":{"IpAddress":{"aws:SourceIp":"192.0.2.7"}}}}`))
+	r.admin("policy", "create", "here", r.file(fmt.Sprintf(`{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"s3:*","Resource":"*",
+		"Condition":{"IpAddress":{"aws:SourceIp":%q}}}}`, from)))
 	r.admin("user", "attach", "alice", "here")
-	var alice api.IssuedKey
-	p.AdminJSON(&alice, "key", "create", "alice")
-	in := visitor{endpoint: p.Endpoint(), from: "127.0.0.1", begin: fmt.Sprintf(line, "192.0.2.7")}.client(t, p, &alice)
+	alice = new(api.IssuedKey)
+	p.AdminJSON(alice, "key", "create", "alice")
+	return p, alice
+}
+
+// TestProxyProtocolOfNginx comes through a real nginx that ends TLS and passes bytes on.
+func TestProxyProtocolOfNginx(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat(nginxStream); err != nil {
+		if os.Getenv("CI") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	p, alice := behindProxy(t, "127.0.0.7")
+	addr, trust := startNginx(t, p, nginxStreamConfig)
+	through := "https://" + addr
+	c := sdkClient{visitor{endpoint: through, from: "127.0.0.7", trust: trust}.client(t, p, alice)}
+	eventually(t, time.Minute, func() error { return c.mkBucket(t.Context(), "proxied") })
+	content := pattern{seed: 1, size: 9 * mib}
+	must(t, c.put(t.Context(), "proxied", "k", content))
+	must(t, c.get(t.Context(), "proxied", "k", content))
+	if _, err := (visitor{endpoint: through, from: "127.0.0.8", trust: trust}).client(t, p, alice).ListBuckets(t.Context(), &s3.ListBucketsInput{}); err == nil {
+		t.Error("let in from elsewhere")
+	}
+}
+
+// TestProxyProtocol is the same of a proxy that passes bytes on.
+func TestProxyProtocol(t *testing.T) {
+	t.Parallel()
+	p, alice := behindProxy(t, "192.0.2.7")
+	const line = "PROXY TCP4 %s 127.0.0.1 4711 9000\r\n"
+	in := visitor{endpoint: p.Endpoint(), from: "127.0.0.1", begin: fmt.Sprintf(line, "192.0.2.7")}.client(t, p, alice)
 	eventually(t, time.Minute, func() error {
 		_, err := in.ListBuckets(t.Context(), &s3.ListBucketsInput{})
 		return err
@@ -198,7 +250,7 @@ func TestProxyProtocol(t *testing.T) {
 		{"a header of who is not trusted", "127.0.0.2", fmt.Sprintf(line, "192.0.2.7")},
 		{"directly", "127.0.0.2", ""},
 	} {
-		c := visitor{endpoint: p.Endpoint(), from: tt.from, begin: tt.begin}.client(t, p, &alice)
+		c := visitor{endpoint: p.Endpoint(), from: tt.from, begin: tt.begin}.client(t, p, alice)
 		if _, err := c.ListBuckets(t.Context(), &s3.ListBucketsInput{}); err == nil {
 			t.Errorf("%s: let in", tt.name)
 		}
