@@ -52,9 +52,11 @@ tidy: ## import table, locks, links, rules of the source
 fuzz: ## every fuzz target for FUZZTIME (60s) each
 	@.ci/fuzz $(FUZZTIME)
 
-sim: ## simulations and random runs, SEEDS (200) of each
+sim: ## simulations and random runs, SEEDS (200) of each, and half a minute of failure detection and of the controller
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 40m -run 'Simulation' ./node/consensus
 	SHOAL_SIM_SEEDS=$(SEEDS) go test -count=1 -timeout 60m -run 'Simulation|Mutants' ./e2e/sim
+	SHOAL_SIM_RUNS=4 go test -count=1 -timeout 20m -run 'DetectsCrash|Sites|SiteCutOff|Stalls' ./p2p/gossip
+	go test -count=1 -timeout 20m -run Random ./node/controller -controller.runs 400
 	GOGC=800 SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
 
 e2e: ## every suite against the real program, at full length
