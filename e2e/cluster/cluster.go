@@ -115,6 +115,31 @@ func (c *Cluster) AddNode(site string, drives ...string) *Process {
 	return p
 }
 
+// PrepareNode is AddNode without the start: JoinBy starts it.
+func (c *Cluster) PrepareNode(site string) *Process {
+	c.t.Helper()
+	o := Options{Part: "node", Drives: c.shape.Drives, Credentials: c.nodes[0].CredentialsFile()}
+	if c.network != nil {
+		o.Host = c.network.AddHost()
+	}
+	p := New(c.t, o)
+	c.sites[p] = site
+	c.nodes = append(c.nodes, p)
+	return p
+}
+
+// JoinBy starts a node of PrepareNode with a new token that another node is asked for, and
+// does not wait for it. Later starts need no token once it has joined.
+func (c *Cluster) JoinBy(p, through *Process) error {
+	token, err := through.Admin("invite", "--role", "node", "--site", c.sites[p], "--ttl", "5m")
+	if err != nil {
+		return fmt.Errorf("invite a node: %w: %s", err, token)
+	}
+	p.SetArgs(slices.Concat(c.shape.Args, []string{"--join", strings.TrimSpace(token)})...)
+	p.Start()
+	return nil
+}
+
 // AddGateway starts a further gateway and waits until it is ready.
 func (c *Cluster) AddGateway(site string) *Process {
 	c.t.Helper()
@@ -210,19 +235,26 @@ func (c *Cluster) Members() []api.Member {
 // PeerID is the name under which a process is a member. It is read from where the process
 // listens for peers, so that nothing of its files has to be known.
 func (c *Cluster) PeerID(p *Process) (string, error) {
+	c.t.Helper()
+	m, err := c.Operator().Member(p)
+	return m.PeerID, err
+}
+
+// Member asks a running node for the row of another process in the table of members.
+func (p *Process) Member(q *Process) (api.Member, error) {
 	var members []api.Member
-	if err := c.Operator().Query(&members, "members"); err != nil {
-		return "", err
+	if err := p.Query(&members, "members"); err != nil {
+		return api.Member{}, err
 	}
-	host, port, _ := strings.Cut(p.P2PAddr(), ":")
+	host, port, _ := strings.Cut(q.P2PAddr(), ":")
 	for _, m := range members {
 		for _, a := range m.Addrs {
-			if strings.Contains(a, "/"+host+"/tcp/"+port) || strings.Contains(a, p.P2PAddr()) {
-				return m.PeerID, nil
+			if strings.Contains(a, "/"+host+"/tcp/"+port) || strings.Contains(a, q.P2PAddr()) {
+				return m, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("no member listens on %s: %+v", p.P2PAddr(), members)
+	return api.Member{}, fmt.Errorf("no member listens on %s: %+v", q.P2PAddr(), members)
 }
 
 // Whole is nil once a running node says that everything is as redundant as was promised, and no group of metadata is on its

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/e2e/cluster"
+	"shoal/node/api"
 )
 
 // nemesis does harm to a cluster by a seed, a fault or two at a time, and mends it. Its
@@ -22,6 +23,7 @@ type nemesis struct {
 	next    int
 	volumes map[*cluster.Process]*cluster.Volume
 	count   map[string]int
+	guest   *guest                    // who is there now
 	guests  int                       // nodes that joined for a while
 	down    map[*cluster.Process]bool // killed, paused or otherwise not to be harmed more
 	wrong   map[*cluster.Process]bool // whose clock is off
@@ -58,7 +60,7 @@ func (n *nemesis) faults() []fault {
 		all = append(all, fault{"full drive", n.fillDrive}, fault{"broken drive", n.breakDrive})
 	}
 	if len(n.c.Nodes()) > 3 {
-		all = append(all, fault{"join and drain", n.guest})
+		all = append(all, fault{"join and drain", n.reshape}, fault{"join and drain", n.reshape})
 	}
 	only := os.Getenv("E2E_FAULTS")
 	if only == "" {
@@ -91,7 +93,6 @@ func (n *nemesis) run(d time.Duration) {
 			n.hold(200, 2000)
 		}
 		n.hold(500, 6000)
-		// The last first: who drains a guest must find the others at work.
 		for _, mend := range slices.Backward(mends) {
 			mend()
 		}
@@ -99,6 +100,7 @@ func (n *nemesis) run(d time.Duration) {
 		n.alive()
 		n.hold(500, 4000)
 	}
+	n.farewell()
 	for _, p := range n.c.All() {
 		p.WaitReady()
 	}
@@ -376,28 +378,133 @@ func (n *nemesis) breakDrive() (string, func()) {
 	}
 }
 
-// guestsMax bounds how many nodes join for a while in one run: each takes time.
-const guestsMax = 3
+// guestsMax bounds how many nodes join for a while in one run.
+const guestsMax = 10
 
-// guest lets a node join, so that whatever comes next meets a cluster that moves data and
-// voters, and drains it again. It waits for nobody else to be in trouble.
-func (n *nemesis) guest() (string, func()) {
-	if len(n.down) > 0 || len(n.rules) > 0 || n.guests == guestsMax {
+// guest is a node that joins for a while.
+type guest struct {
+	p        *cluster.Process
+	name     string
+	id       string // peer ID, once it is a member
+	draining bool
+}
+
+// reshape is the next act with a guest: it joins, is drained, and is revoked once it holds nothing. Each act is only ordered, and goes on
+// beside whatever else happens. An operator who gets no answer orders it again.
+func (n *nemesis) reshape() (string, func()) {
+	switch {
+	case n.guest == nil || n.guest.id == "":
+		return n.join()
+	case n.down[n.guest.p]:
+		return "", nil
+	case !n.guest.draining:
+		return n.drain()
+	}
+	return n.revoke()
+}
+
+// operator is a node that nothing has happened to.
+func (n *nemesis) operator() *cluster.Process {
+	return n.victim(slices.DeleteFunc(slices.Clone(n.c.Nodes()), func(p *cluster.Process) bool { return n.guest != nil && p == n.guest.p }))
+}
+
+// ordered logs why an order of the operator was not carried out. Then there is nothing to be mended.
+func (n *nemesis) ordered(what string, err error) (string, func()) {
+	if err != nil {
+		n.t.Logf("%s: %v", what, err)
 		return "", nil
 	}
-	n.guests++
-	for _, p := range n.c.All() {
-		p.WaitReady()
+	return what, func() {}
+}
+
+// join lets a node join. Until it has, nothing else happens to it.
+func (n *nemesis) join() (string, func()) {
+	op := n.operator()
+	if op == nil || n.guest == nil && n.guests == guestsMax {
+		return "", nil
 	}
-	sites := n.sites()
-	p := n.c.AddNode(sites[n.r.IntN(len(sites))])
-	name := n.name(p)
-	return name + " joins", func() {
-		// What happened since is mended, but those restarted may not answer yet.
-		for _, q := range n.c.All() {
-			q.WaitReady()
+	if n.guest == nil {
+		n.guests++
+		sites := n.sites()
+		n.guest = &guest{p: n.c.PrepareNode(sites[n.r.IntN(len(sites))])}
+		n.guest.name = n.name(n.guest.p)
+		n.down[n.guest.p] = true
+	}
+	g := n.guest
+	if !g.p.Running() {
+		return n.ordered(g.name+" joins", n.c.JoinBy(g.p, op))
+	}
+	m, err := op.Member(g.p)
+	if err == nil {
+		g.id = m.PeerID
+		delete(n.down, g.p)
+		n.t.Logf("%s has joined", g.name)
+	}
+	return "", nil
+}
+
+func (n *nemesis) drain() (string, func()) {
+	op := n.operator()
+	if op == nil {
+		return "", nil
+	}
+	out, err := op.Admin("members", "drain", n.guest.id)
+	if err != nil {
+		// It may have been heard.
+		if m, asked := op.Member(n.guest.p); asked == nil && (m.State == api.MemberDraining || m.State == api.MemberDrained) {
+			err = nil
+		} else {
+			err = fmt.Errorf("%w: %s", err, out)
 		}
-		n.t.Logf("%s is drained", name)
-		drain(n.t, n.c, p)
+	}
+	n.guest.draining = err == nil
+	return n.ordered(n.guest.name+" is drained", err)
+}
+
+// revoke takes the guest out once it is drained.
+func (n *nemesis) revoke() (string, func()) {
+	op := n.operator()
+	if op == nil {
+		return "", nil
+	}
+	g := n.guest
+	m, err := op.Member(g.p)
+	if err == nil && m.State != api.MemberDrained {
+		return "", nil
+	}
+	if err == nil {
+		var out string
+		if out, err = op.Admin("members", "revoke", "--yes", g.id); err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	if err != nil {
+		return n.ordered(g.name+" is revoked", err)
+	}
+	n.c.Remove(g.p)
+	n.guest = nil
+	return n.ordered(g.name+" is revoked", nil)
+}
+
+// farewell sees a guest off that is still there, when everything else is mended.
+func (n *nemesis) farewell() {
+	n.t.Helper()
+	for _, act := range []struct {
+		do   func() (string, func())
+		done func() bool
+	}{
+		{n.join, func() bool { return n.guest.id != "" }},
+		{n.drain, func() bool { return n.guest.draining }},
+		{n.revoke, func() bool { return n.guest == nil }},
+	} {
+		eventually(n.t, redundantWithin, func() error {
+			if n.guest == nil || act.done() {
+				return nil
+			}
+			if act.do(); n.guest != nil && !act.done() {
+				return fmt.Errorf("%s stays: member %q, drained %v", n.guest.name, n.guest.id, n.guest.draining)
+			}
+			return nil
+		})
 	}
 }
