@@ -87,7 +87,8 @@ func (x *exchange) run(ctx context.Context) error {
 		return err
 	}
 	if op.Unsigned {
-		req.Form = x.body
+		req.Form, req.FormAdmitted = x.body, x.body.Leisure
+		x.body.Hurry()
 		err := op.Serve(ctx, x.service, req, x.w)
 		x.keyID, x.user = req.AccessKeyID, req.Caller.ID
 		return err
@@ -115,6 +116,7 @@ func (x *exchange) run(ctx context.Context) error {
 // serveToken answers a request for the token service.
 func (x *exchange) serveToken(ctx context.Context) error {
 	x.token = true
+	x.body.Hurry()
 	req := &sts.Request{HTTP: x.r, Body: x.body, RequestID: x.id, Now: x.started}
 	answer, err := x.sts.Serve(ctx, req)
 	x.keyID, x.user = req.AccessKeyID, req.Caller.ID

@@ -126,6 +126,11 @@ func (h *handler) busy(w http.ResponseWriter, r *http.Request) {
 	h.refuse(w, r, func(x *exchange) error { return x.slowDown(limitedBusy, time.Second) })
 }
 
+// crowded answers the request that is one too many of its source.
+func (h *handler) crowded(w http.ResponseWriter, r *http.Request) {
+	h.refuse(w, r, func(x *exchange) error { return x.slowDown(limitedSource, time.Second) })
+}
+
 // denied answers a request from an address that is not served.
 func (h *handler) denied(w http.ResponseWriter, r *http.Request) {
 	h.refuse(w, r, func(*exchange) error {

@@ -34,6 +34,7 @@ type limiter struct {
 // limits are those in force.
 type limits struct {
 	source, principal edge.Rates
+	sourceParallel    int64 // requests in flight, 0 for the default
 	failures          int64 // wrong signatures per second
 }
 
@@ -62,7 +63,8 @@ func (l *limiter) awaitFirst(ctx context.Context) {
 
 // follow takes settings into force.
 func (l *limiter) follow(settings []api.Setting) {
-	l.limits.Store(readLimits(settings))
+	now := readLimits(settings)
+	l.limits.Store(now)
 	blocked := make(map[netip.Prefix]bool)
 	for _, r := range api.IPRules(settings) {
 		blocked[r.Prefix] = r.Verdict == api.IPBlock
@@ -70,6 +72,7 @@ func (l *limiter) follow(settings []api.Setting) {
 	rules := edge.NewRules(blocked)
 	for _, s := range l.servers {
 		s.SetRules(rules)
+		s.SetSourceRequests(now.sourceParallel)
 	}
 	l.known.Do(func() { close(l.first) })
 }
@@ -86,7 +89,7 @@ func readLimits(settings []api.Setting) *limits {
 		case api.SettingSourceRequests:
 			out.source.RequestsPerSecond = count(s.Value)
 		case api.SettingSourceParallel:
-			out.source.Parallel = count(s.Value)
+			out.sourceParallel = count(s.Value)
 		case api.SettingSourceFailures:
 			out.failures = count(s.Value)
 		case api.SettingSourceBandwidth:

@@ -1,6 +1,8 @@
 package gateway_test
 
 import (
+	"bufio"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -162,5 +164,32 @@ func TestAddressRules(t *testing.T) {
 	g.want(list.from("192.0.2.1"), 200, "")
 	if a := g.do(call{target: "/metrics", id: "-", admin: true}); !strings.Contains(a.body, "shoal_gateway_blocked_total 2") {
 		t.Error("refusals are not counted")
+	}
+}
+
+// A form of which nobody knows who sends it has little time, and one whose signature cannot be right is refused before it has come.
+func TestFormsAreHurried(t *testing.T) {
+	g := start(t, func(c *gateway.Config) { c.Limits.FormTimeout, c.Limits.StallTimeout = 100*time.Millisecond, time.Hour })
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	const half = "Action=GetCallerIdentity&"
+	head := func(path, more string) string {
+		return "POST " + path + " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nContent-Type: " + more + "\r\n\r\n"
+	}
+	for _, tt := range []struct{ name, text, want string }{
+		{"form", head("/", "application/x-www-form-urlencoded") + half, "RequestTimeout"},
+		{"form of an upload", head("/bucket", "multipart/form-data; boundary=b") + "--b\r\n", "RequestTimeout"},
+		{"signature of long ago", head("/", "application/x-www-form-urlencoded\r\nX-Amz-Date: 20200101T000000Z\r\n"+
+			"Authorization: AWS4-HMAC-SHA256 Credential="+testID+"/20200101/us-east-1/sts/aws4_request, SignedHeaders=host;x-amz-date, Signature="+emptySum), "SignatureDoesNotMatch"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conn := g.dial(g.s3)
+			defer conn.Close()
+			if _, err := io.WriteString(conn, tt.text); err != nil {
+				t.Fatal(err)
+			}
+			if a := readAnswer(t, bufio.NewReader(conn), "POST"); !strings.Contains(a.body, "<Code>"+tt.want+"</Code>") {
+				t.Errorf("%d %s", a.status, a.body)
+			}
+		})
 	}
 }

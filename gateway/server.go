@@ -233,7 +233,7 @@ func (s *Server) openS3(certs *edge.Certificates) error {
 	}
 	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
-		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy), Denied: http.HandlerFunc(h.denied),
+		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy), Crowded: http.HandlerFunc(h.crowded), Denied: http.HandlerFunc(h.denied),
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3

@@ -18,7 +18,7 @@ import (
 func TestMain(m *testing.M) { os.Exit(cluster.Main(m, "faults")) }
 
 // attacksMin is how many attacks there are at least, so that none disappears unseen.
-const attacksMin = 173
+const attacksMin = 174
 
 // attack is one case. Its name begins with the case's number and says what is tried.
 type attack struct {
@@ -28,7 +28,7 @@ type attack struct {
 
 // attacks are all of them.
 func attacks() (all []attack) {
-	for _, list := range [][]attack{signatureAttacks(), streamAttacks(), pathAttacks(), formAttacks(), documentAttacks(), edgeAttacks(), rightsAttacks(), lockAttacks(), sessionAttacks(), featureAttacks(), startAttacks(), releaseAttacks()} {
+	for _, list := range [][]attack{signatureAttacks(), streamAttacks(), pathAttacks(), formAttacks(), documentAttacks(), edgeAttacks(), rightsAttacks(), lockAttacks(), sessionAttacks(), featureAttacks(), startAttacks(), releaseAttacks(), slowAttacks()} {
 		all = append(all, list...)
 	}
 	return all

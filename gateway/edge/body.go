@@ -83,6 +83,7 @@ type Reader struct {
 	control *http.ResponseController
 	limits  *Limits
 	until   time.Time // deadline in force
+	hurried time.Time // by when all must have come; zero while there is no hurry
 	waited  time.Duration
 	moved   int64 // bytes since waited was 0
 	read    int64
@@ -114,9 +115,16 @@ func (r *Reader) next(p []byte) (int, error) {
 		return 0, io.EOF
 	}
 	start := time.Now()
-	if !r.stream && r.until.Sub(start) < r.limits.StallTimeout*3/4 {
-		r.until = start.Add(r.limits.StallTimeout)
-		if err := r.control.SetReadDeadline(r.until); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	until := r.until
+	switch {
+	case !r.hurried.IsZero():
+		until = r.hurried
+	case !r.stream && until.Sub(start) < r.limits.StallTimeout*3/4:
+		until = start.Add(r.limits.StallTimeout)
+	}
+	if until != r.until {
+		r.until = until
+		if err := r.control.SetReadDeadline(until); err != nil && !errors.Is(err, http.ErrNotSupported) {
 			return 0, err
 		}
 	}
@@ -145,6 +153,20 @@ func (r *Reader) next(p []byte) (int, error) {
 		r.waited, r.moved = 0, 0
 	}
 	return n, err
+}
+
+// Hurry gives the client FormTimeout, from now on, for all that is read up to Leisure.
+func (r *Reader) Hurry() { r.hurried = time.Now().Add(r.limits.FormTimeout) }
+
+// Leisure lets the rest of the body take its time, as long as it moves.
+func (r *Reader) Leisure() {
+	r.hurried = time.Time{}
+	if !r.until.IsZero() {
+		r.until = longPast
+	}
+	if r.stream {
+		r.control.SetReadDeadline(time.Time{})
+	}
 }
 
 // Received is the number of bytes read so far.

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -147,6 +148,69 @@ func TestRequestLimit(t *testing.T) {
 	if got := closed(t, firstReader); !strings.Contains(got, "200 OK") {
 		t.Errorf("first request got %q", got)
 	}
+}
+
+// One source has its share of the places, and what it has too many of takes none from others.
+func TestRequestsOfSource(t *testing.T) {
+	const share = 3
+	entered, release := make(chan struct{}), make(chan struct{})
+	s, addr := serveAs(t, func(c *edge.Config) {
+		c.Limits = edge.Limits{RequestsMax: share + 1, RequestsPerSourceMax: share}
+		c.Proxies = edge.Proxies{Trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}}
+		c.Crowded = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { w.WriteHeader(429) })
+	}, func(_ *edge.Server, w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/wait" {
+			entered <- struct{}{}
+			<-release
+		}
+	})
+	ask := func(path, from, forwarded string) *bufio.Reader {
+		t.Helper()
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+		conn, err := d.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		if _, err := io.WriteString(conn, "GET "+path+" HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: "+forwarded+"\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		return bufio.NewReader(conn)
+	}
+	want := func(status, from, forwarded string) {
+		t.Helper()
+		if got := closed(t, ask("/", from, forwarded)); !strings.Contains(got, status) {
+			t.Errorf("%s for %s got %q, want %s", from, forwarded, got, status)
+		}
+	}
+	var waiting []*bufio.Reader
+	for range share { // loopback has no more than others
+		waiting = append(waiting, ask("/wait", "127.0.0.1", "192.0.2.1"))
+		<-entered
+	}
+	for range 10 * share {
+		want("429", "127.0.0.1", "192.0.2.1")
+	}
+	want("200 OK", "127.0.0.3", "")
+	want("200 OK", "127.0.0.2", "192.0.2.1") // clients of a proxy count by their own addresses
+	want("429", "127.0.0.2", "127.0.0.1")
+	waiting = append(waiting, ask("/wait", "127.0.0.2", "2001:db8::1"))
+	<-entered
+	want("503", "127.0.0.3", "") // now all places are taken
+	close(release)
+	for _, r := range waiting {
+		if got := closed(t, r); !strings.Contains(got, "200 OK") {
+			t.Errorf("one of those that had entered got %q", got)
+		}
+	}
+	s.SetSourceRequests(1)
+	release = make(chan struct{})
+	last := ask("/wait", "127.0.0.2", "2001:db8::1")
+	<-entered
+	want("429", "127.0.0.2", "2001:db8::ffff")
+	want("200 OK", "127.0.0.2", "2001:db8:0:1::1") // another /64
+	close(release)
+	closed(t, last)
 }
 
 func TestListen(t *testing.T) {

@@ -28,6 +28,10 @@ type Limits struct {
 	ConnectionsPerAddressMax int
 	// RequestsMax bounds requests in flight. Default 1,024.
 	RequestsMax int
+	// RequestsPerSourceMax bounds those of one source, loopback included. Default a quarter of RequestsMax.
+	RequestsPerSourceMax int
+	// FormTimeout is how long a form may take of which it is not known yet whether it may be sent. Default 5 s.
+	FormTimeout time.Duration
 }
 
 // withDefaults fills what was left open.
@@ -40,6 +44,8 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.ConnectionsMax, ConnectionsMax)
 	setDefault(&l.ConnectionsPerAddressMax, max(l.ConnectionsMax/2, 1))
 	setDefault(&l.RequestsMax, 1024)
+	setDefault(&l.RequestsPerSourceMax, max(l.RequestsMax/4, 1))
+	setDefault(&l.FormTimeout, 5*time.Second)
 	return l
 }
 
@@ -60,6 +66,7 @@ func (l Limits) Validate() []error {
 		{"stall timeout", int64(l.StallTimeout)}, {"least rate", l.RateMin},
 		{"header bytes", int64(l.HeaderBytesMax)}, {"connections", int64(l.ConnectionsMax)},
 		{"connections per address", int64(l.ConnectionsPerAddressMax)}, {"requests", int64(l.RequestsMax)},
+		{"requests per source", int64(l.RequestsPerSourceMax)}, {"form timeout", int64(l.FormTimeout)},
 	} {
 		if f.value < 0 {
 			errs = append(errs, fmt.Errorf("limit of %s must not be negative", f.name))

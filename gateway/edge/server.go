@@ -20,6 +20,7 @@ type Server struct {
 	secure   bool
 	proxies  Proxies
 	inFlight atomic.Int64
+	sources  sourceTable
 	rules    atomic.Pointer[Rules]
 	denied   http.Handler
 	freeOwn  bool
@@ -43,6 +44,8 @@ type Config struct {
 	Handler  http.Handler
 	// Busy answers requests above the limit. It must not read their bodies.
 	Busy http.Handler
+	// Crowded answers those above the limit of their source, likewise; nil is Busy.
+	Crowded http.Handler
 	// Denied answers requests of addresses that are not served. It must not read their bodies.
 	Denied http.Handler
 	// FreeLoopback serves loopback whatever the rules say, so that nobody locks himself out.
@@ -62,6 +65,7 @@ func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
 	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback}
 	s.table = newConnTable(limits, &s.proxies)
+	s.SetSourceRequests(0)
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table, refuses: s.refuses}
 	if cfg.ProxyProtocol {
 		s.listener = &proxiedListener{Listener: s.listener, proxies: &s.proxies, timeout: limits.HeaderTimeout, refused: &s.badHeaders}
@@ -73,7 +77,7 @@ func NewServer(cfg Config) *Server {
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	s.http = &http.Server{
-		Handler:   s.limit(cfg.Handler, cfg.Busy),
+		Handler:   s.limit(&cfg),
 		Protocols: protocols,
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: streamsMax, MaxReceiveBufferPerConnection: connectionBufferBytes, MaxReceiveBufferPerStream: streamBufferBytes,
@@ -93,8 +97,12 @@ func NewServer(cfg Config) *Server {
 	return s
 }
 
-// limit counts requests in flight.
-func (s *Server) limit(next, busy http.Handler) http.Handler {
+// limit counts requests in flight. What a source has too many of takes no place of others.
+func (s *Server) limit(cfg *Config) http.Handler {
+	next, busy, crowded := cfg.Handler, cfg.Busy, cfg.Crowded
+	if crowded == nil {
+		crowded = busy
+	}
 	most := int64(s.limits.RequestsMax)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if one, ok := r.Context().Value(connKey{}).(*tracked); ok && one != nil {
@@ -105,12 +113,19 @@ func (s *Server) limit(next, busy http.Handler) http.Handler {
 			defer st.end()
 			w = st
 		}
-		defer s.inFlight.Add(-1)
 		r = s.proxies.fromOrigin(r)
+		address := Source(r.RemoteAddr)
+		source := SourceBlock(address)
+		if !s.sources.enter(source) {
+			crowded.ServeHTTP(w, r)
+			return
+		}
+		defer s.sources.leave(source)
+		defer s.inFlight.Add(-1)
 		switch {
 		case s.inFlight.Add(1) > most:
 			busy.ServeHTTP(w, r)
-		case s.blocks(Source(r.RemoteAddr)):
+		case s.blocks(address):
 			w.Header().Set("Connection", "close")
 			s.denied.ServeHTTP(w, r)
 		default:
@@ -121,6 +136,14 @@ func (s *Server) limit(next, busy http.Handler) http.Handler {
 
 // SetRules says from now on which addresses are served.
 func (s *Server) SetRules(r *Rules) { s.rules.Store(r) }
+
+// SetSourceRequests says from now on how many requests of one source may be in flight; 0 is what Limits say.
+func (s *Server) SetSourceRequests(most int64) {
+	if most <= 0 {
+		most = int64(s.limits.RequestsPerSourceMax)
+	}
+	s.sources.most.Store(most)
+}
 
 // blocks says whether an address is not served, and counts it.
 func (s *Server) blocks(a netip.Addr) bool {

@@ -446,3 +446,50 @@ func TestAnswerMoves(t *testing.T) {
 		}
 	})
 }
+
+// Who is in a hurry has a few seconds, however the bytes come; after that a body may take its time again.
+func TestHurry(t *testing.T) {
+	form := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
+		out, body := s.NewWriter(w, time.Now()), s.NewReader(w, r)
+		body.Hurry()
+		if _, err := io.ReadFull(body, make([]byte, 6)); err != nil {
+			news <- err
+			body.Abandon(out, r)
+			out.WriteHeader(400)
+			body.Drain(r)
+			return
+		}
+		body.Leisure()
+		if _, err := io.Copy(io.Discard, body); err != nil {
+			t.Error(err)
+		}
+		io.WriteString(out, "whole")
+	}
+	exchanged(t, form, func(t *testing.T, c *virtualClient) {
+		body, answer := c.put()
+		send(t, body, "fields")
+		for range 10 {
+			<-time.NewTimer(20 * time.Second).C
+			send(t, body, strings.Repeat("x", 10_000))
+		}
+		body.Close()
+		if got := <-answer; got != "whole" {
+			t.Errorf("answer %q", got)
+		}
+	})
+	exchanged(t, form, func(t *testing.T, c *virtualClient) {
+		began := time.Now()
+		body, answer := c.put()
+		for range 4 {
+			<-time.NewTimer(1200 * time.Millisecond).C
+			send(t, body, "x")
+		}
+		if err := <-c.news; !errors.Is(err, edge.ErrTooSlow) {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took != 5*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		<-answer
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -31,6 +32,8 @@ type server struct {
 	service *s3op.Service
 	caller  iam.Caller
 	now     time.Time
+	// admitted is set when a form is.
+	admitted atomic.Bool
 }
 
 // start is the time of the store's clock at the beginning of every test.
@@ -91,7 +94,7 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		op := s3op.Match(r.Method, bucket, key, query, r.Header)
 		switch {
 		case op.Unsigned:
-			req.Form = r.Body
+			req.Form, req.FormAdmitted = r.Body, func() { s.admitted.Store(true) }
 		case r.ContentLength > 0:
 			b := &body{Reader: r.Body, size: r.ContentLength}
 			// The trailer's value comes ahead in these tests.

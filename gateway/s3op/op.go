@@ -117,6 +117,8 @@ type Request struct {
 	SignedAt time.Time
 	// Body is nil when the request has none.
 	Body Body
+	// FormAdmitted is called when it is known who sends Form, or that strangers may.
+	FormAdmitted func()
 	// Form is the body of an Unsigned operation, as it comes.
 	Form io.Reader
 	Now  time.Time

@@ -41,6 +41,7 @@ func postObject(ctx context.Context, c *call) error {
 			return err
 		}
 	}
+	c.FormAdmitted()
 	body, err := c.formBody(f, policy)
 	if err != nil {
 		return err

@@ -110,16 +110,16 @@ func (c *claim) parseHeader(r *http.Request) error {
 	if err := c.parseDate(r.Header); err != nil {
 		return err
 	}
-	if sent := r.Header["X-Amz-Content-Sha256"]; c.payloadHash != "" {
-		if len(sent) > 0 && (len(sent) > 1 || sent[0] != c.payloadHash) {
-			return s3err.New(s3err.XAmzContentSHA256Mismatch)
-		}
+	sent := r.Header["X-Amz-Content-Sha256"]
+	switch {
+	case len(sent) == 0 && c.bodied:
 		return nil
-	}
-	if len(r.Header["X-Amz-Content-Sha256"]) != 1 {
+	case c.bodied && (len(sent) > 1 || len(sent[0]) != 2*hashBytes):
+		return s3err.New(s3err.XAmzContentSHA256Mismatch)
+	case len(sent) != 1:
 		return errNoSHA256Header()
 	}
-	c.payloadHash = r.Header["X-Amz-Content-Sha256"][0]
+	c.payloadHash = sent[0]
 	return nil
 }
 

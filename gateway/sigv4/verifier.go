@@ -109,6 +109,7 @@ type claim struct {
 	time          time.Time
 	expires       time.Duration // of a presigned URL
 	payloadHash   string        // last line of the canonical request
+	bodied        bool          // which is the digest of the body, whether or not a header tells it
 	token         string        // of a session
 }
 
@@ -116,25 +117,31 @@ type claim struct {
 // that is Anonymous. The error is a *s3err.Error, or that of the credential store. It
 // reads no byte of the body and does not change r.
 func (v *Verifier) Authenticate(ctx context.Context, r *http.Request) (*Auth, error) {
-	return v.authenticate(ctx, r, "")
+	return v.authenticate(ctx, r, nil)
 }
 
 // AuthenticateBody finds out who signed a request of another service than S3: in the Authorization header, with
 // the body in the signature whether or not a header tells of it
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html). The body is proven
 // when there is no error, and Payload says nothing. A request that is not signed so gives an Auth that is
-// Anonymous.
-func (v *Verifier) AuthenticateBody(ctx context.Context, r *http.Request, body []byte) (*Auth, error) {
+// Anonymous. read gives the body, and is asked for it when all is in order that can be checked without.
+func (v *Verifier) AuthenticateBody(ctx context.Context, r *http.Request, read func() ([]byte, error)) (auth *Auth, body []byte, err error) {
 	if kind, err := signatureKind(r); err != nil || kind != inHeader {
-		return &Auth{Anonymous: true}, err
+		return &Auth{Anonymous: true}, nil, err
 	}
-	sum := sha256Sum(body)
-	return v.authenticate(ctx, r, hex.EncodeToString(sum[:]))
+	auth, err = v.authenticate(ctx, r, func() (string, error) {
+		if body, err = read(); err != nil {
+			return "", err
+		}
+		sum := sha256Sum(body)
+		return hex.EncodeToString(sum[:]), nil
+	})
+	return auth, body, err
 }
 
-// authenticate takes the digest of the body, "" to take what the headers say.
-func (v *Verifier) authenticate(ctx context.Context, r *http.Request, bodyHash string) (*Auth, error) {
-	c := claim{payloadHash: bodyHash}
+// authenticate is Authenticate; with digest, which gives the digest of the body, it is AuthenticateBody.
+func (v *Verifier) authenticate(ctx context.Context, r *http.Request, digest func() (string, error)) (*Auth, error) {
+	c := claim{bodied: digest != nil}
 	switch kind, err := signatureKind(r); {
 	case err != nil:
 		return nil, err
@@ -163,8 +170,22 @@ func (v *Verifier) authenticate(ctx context.Context, r *http.Request, bodyHash s
 		return nil, err
 	}
 	key := v.keys.get(cred, &c)
+	unread := c.bodied && c.payloadHash != "" // who has told its digest is proven first
+	if c.bodied && !unread {
+		if c.payloadHash, err = digest(); err != nil {
+			return nil, err
+		}
+	}
 	if err := verify(&c, key, r); err != nil {
 		return nil, err
+	}
+	if unread {
+		switch sum, err := digest(); {
+		case err != nil:
+			return nil, err
+		case sum != c.payloadHash:
+			return nil, s3err.New(s3err.XAmzContentSHA256Mismatch)
+		}
 	}
 	payload, err := describePayload(&c, key, r)
 	if err != nil {

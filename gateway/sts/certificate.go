@@ -27,20 +27,19 @@ type certificateAnswer struct {
 	Metadata metadata `xml:"ResponseMetadata"`
 }
 
-// unsigned says whether a request is one whose certificate says who asks. Such a request has no signature.
-func (c *call) unsigned(body []byte) bool {
-	if c.HTTP.Header.Get("Authorization") != "" || c.HTTP.URL.Query().Has("X-Amz-Signature") {
-		return false
+// serveUnsigned serves the one action that needs no signature: the certificate says who asks. It reads the parameters, from the
+// query as MinIO's clients send them or from a form.
+func (c *call) serveUnsigned(ctx context.Context) (any, error) {
+	if c.HTTP.URL.Query().Has("X-Amz-Signature") {
+		return nil, errNoSignature()
 	}
-	if c.HTTP.URL.Query().Get("Action") == byCertificate {
-		return true
+	body, err := c.readBody()
+	if err != nil {
+		return nil, err
 	}
-	form, err := url.ParseQuery(string(body))
-	return err == nil && form.Get("Action") == byCertificate
-}
-
-// serveUnsigned reads the parameters, from the query as MinIO's clients send them or from a form, and the certificate.
-func (c *call) serveUnsigned(ctx context.Context, body []byte) (any, error) {
+	if form, err := url.ParseQuery(string(body)); c.HTTP.URL.Query().Get("Action") != byCertificate && (err != nil || form.Get("Action") != byCertificate) {
+		return nil, errNoSignature()
+	}
 	form, err := url.ParseQuery(c.HTTP.URL.RawQuery)
 	if err != nil {
 		return nil, invalid("The parameters must be encoded.")

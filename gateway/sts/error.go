@@ -44,6 +44,10 @@ func invalid(format string, args ...any) *Error {
 	return newError("ValidationError", http.StatusBadRequest, format, args...)
 }
 
+func errNoSignature() *Error {
+	return newError("MissingAuthenticationToken", http.StatusForbidden, "The request is missing a signature.")
+}
+
 // translated are the codes of this service for those that signatures and the store give.
 var translated = map[s3err.Code]struct {
 	code   string

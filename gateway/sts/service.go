@@ -87,21 +87,14 @@ func (a *Answer) Write(w http.ResponseWriter) error { return writeXML(w, http.St
 
 // Serve does what a request asks for. An error is for WriteError to answer with.
 func (s *Service) Serve(ctx context.Context, r *Request) (*Answer, error) {
-	body, err := readBody(r)
-	if err != nil {
-		return nil, err
-	}
 	c := &call{Service: s, Request: r}
-	if c.unsigned(body) {
-		document, err := c.serveUnsigned(ctx, body)
-		return &Answer{document}, err
-	}
-	auth, err := s.Verifier.AuthenticateBody(ctx, r.HTTP, body)
+	auth, body, err := s.Verifier.AuthenticateBody(ctx, r.HTTP, r.readBody)
 	if err != nil {
 		return nil, err
 	}
 	if auth.Anonymous {
-		return nil, newError("MissingAuthenticationToken", http.StatusForbidden, "The request is missing a signature.")
+		document, err := c.serveUnsigned(ctx)
+		return &Answer{document}, err
 	}
 	r.AccessKeyID, r.Caller.ID = auth.AccessKeyID, auth.Principal
 	if err := c.readForm(body); err != nil {
@@ -119,7 +112,7 @@ func (s *Service) Serve(ctx context.Context, r *Request) (*Answer, error) {
 	return &Answer{document}, err
 }
 
-func readBody(r *Request) ([]byte, error) {
+func (r *Request) readBody() ([]byte, error) {
 	body, err := io.ReadAll(io.LimitReader(r.Body, bodyBytesMax+1))
 	if err != nil {
 		return nil, err

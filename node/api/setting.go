@@ -72,7 +72,7 @@ var rules = []rule{
 		}},
 	{Setting{SettingSourceRequests, "", "no bound", "requests per second that an address may send to a gateway"}, takesCount, validCount},
 	{Setting{SettingSourceBandwidth, "", "no bound", "bytes per second of bodies that an address may send to and get from a gateway"}, takesRate, validRate},
-	{Setting{SettingSourceParallel, "", "no bound", "requests that an address may have under way at a gateway"}, takesCount, validCount},
+	{Setting{SettingSourceParallel, "", "256, a quarter of what a gateway serves at once", "requests that an address may have under way at a gateway"}, takesCount, validCount},
 	{Setting{SettingSourceFailures, "", "10", "wrong signatures per second that an address may send to a gateway before its unproven keys wait"}, takesCount, validCount},
 	{Setting{SettingPrincipalRequests, "", "no bound", "requests per second that a user may send to a gateway"}, takesCount, validCount},
 	{Setting{SettingPrincipalBandwidth, "", "no bound", "bytes per second of bodies that a user may send to and get from a gateway"}, takesRate, validRate},
