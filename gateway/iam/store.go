@@ -27,6 +27,8 @@ type Config struct {
 	Settings func([]api.Setting)
 	// Every is how often it is asked what has changed. Default 250 ms.
 	Every time.Duration
+	// EveryIdle is the same while nobody has used the Store for some seconds. Default 500 ms: what changes is known within a second.
+	EveryIdle time.Duration
 	// Limit is for how long the copy is used after it was confirmed. Default 1 s.
 	Limit time.Duration
 	// Patience is for how long a request waits for a copy that is confirmed. Default 5 s.
@@ -38,10 +40,15 @@ type Config struct {
 }
 
 const (
-	everyDefault    = 250 * time.Millisecond
-	limitDefault    = time.Second
-	patienceDefault = 5 * time.Second
-	askTimeout      = 10 * time.Second // of a question, also of one for all
+	everyDefault     = 250 * time.Millisecond
+	everyIdleDefault = 500 * time.Millisecond
+	limitDefault     = time.Second
+	patienceDefault  = 5 * time.Second
+	askTimeout       = 10 * time.Second // of a question, also of one for all
+	// idleAfter is for how long a Store must not have been used to count as idle.
+	idleAfter = 5 * time.Second
+	// restMin keeps a clock that is being corrected from bringing two questions for one.
+	restMin = 5 * time.Millisecond
 )
 
 // Store knows who may ask, and by which policies. It implements api.Credentials. Its methods may be called
@@ -52,6 +59,7 @@ type Store struct {
 	sessions sessionCache
 	tokens   tokenCache
 	uses     keyUses
+	used     atomic.Int64 // when it was asked who somebody is, in Unix nanoseconds
 	wake     chan struct{}
 
 	mu   sync.Mutex    // guards next
@@ -69,7 +77,7 @@ type confirmed struct {
 
 // New makes a Store. It knows nothing before Run is called.
 func New(cfg Config) *Store {
-	for d, usual := range map[*time.Duration]time.Duration{&cfg.Every: everyDefault, &cfg.Limit: limitDefault, &cfg.Patience: patienceDefault} {
+	for d, usual := range map[*time.Duration]time.Duration{&cfg.Every: everyDefault, &cfg.EveryIdle: everyIdleDefault, &cfg.Limit: limitDefault, &cfg.Patience: patienceDefault} {
 		if *d == 0 {
 			*d = usual
 		}
@@ -92,7 +100,7 @@ func (s *Store) Run(ctx context.Context) error {
 	if s.cfg.Uses != nil {
 		telling.Go(func() { s.tellUses(ctx) })
 	}
-	t := time.NewTicker(s.cfg.Every)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	failing := false
 	for ctx.Err() == nil {
@@ -105,6 +113,7 @@ func (s *Store) Run(ctx context.Context) error {
 				s.cfg.Logger.Info("users, policies and settings are confirmed again")
 			}
 		}
+		t.Reset(s.rest(time.Now()))
 		select {
 		case <-ctx.Done():
 		case <-t.C:
@@ -112,6 +121,20 @@ func (s *Store) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// rest is how long to wait for the next question. Questions come at multiples of their interval by the clock: those of
+// many gateways are answered after one read barrier, and a process wakes once for them and for what else comes at such times.
+func (s *Store) rest(now time.Time) time.Duration {
+	every := s.cfg.Every
+	if now.UnixNano()-s.used.Load() > int64(idleAfter) {
+		every = max(every, s.cfg.EveryIdle)
+	}
+	rest := every - time.Duration(now.UnixNano())%every
+	if rest < restMin {
+		rest += every
+	}
+	return rest
 }
 
 // refresh asks once.
@@ -176,6 +199,7 @@ func (s *Store) await(ctx context.Context, after time.Time) (*tables, error) {
 // unless the site is cut off and Identities goes on with what was known.
 func (s *Store) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
 	asked := time.Now()
+	s.used.Store(asked.UnixNano())
 	c, err := s.cfg.Credentials.Credential(ctx, accessKeyID)
 	if err == nil && s.outdated(&c, asked) {
 		c, err = s.confirm(ctx, accessKeyID)
@@ -301,6 +325,7 @@ func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
 		return Caller{}, s3err.New(s3err.AccessDenied)
 	}
 	now := time.Now()
+	s.used.Store(now.UnixNano())
 	t, err := s.fresh(ctx)
 	if err != nil {
 		return Caller{}, err

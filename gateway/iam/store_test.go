@@ -367,3 +367,55 @@ func TestCutOff(t *testing.T) {
 		}
 	})
 }
+
+// TestAskedWhenIdle: a store that nobody uses asks half as often, at times of the clock, and is as fresh as it must be for whoever comes then.
+func TestAskedWhenIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		<-time.After(77 * time.Millisecond) // so that it does not begin at such a time
+		people := new(apitest.Identities)
+		people.PutKey(api.IssuedKey{AccessKey: api.AccessKey{AccessKeyID: "AK", Principal: "user:alice"}, Secret: "s"})
+		change(t, people, api.KindUser, "alice", api.DoCreate, "")
+		s := run(t, people)
+		const everIdle = 10 * time.Second
+		use := func(what string) {
+			t.Helper()
+			began := time.Now()
+			if _, err := s.Credential(t.Context(), "AK"); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if _, err := s.Caller(t.Context(), &sigv4.Auth{AccessKeyID: "AK", Principal: "user:alice"}); err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if took := time.Since(began); took > 0 {
+				t.Errorf("%s: it waited %v", what, took)
+			}
+		}
+		asked := func(what string, want int) {
+			t.Helper()
+			before := people.Asked()
+			<-time.After(time.Second)
+			synctest.Wait()
+			if n := people.Asked() - before; n != want {
+				t.Errorf("%s: asked %d times a second, want %d", what, n, want)
+			}
+		}
+		synctest.Wait()
+		use("at first")
+		<-time.After(time.Second)
+		asked("in use", 4)
+		<-time.After(everIdle)
+		asked("idle", 2)
+		use("when idle")
+		<-time.After(time.Second)
+		asked("in use again", 4)
+		<-time.After(everIdle)
+		synctest.Wait()
+		<-time.After(500*time.Millisecond - time.Duration(time.Now().UnixNano())%(500*time.Millisecond) - 1)
+		before := people.Asked()
+		<-time.After(1)
+		synctest.Wait()
+		if n := people.Asked() - before; n != 1 {
+			t.Errorf("asked %d times when a half second begins", n)
+		}
+	})
+}
