@@ -196,7 +196,9 @@ func (g *group) respond(ms []*raftpb.Message, out *outbox) {
 func (g *group) onTicks(n int, out *outbox) {
 	for range min(n, ticksMax) {
 		g.tick++
-		g.rest.idle++
+		if g.rest.idle++; g.maybeQuiesce(out) {
+			break // Nobody needs another heartbeat.
+		}
 		g.rn.Tick()
 	}
 	if n == 0 {
@@ -210,7 +212,6 @@ func (g *group) onTicks(n int, out *outbox) {
 	g.expireReads()
 	g.proposals.expire(g)
 	g.expireTransfer()
-	g.maybeQuiesce(out)
 }
 
 // ticksMax is how many ticks one step makes up for.

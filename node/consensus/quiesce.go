@@ -16,7 +16,7 @@ type rest struct {
 func (r *rest) enabled(g *group) bool { return g.c.cfg.QuiesceTicks >= 0 }
 
 // readRestTicks is how long a group without reads must be idle that is not written to. Nothing has to be brought to the others then.
-const readRestTicks = 2
+const readRestTicks = 1
 
 // noteActivity wakes a resting group for anything but the passing of time.
 func (g *group) noteActivity(in *inbox) {
@@ -33,7 +33,7 @@ func (g *group) noteActivity(in *inbox) {
 			continue
 		}
 		t := m.m.GetType()
-		// Leaders send their last heartbeat with the word to rest. Its answers must not end the rest that they come into.
+		// Answers to a leader's last heartbeat may come after its word to rest. They must not end the rest that they come into.
 		if t != raftpb.MsgHeartbeatResp || g.state != raft.StateLeader || m.m.GetTerm() != g.hs.Term {
 			g.quiet.Store(false)
 		}
@@ -48,22 +48,22 @@ func (g *group) noteActivity(in *inbox) {
 	if active {
 		g.rest.idle = 0
 	} else if reads {
-		g.rest.idle = min(g.rest.idle, max(0, g.c.cfg.QuiesceTicks-readRestTicks))
+		g.rest.idle = min(g.rest.idle, max(0, g.c.cfg.QuiesceTicks-readRestTicks-in.ticks)) // ticks that came with it were before it
 	}
 	if active || reads {
 		g.quiet.Store(false)
 	}
 }
 
-// maybeQuiesce puts the group to rest if this replica leads it and every other replica is known to be where it is.
-func (g *group) maybeQuiesce(out *outbox) {
+// maybeQuiesce puts the group to rest if this replica leads it and every other replica is known to be where it is, and tells whether it did.
+func (g *group) maybeQuiesce(out *outbox) bool {
 	if g.state != raft.StateLeader || !g.rest.enabled(g) || g.rest.idle < g.c.cfg.QuiesceTicks || g.busy() || g.conf.alone(g.self) ||
 		g.conf.joint() || g.hs.Commit != g.log.last || g.applied != g.log.last {
-		return
+		return false
 	}
 	for _, m := range g.conf.Members {
 		if g.down[m.Node] {
-			return
+			return false
 		}
 	}
 	same := true
@@ -73,7 +73,7 @@ func (g *group) maybeQuiesce(out *outbox) {
 		}
 	})
 	if !same {
-		return
+		return false
 	}
 	payload := appendQuiesce(nil, g.hs.Term, g.hs.Commit)
 	for _, m := range g.conf.Members {
@@ -82,6 +82,7 @@ func (g *group) maybeQuiesce(out *outbox) {
 		}
 	}
 	g.quiet.Store(true)
+	return true
 }
 
 // onQuiesce rests together with the leader, or tells it that there is no reason to.

@@ -482,8 +482,8 @@ func TestTrapRestartIntoRestingGroup(t *testing.T) {
 	}
 }
 
-// A leader sends heartbeats in the tick in which it tells the others to rest. The answers must not end its rest, or it would do so again at
-// every tick; what is more than an answer must.
+// A leader may tell the others to rest before they have answered its last heartbeats. The answers must not end its rest, or it would do so
+// again at every tick; what is more than an answer must.
 func TestTrapAnswersToTheLastHeartbeat(t *testing.T) {
 	w := quietWorld(t, 11)
 	w.writes(3)
