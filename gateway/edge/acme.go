@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/mail"
@@ -20,7 +21,6 @@ import (
 	"time"
 
 	"golang.org/x/crypto/acme"
-	"golang.org/x/crypto/acme/autocert"
 
 	"shoal/node/api"
 )
@@ -109,15 +109,10 @@ type ACME struct {
 type acmeName struct {
 	*ACME
 	host string
-	// server obtains, keeps and renews; after a failure another takes its place.
-	server atomic.Pointer[acmeServer]
-	cert   atomic.Pointer[tls.Certificate]
-}
-
-// acmeServer is the side of a name that speaks to the server.
-type acmeServer struct {
-	*autocert.Manager
-	answer http.Handler // of HTTP-01
+	cert atomic.Pointer[tls.Certificate]
+	// Of the goroutine that keeps the name.
+	due      time.Time // when cert is to be renewed
+	unshared bool      // cert is not in the store
 }
 
 // NewACME makes one of a valid configuration. It asks for nothing before Run.
@@ -138,9 +133,7 @@ func NewACME(cfg ACMEConfig) (*ACME, error) {
 	}
 	a.transport = newACMETransport(a, roots)
 	for _, host := range cfg.Names {
-		n := &acmeName{ACME: a, host: host}
-		n.server.Store(n.newServer())
-		a.names[host] = n
+		a.names[host] = &acmeName{ACME: a, host: host}
 	}
 	return a, nil
 }
@@ -158,25 +151,6 @@ func readPool(path string) (*x509.CertPool, error) {
 	return pool, nil
 }
 
-func (n *acmeName) newServer() *acmeServer {
-	s := &acmeServer{Manager: &autocert.Manager{
-		Prompt: autocert.AcceptTOS, Cache: n.ACME, Email: n.cfg.Email, HostPolicy: n.allows,
-		Client: &acme.Client{DirectoryURL: n.cfg.directory(), HTTPClient: &http.Client{Transport: n.transport}, UserAgent: "shoal"},
-	}}
-	if n.cfg.HTTP { // otherwise the manager offers TLS-ALPN-01 alone
-		s.answer = s.HTTPHandler(http.NotFoundHandler())
-	}
-	return s
-}
-
-// allows is the policy for hosts: this one, with or without a port.
-func (n *acmeName) allows(_ context.Context, host string) error {
-	if bareHost(host) != n.host {
-		return errors.New("this name is not served here")
-	}
-	return nil
-}
-
 // bareHost is a host in the form of a configured name.
 func bareHost(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
@@ -187,8 +161,6 @@ func bareHost(host string) string {
 
 // Run obtains and renews until ctx ends. changed is called when there are other certificates.
 func (a *ACME) Run(ctx context.Context, changed func()) error {
-	stop := context.AfterFunc(ctx, func() { close(a.transport.ended) })
-	defer stop()
 	var first, all sync.WaitGroup
 	first.Add(len(a.names))
 	for _, n := range a.names {
@@ -229,7 +201,7 @@ func (n *acmeName) keep(ctx context.Context, changed, looked func()) {
 		}
 		if (err != nil) != failing && ctx.Err() == nil {
 			if failing = err != nil; failing {
-				n.cfg.Logger.Warn("certificates that gateways share cannot be read; what is in use stays", "name", n.host, "err", err)
+				n.cfg.Logger.Warn("certificates that gateways share cannot be read or written; what is in use stays", "name", n.host, "err", err)
 			}
 		}
 		select {
@@ -239,28 +211,16 @@ func (n *acmeName) keep(ctx context.Context, changed, looked func()) {
 	}
 }
 
-// look takes the certificate that there is, or obtains one. looked is called when it is known which. Its error is of
-// the store.
+// look takes the certificate that there is, and obtains one when there is none or it is time for another. looked is called when it
+// is known which. Its error is of the store.
 func (n *acmeName) look(ctx context.Context, looked func()) error {
-	if have := n.cert.Load(); have != nil { // the manager renews it
-		now, err := n.server.Load().GetCertificate(n.hello())
-		if err == nil && !now.Leaf.Equal(have.Leaf) {
-			n.renewed.Add(1)
-			n.cfg.Logger.Info("certificate renewed", "name", n.host, "until", now.Leaf.NotAfter)
-			n.cert.Store(now)
-		}
+	if n.unshared {
+		return n.share(ctx)
+	}
+	if n.cert.Load() != nil && n.cfg.Now().Before(n.due) {
 		return nil
 	}
-	valid, err := n.kept(ctx)
-	if err != nil {
-		return err
-	}
-	if valid {
-		cert, err := n.server.Load().GetCertificate(n.hello())
-		if err == nil {
-			n.taken.Add(1)
-			n.cert.Store(cert)
-		}
+	if taken, err := n.take(ctx); taken || err != nil {
 		return err
 	}
 	looked()
@@ -273,32 +233,30 @@ func (n *acmeName) look(ctx context.Context, looked func()) error {
 	}
 }
 
-// hello asks a manager for the certificate of a name, with an ECDSA key.
-func (n *acmeName) hello() *tls.ClientHelloInfo {
-	return &tls.ClientHelloInfo{ServerName: n.host, CipherSuites: []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}}
+// take puts the certificate of the store into use where that ends later than the present one. It says whether it did.
+func (n *acmeName) take(ctx context.Context) (bool, error) {
+	kept, err := n.kept(ctx)
+	if have := n.cert.Load(); err != nil || kept == nil || have != nil && !kept.Leaf.NotAfter.After(have.Leaf.NotAfter) {
+		return false, err
+	}
+	n.taken.Add(1)
+	n.use(kept)
+	return true, nil
 }
 
-// obtain asks the server for a certificate.
-func (n *acmeName) obtain(ctx context.Context) (*tls.Certificate, error) {
-	if err := n.account(ctx); err != nil {
-		return nil, err
-	}
-	type outcome struct {
-		cert *tls.Certificate
-		err  error
-	}
-	done := make(chan outcome, 1)
-	// The manager takes no context. When ctx ends its next exchange with the server fails, and so does it.
-	go func() {
-		cert, err := n.server.Load().GetCertificate(n.hello())
-		done <- outcome{cert, err}
-	}()
-	select {
-	case o := <-done:
-		return o.cert, o.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+const (
+	// acmeRenewMax and acmeJitterMax bound for how long before its end a certificate is renewed, and by how much that time differs
+	// between gateways.
+	acmeRenewMax  = 30 * 24 * time.Hour
+	acmeJitterMax = time.Hour
+)
+
+// use puts a certificate into use, which is to be renewed in the last third of its life, or its last month.
+func (n *acmeName) use(cert *tls.Certificate) {
+	leaf := cert.Leaf
+	before := min(leaf.NotAfter.Sub(leaf.NotBefore)/3, acmeRenewMax)
+	n.due = leaf.NotAfter.Add(rand.N(min(before/10, acmeJitterMax)+1) - before)
+	n.cert.Store(cert)
 }
 
 // certificates are those that there are.
@@ -328,10 +286,15 @@ func (a *ACME) prove(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
 	select {
 	case a.answers <- struct{}{}:
 		defer func() { <-a.answers }()
-		return n.server.Load().GetCertificate(hello)
 	default:
 		return nil, errors.New("too many challenges at a time")
 	}
+	item, err := a.item(hello.Context(), n.host+acmeTokenSuffix)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := tls.X509KeyPair(item.Content, item.Content)
+	return &cert, err
 }
 
 const challengePath = "/.well-known/acme-challenge/"
@@ -361,10 +324,27 @@ func (a *ACME) ServeChallenges(s3 net.Addr) http.Handler {
 			select {
 			case a.answers <- struct{}{}:
 				defer func() { <-a.answers }()
-				n.server.Load().answer.ServeHTTP(w, r)
+				a.serveProof(w, r, token)
 			default:
 				http.Error(w, "Too many challenges at a time.", http.StatusServiceUnavailable)
 			}
 		}
 	})
+}
+
+// serveProof answers a challenge of HTTP-01 (RFC 8555, section 8.3).
+func (a *ACME) serveProof(w http.ResponseWriter, r *http.Request, token string) {
+	item, err := a.item(r.Context(), token+acmeHTTPSuffix)
+	switch {
+	case err != nil:
+		a.cfg.Logger.Warn("a challenge cannot be answered", "err", err)
+		http.Error(w, "The answer cannot be looked up.", http.StatusServiceUnavailable)
+	case item.Epoch == 0:
+		http.Error(w, "Nothing of this name is here.", http.StatusNotFound)
+	default:
+		w.Header().Set("Content-Type", "application/octet-stream")
+		if _, err := w.Write(item.Content); err != nil {
+			a.cfg.Logger.Debug("the answer to a challenge is not sent", "err", err)
+		}
+	}
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -286,6 +287,81 @@ func TestACMERenews(t *testing.T) {
 	}
 }
 
+// TestACMERenewsOnce: while one gateway renews, another waits for that, and both have what it obtained.
+func TestACMERenewsOnce(t *testing.T) {
+	for _, kind := range []string{"http-01", "tls-alpn-01"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			c := newACMECase(t, "a.shoal.example")
+			c.http = kind == "http-01"
+			old := c.keep("a.shoal.example", time.Now().Add(-time.Hour), time.Now().Add(20*time.Minute))
+			asked, proceed := c.server.hold()
+			one := c.start()
+			<-asked
+			two := c.start()
+			until(t, func() bool { return two.metric("shoal_edge_acme_certificates_total", "taken") == 1 })
+			looks := c.items.Reads()
+			until(t, func() bool { return c.items.Reads() >= looks+2 }) // the other is at work, so it is this one that looks
+			if !old.Equal(one.shows("a.shoal.example")) || !old.Equal(two.shows("a.shoal.example")) {
+				t.Error("what is in force is not served while it is renewed")
+			}
+			close(proceed)
+			var cert *x509.Certificate
+			until(t, func() bool {
+				cert = one.shows("a.shoal.example")
+				return !cert.Equal(old) && cert.Equal(two.shows("a.shoal.example"))
+			})
+			if accounts, orders, issued := c.server.counts(); accounts != 1 || orders != 1 || issued != 1 {
+				t.Errorf("%d accounts, %d orders, %d certificates", accounts, orders, issued)
+			}
+			if n, m := one.metric("shoal_edge_acme_certificates_total", "renewed"), two.metric("shoal_edge_acme_certificates_total", "taken"); n != 1 || m != 2 {
+				t.Errorf("%v renewed by one, %v taken by the other", n, m)
+			}
+		})
+	}
+}
+
+// TestACMETakesOver: a gateway that ended while it renewed keeps the others from it until its claim ends, and no longer.
+func TestACMETakesOver(t *testing.T) {
+	t.Parallel()
+	c := newACMECase(t, "a.shoal.example")
+	c.keep("a.shoal.example", time.Now().Add(-time.Hour), time.Now().Add(20*time.Minute))
+	claim := api.ACMEItem{Name: c.server.prefix() + "a.shoal.example+try", Content: fmt.Appendf(nil, `{"until":%q}`, time.Now().Add(6*time.Minute).Format(time.RFC3339Nano))}
+	if _, err := c.items.PutACMEItem(t.Context(), api.PutACMEItem{ACMEItem: claim}); err != nil {
+		t.Fatal(err)
+	}
+	g := c.start()
+	until(t, func() bool { return g.metric("shoal_edge_acme_certificates_total", "taken") == 1 })
+	looks := c.items.Reads()
+	until(t, func() bool { return c.items.Reads() >= looks+2 })
+	if _, orders, _ := c.server.counts(); orders != 0 {
+		t.Errorf("%d orders while another gateway is at work", orders)
+	}
+	c.ahead.Store(int64(7 * time.Minute))
+	until(t, func() bool { return g.metric("shoal_edge_acme_certificates_total", "renewed") == 1 })
+}
+
+// TestACMEShares: a certificate that could not be put into the store is put there later, and not obtained again.
+func TestACMEShares(t *testing.T) {
+	t.Parallel()
+	c := newACMECase(t, "a.shoal.example")
+	asked, proceed := c.server.hold()
+	g := c.start()
+	<-asked
+	c.items.FailPuts(errors.New("the store takes nothing"))
+	close(proceed)
+	g.obtains(c, "a.shoal.example")
+	until(t, func() bool { return strings.Contains(g.log.String(), "cannot be read or written") })
+	c.items.FailPuts(nil)
+	other := c.start()
+	if !other.obtains(c, "a.shoal.example").Equal(g.shows("a.shoal.example")) {
+		t.Error("the other gateway has another certificate")
+	}
+	if _, orders, _ := c.server.counts(); orders != 1 {
+		t.Errorf("%d orders", orders)
+	}
+}
+
 // TestACMEWarns tells of a certificate that could not be renewed, and goes on serving it.
 func TestACMEWarns(t *testing.T) {
 	t.Parallel()
@@ -301,7 +377,7 @@ func TestACMEWarns(t *testing.T) {
 	}
 }
 
-// keep puts a certificate into the store as autocert does.
+// keep puts a certificate into the store, as gateways do.
 func (c *acmeCase) keep(name string, from, end time.Time) *x509.Certificate {
 	c.t.Helper()
 	key := ecKey(c.t, elliptic.P256()).(*ecdsa.PrivateKey)
@@ -333,7 +409,9 @@ func TestServeChallenges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := a.Put(t.Context(), "token+http-01", []byte("proof")); err != nil {
+	sum := sha256.Sum256([]byte(cfg.Directory))
+	proof := api.ACMEItem{Name: fmt.Sprintf("%x/token+http-01", sum[:8]), Content: []byte("proof")}
+	if _, err := items.PutACMEItem(t.Context(), api.PutACMEItem{ACMEItem: proof}); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct {

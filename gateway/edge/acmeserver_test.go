@@ -29,7 +29,7 @@ import (
 	"golang.org/x/crypto/acme"
 )
 
-// acmeServer is as much of an ACME server (RFC 8555) as autocert speaks to. It proves names for real, at addresses that
+// acmeServer is as much of an ACME server (RFC 8555) as a gateway speaks to. It proves names for real, at addresses that
 // a test gives, and does not check signatures.
 type acmeServer struct {
 	t    *testing.T
@@ -45,7 +45,11 @@ type acmeServer struct {
 	issued   int
 	tried    []string // types of the challenges that were asked for
 	proveAt  map[string]string
+	held     *heldOrder // the order that waits for its certificate
 }
+
+// heldOrder is an order that is answered when proceed is closed.
+type heldOrder struct{ asked, proceed chan struct{} }
 
 type acmeOrder struct {
 	name, thumbprint, token, status string
@@ -81,6 +85,34 @@ func (s *acmeServer) refuse(orders int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fails = orders
+}
+
+// hold has the next order that is ready wait for its certificate until proceed is closed. asked is closed when it does.
+func (s *acmeServer) hold() (asked <-chan struct{}, proceed chan<- struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.held = &heldOrder{make(chan struct{}), make(chan struct{})}
+	return s.held.asked, s.held.proceed
+}
+
+// wait waits where an order is held.
+func (s *acmeServer) wait(r *http.Request) {
+	s.mu.Lock()
+	held := s.held
+	if strings.HasPrefix(r.URL.Path, "/finalize/") {
+		s.held = nil
+	} else {
+		held = nil
+	}
+	s.mu.Unlock()
+	if held == nil {
+		return
+	}
+	close(held.asked)
+	select {
+	case <-held.proceed:
+	case <-r.Context().Done():
+	}
 }
 
 // counts gives how many accounts, orders and certificates there are.
@@ -120,6 +152,7 @@ func (s *acmeServer) serve(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/nonce" {
 		return
 	}
+	s.wait(r)
 	var jws struct{ Protected, Payload string }
 	if err := json.NewDecoder(io.LimitReader(r.Body, 1<<20)).Decode(&jws); err != nil {
 		answer(400, "", map[string]string{"type": "urn:ietf:params:acme:error:malformed"})

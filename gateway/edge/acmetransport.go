@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,13 +27,10 @@ const (
 	badNonce      = "urn:ietf:params:acme:error:badNonce" // the client tries again by itself
 )
 
-// acmeTransport carries what autocert and an ACME server say to each other. autocert renews in silence and tries
-// TLS-ALPN-01 first: here is where failures are seen, and where a server's offer is narrowed to the challenge that the
-// operator wants.
+// acmeTransport carries what this side and an ACME server say to each other. Here is where failures are seen.
 type acmeTransport struct {
 	*ACME
 	http   *http.Transport
-	ended  chan struct{} // no exchange goes on
 	errors atomic.Uint64
 
 	mu     sync.Mutex        // guards orders
@@ -40,7 +38,7 @@ type acmeTransport struct {
 }
 
 func newACMETransport(a *ACME, roots *x509.CertPool) *acmeTransport {
-	t := &acmeTransport{ACME: a, ended: make(chan struct{}), orders: make(map[string]string)}
+	t := &acmeTransport{ACME: a, orders: make(map[string]string)}
 	t.http = &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12},
 		TLSHandshakeTimeout: 10 * time.Second, IdleConnTimeout: time.Minute, MaxResponseHeaderBytes: 64 << 10, ForceAttemptHTTP2: true,
@@ -52,39 +50,31 @@ func newACMETransport(a *ACME, roots *x509.CertPool) *acmeTransport {
 func (t *acmeTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	ctx, cancel := context.WithTimeout(r.Context(), acmeExchange)
 	defer cancel()
-	go func() {
-		select {
-		case <-t.ended:
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
 	resp, err := t.http.RoundTrip(r.WithContext(ctx))
 	if err != nil {
-		return nil, t.fails(err)
+		return nil, t.fails(r, err)
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, acmeAnswerMax+1))
 	resp.Body.Close()
 	if err != nil {
-		return nil, t.fails(err)
+		return nil, t.fails(r, err)
 	}
 	if len(body) > acmeAnswerMax {
-		return nil, t.fails(fmt.Errorf("the answer of %s is longer than %d bytes", r.URL.Host, acmeAnswerMax))
+		return nil, t.fails(r, fmt.Errorf("the answer of %s is longer than %d bytes", r.URL.Host, acmeAnswerMax))
 	}
 	if resp.StatusCode >= http.StatusBadRequest {
 		t.refused(resp.StatusCode, body)
 	} else if strings.HasPrefix(resp.Header.Get("Content-Type"), "application/json") {
-		body = t.narrow(body)
+		t.unproven(body)
 		t.locate(r.URL.String(), resp.Header, body)
 	}
 	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	return resp, nil
 }
 
-func (t *acmeTransport) fails(err error) error {
-	select {
-	case <-t.ended:
-	default:
+// fails tells of an exchange that failed, unless it was given up since this process ends.
+func (t *acmeTransport) fails(r *http.Request, err error) error {
+	if !errors.Is(r.Context().Err(), context.Canceled) {
 		t.errors.Add(1)
 		t.cfg.Logger.Warn("ACME server cannot be asked", "directory", t.cfg.directory(), "err", err)
 	}
@@ -132,51 +122,26 @@ func (t *acmeTransport) locate(asked string, h http.Header, body []byte) {
 	}
 }
 
-// narrow leaves one challenge in an authorization (RFC 8555, section 7.1.4), and tells of what has failed. Every other
-// answer stays as it is.
-func (t *acmeTransport) narrow(body []byte) []byte {
-	var all map[string]json.RawMessage
-	if json.Unmarshal(body, &all) != nil || all["challenges"] == nil {
-		return body
-	}
-	var offered []json.RawMessage
-	if json.Unmarshal(all["challenges"], &offered) != nil {
-		return body
-	}
-	var of struct {
-		Value string `json:"value"`
-	}
-	if json.Unmarshal(all["identifier"], &of) != nil {
-		return body
-	}
-	want := typeTLSALPN01
-	if t.cfg.HTTP {
-		want = typeHTTP01
-	}
-	wanted := []json.RawMessage{}
-	for _, text := range offered {
-		var c struct {
+// unproven tells of what an authorization (RFC 8555, section 7.1.4) says that could not be proven. Every other answer tells
+// nothing.
+func (t *acmeTransport) unproven(body []byte) {
+	var z struct {
+		Identifier struct {
+			Value string `json:"value"`
+		} `json:"identifier"`
+		Challenges []struct {
 			Type  string  `json:"type"`
 			Error problem `json:"error"`
-		}
-		if json.Unmarshal(text, &c) != nil || c.Type != want {
-			continue
-		}
-		wanted = append(wanted, text)
-		if c.Error.Type != "" {
+		} `json:"challenges"`
+	}
+	if json.Unmarshal(body, &z) != nil {
+		return
+	}
+	for _, c := range z.Challenges {
+		if c.Type == t.cfg.challenge() && c.Error.Type != "" {
 			t.errors.Add(1)
-			t.cfg.Logger.Warn("ACME server could not prove a name", "name", fmt.Sprintf("%.253s", of.Value), "challenge", want,
+			t.cfg.Logger.Warn("ACME server could not prove a name", "name", fmt.Sprintf("%.253s", z.Identifier.Value), "challenge", c.Type,
 				"type", fmt.Sprintf("%.200s", c.Error.Type), "detail", fmt.Sprintf("%.1000s", c.Error.Detail))
 		}
 	}
-	narrowed, err := json.Marshal(wanted)
-	if err != nil {
-		return body
-	}
-	all["challenges"] = narrowed
-	out, err := json.Marshal(all)
-	if err != nil {
-		return body
-	}
-	return out
 }

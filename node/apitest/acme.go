@@ -19,7 +19,9 @@ type ACMEItems struct {
 	mu    sync.Mutex // guards all below
 	items map[string]api.ACMEItem
 	epoch uint64
-	err   error
+	reads int
+	err   error // of every call
+	puts  error // of puts
 }
 
 // Fail makes every call fail from now on; nil ends that.
@@ -27,6 +29,20 @@ func (m *ACMEItems) Fail(err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.err = err
+}
+
+// FailPuts makes every put fail from now on; nil ends that.
+func (m *ACMEItems) FailPuts(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.puts = err
+}
+
+// Reads counts how often an item was asked for.
+func (m *ACMEItems) Reads() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.reads
 }
 
 // get runs under mu.
@@ -46,6 +62,7 @@ func (m *ACMEItems) get(name string) api.ACMEItem {
 func (m *ACMEItems) ACMEItem(_ context.Context, name string) (api.ACMEItem, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.reads++
 	return m.get(name), m.err
 }
 
@@ -57,6 +74,8 @@ func (m *ACMEItems) PutACMEItem(_ context.Context, put api.PutACMEItem) (uint64,
 	switch {
 	case m.err != nil:
 		return 0, m.err
+	case m.puts != nil:
+		return 0, m.puts
 	case put.CreateOnly && have.Epoch != 0, put.IfEpoch != 0 && put.IfEpoch != have.Epoch:
 		return 0, &api.Error{Kind: api.ConditionalConflict, Op: "apitest.PutACMEItem"}
 	case put.Name == "" || len(put.Name) > api.ACMENameMax || len(put.Content) > api.ACMEContentMax:
