@@ -37,6 +37,7 @@ func createBucket(ctx context.Context, c *call) error {
 	req := api.CreateBucket{
 		Name: c.Bucket, Owner: api.RootPrincipal, Location: location,
 		ObjectLock: strings.EqualFold(c.HTTP.Header.Get("X-Amz-Bucket-Object-Lock-Enabled"), "true"),
+		Documents:  c.initial(granted),
 	}
 	if location != c.Region {
 		req.Site = location
@@ -50,9 +51,6 @@ func createBucket(ctx context.Context, c *call) error {
 		return err
 	}
 	c.Rules.Forget(c.Bucket)
-	if err := c.settle(ctx, granted); err != nil {
-		return err
-	}
 	c.w.Header()["Location"] = []string{"/" + c.Bucket}
 	return c.writeEmpty()
 }
@@ -117,21 +115,19 @@ func (c *call) newBucketACL(ctx context.Context) (grant.ACL, error) {
 	return a, err
 }
 
-// settle gives a bucket that was just made its ownership and its ACL. When that fails it is there without them, as a
-// bucket that nobody but the owner has anything in.
-func (c *call) settle(ctx context.Context, granted grant.ACL) error {
+// initial gives the documents of the ownership and the ACL that the bucket is to have, where they differ from those of any bucket.
+func (c *call) initial(granted grant.ACL) map[string][]byte {
+	all := make(map[string][]byte)
 	if doc, _ := ownershipDocument(c.newOwnership()); doc != nil {
-		if err := c.store(ctx, api.ConfigOwnership, doc); err != nil {
-			return err
-		}
+		all[api.ConfigOwnership] = doc
 	}
 	if granted == nil {
-		return nil
+		return all
 	}
 	if doc := iam.EncodeACL(granted); doc != nil {
-		return c.store(ctx, api.ConfigACL, doc)
+		all[api.ConfigACL] = doc
 	}
-	return nil
+	return all
 }
 
 // regionName is what names of regions look like, to tell one that is elsewhere from

@@ -36,6 +36,9 @@ type CreateBucket struct {
 	Site string
 	// ObjectLock turns versioning and object lock on from the start.
 	ObjectLock bool
+	// Documents are settings that the bucket has from the start, by name as in SetConfiguration, of 64 KiB together. There is
+	// no moment in which it can be used without them.
+	Documents map[string][]byte
 }
 
 // BucketInfo describes a bucket.

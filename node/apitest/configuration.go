@@ -42,14 +42,19 @@ func (m *Memory) SetConfiguration(ctx context.Context, req *api.SetConfiguration
 	case req.IfEpoch != nil && *req.IfEpoch != b.config.Epoch:
 		return &api.Error{Kind: api.ConditionalConflict, Op: "apitest.SetConfiguration", Bucket: req.Bucket}
 	}
+	b.configure(req.Name, req.Document)
+	return nil
+}
+
+// configure sets a document, or removes it where it is empty.
+func (b *bucket) configure(name string, doc []byte) {
 	if b.config.Documents == nil {
 		b.config.Documents = make(map[string][]byte)
 	}
-	if len(req.Document) == 0 {
-		delete(b.config.Documents, req.Name)
+	if len(doc) == 0 {
+		delete(b.config.Documents, name)
 	} else {
-		b.config.Documents[req.Name] = bytes.Clone(req.Document)
+		b.config.Documents[name] = bytes.Clone(doc)
 	}
 	b.config.Epoch++
-	return nil
 }

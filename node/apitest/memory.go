@@ -102,6 +102,9 @@ func (m *Memory) CreateBucket(ctx context.Context, req api.CreateBucket) (api.Bu
 	if req.ObjectLock {
 		b.versioning = api.BucketVersioning{State: api.VersioningEnabled, ObjectLock: true}
 	}
+	for name, doc := range req.Documents {
+		b.configure(name, doc)
+	}
 	m.buckets[req.Name] = b
 	return b.info, nil
 }

@@ -2,6 +2,7 @@ package apitest
 
 import (
 	"bytes"
+	"maps"
 
 	"shoal/node/api"
 )
@@ -36,6 +37,27 @@ func testConfiguration(r *rig) {
 	r.kind(err, api.NoSuchBucket)
 	testConfigurationEpoch(r)
 	testNewBucketHasNone(r)
+	testInitialConfiguration(r)
+}
+
+// testInitialConfiguration checks that a bucket has what it was created with, also beside object lock, and that this is changed as
+// anything else.
+func testInitialConfiguration(r *rig) {
+	for _, lock := range []bool{false, true} {
+		r.bucket += "-initial"
+		docs := map[string][]byte{api.ConfigOwnership: []byte("owned"), api.ConfigACL: []byte("granted")}
+		if _, err := r.Buckets.CreateBucket(r.ctx, api.CreateBucket{Name: r.bucket, Owner: owner, Documents: docs, ObjectLock: lock}); err != nil {
+			r.Fatal(err)
+		}
+		if c := r.configuration(); !maps.EqualFunc(c.Documents, docs, bytes.Equal) {
+			r.Errorf("created with %q, it has %q", docs, c.Documents)
+		}
+		r.set(api.ConfigOwnership, "")
+		r.set(api.ConfigACL, "changed")
+		if c := r.configuration(); len(c.Documents) != 1 || string(c.Documents[api.ConfigACL]) != "changed" {
+			r.Errorf("changed, it has %q", c.Documents)
+		}
+	}
 }
 
 // testConfigurationEpoch checks that objects tell the epoch, and that what is got for it is right.

@@ -3,6 +3,8 @@ package client
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -84,11 +86,8 @@ func (c *Client) resolve(ctx context.Context, name string) (*meta.Bucket, error)
 // ready sees to it that a bucket's group knows what the bucket was created with, which whoever created it may
 // not have come to, and remembers the bucket.
 func (c *Client) ready(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error) {
-	if b.GetLocks() {
-		_, err := c.propose(ctx, consensus.GroupID(b.Group), "client.CreateBucket", &meta.Command{Op: &meta.Command_SetObjectLock{
-			SetObjectLock: &meta.SetObjectLock{Bucket: b.Id, Initial: true},
-		}})
-		if err != nil {
+	if b.Pending() {
+		if err := c.begin(ctx, b); err != nil {
 			return nil, err
 		}
 		res, err := c.propose(ctx, consensus.SystemGroup, "client.CreateBucket", &meta.Command{Op: &meta.Command_FinishCreateBucket{
@@ -101,6 +100,31 @@ func (c *Client) ready(ctx context.Context, b *meta.Bucket) (*meta.Bucket, error
 	}
 	c.buckets.put(b)
 	return b, nil
+}
+
+// begin tells a bucket's group what the bucket was created with. Others may do the same, or have done it long ago: each step is
+// bound to the epoch that the configuration has before it, so it is taken once.
+func (c *Client) begin(ctx context.Context, b *meta.Bucket) error {
+	epoch := uint64(0)
+	if b.GetLocks() {
+		_, err := c.propose(ctx, consensus.GroupID(b.Group), "client.CreateBucket", &meta.Command{Op: &meta.Command_SetObjectLock{
+			SetObjectLock: &meta.SetObjectLock{Bucket: b.Id, Initial: true},
+		}})
+		if err != nil {
+			return err
+		}
+		epoch++
+	}
+	for _, conf := range b.GetConfigs() {
+		_, err := c.propose(ctx, consensus.GroupID(b.Group), "client.CreateBucket", &meta.Command{Op: &meta.Command_SetBucketConfig{
+			SetBucketConfig: &meta.SetBucketConfig{Bucket: b.Id, Name: conf.GetName(), Value: conf.GetValue(), IfEpoch: &epoch},
+		}})
+		if err != nil && api.KindOf(err) != api.ConditionalConflict {
+			return err
+		}
+		epoch++
+	}
+	return nil
 }
 
 // ofBucket names the bucket in an error that does not name one.
@@ -164,10 +188,13 @@ func (c *Client) askVersioning(ctx context.Context, b bucketRef) (*meta.BucketCo
 // CreateBucket implements api.Buckets.
 func (c *Client) CreateBucket(ctx context.Context, req api.CreateBucket) (api.BucketInfo, error) {
 	cmd := &meta.CreateBucket{Name: req.Name, Owner: req.Owner, Location: req.Location, OwnerMax: bucketsMax, ObjectLock: req.ObjectLock}
+	for _, name := range slices.Sorted(maps.Keys(req.Documents)) {
+		cmd.Configs = append(cmd.Configs, &meta.BucketConfig{Name: name, Value: req.Documents[name]})
+	}
 	if cmd.Site = req.Site; cmd.Site != "" {
 		b, err := c.createBound(ctx, cmd)
 		if err == nil {
-			b, err = c.ready(ctx, b)
+			b, err = c.created(ctx, b, cmd)
 		}
 		if err != nil {
 			return api.BucketInfo{}, ofBucket(err, req.Name)
@@ -178,11 +205,20 @@ func (c *Client) CreateBucket(ctx context.Context, req api.CreateBucket) (api.Bu
 	if err != nil {
 		return api.BucketInfo{}, ofBucket(err, req.Name)
 	}
-	b, err := c.ready(ctx, res.GetBucket())
+	b, err := c.created(ctx, res.GetBucket(), cmd)
 	if err != nil {
-		return api.BucketInfo{}, err
+		return api.BucketInfo{}, ofBucket(err, req.Name)
 	}
 	return bucketInfo(b), nil
+}
+
+// created makes a new bucket ready. A directory of the release before does not keep the documents that the bucket was created
+// with: then they are known here alone.
+func (c *Client) created(ctx context.Context, b *meta.Bucket, cmd *meta.CreateBucket) (*meta.Bucket, error) {
+	if len(b.GetConfigs()) == 0 {
+		b.Configs = cmd.Configs
+	}
+	return c.ready(ctx, b)
 }
 
 func bucketInfo(b *meta.Bucket) api.BucketInfo {

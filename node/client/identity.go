@@ -153,7 +153,7 @@ func (c *Client) fetchBound(ctx context.Context) error {
 		}
 		bs := a.GetBuckets().GetBuckets()
 		for _, b := range bs {
-			if after = b.GetName(); !b.GetLocks() { // whoever uses one with locks makes it ready first
+			if after = b.GetName(); !b.Pending() { // whoever uses one makes it ready first
 				c.buckets.put(b)
 			}
 		}

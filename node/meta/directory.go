@@ -13,12 +13,17 @@ const (
 	principalMax   = 256
 	bucketsPageMax = 10_000
 	counterBucket  = "bucket"
+	// initialBytesMax bounds the documents that a bucket is created with: the directory holds them for a moment.
+	initialBytesMax = 64 << 10
 )
 
 // createBucket adds a name to the directory under a new ID.
 func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 	if len(c.Name) == 0 || len(c.Name) > bucketNameMax || len(c.Owner) > principalMax || len(c.Location) > nameMax || len(c.Site) > nameMax {
 		return invalid("The bucket's name, owner or location is out of range."), nil
+	}
+	if r := initialConfigs(c.Configs); r != nil {
+		return r, nil
 	}
 	var settings Settings
 	ok, err := t.getMessage(t.keep(t.key(spaceSettings)), &settings)
@@ -48,7 +53,7 @@ func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 	}
 	b := &Bucket{
 		Name: c.Name, Id: id, Group: uint32(GroupOf(id, settings.Partitions)), Owner: c.Owner,
-		Location: c.Location, Created: t.now(), Locks: c.ObjectLock,
+		Location: c.Location, Created: t.now(), Locks: c.ObjectLock, Configs: c.Configs,
 	}
 	if len(groups) > 0 {
 		b.Group = groups[id%uint64(len(groups))]
@@ -65,6 +70,25 @@ func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 	return bucketResult(b), t.setMessage(t.nameKey(spaceDirectory, b.Name), b)
 }
 
+// initialConfigs refuses documents that the bucket's group would refuse, or that are more than the directory takes.
+func initialConfigs(configs []*BucketConfig) *Result {
+	size, last := 0, ""
+	for _, c := range configs {
+		name := c.GetName()
+		if !configNameOK(name) || name <= last || name == configVersioning || name == api.ConfigQuota || name == api.ConfigReadOnly || len(c.GetValue()) == 0 {
+			return invalid("A bucket cannot be created with this configuration.")
+		}
+		size, last = size+len(c.GetValue()), name
+	}
+	if size > initialBytesMax {
+		return invalid("The bucket's initial configuration is too large.")
+	}
+	return nil
+}
+
+// Pending says that the bucket's group may not know what the bucket was created with.
+func (b *Bucket) Pending() bool { return b.GetLocks() || len(b.GetConfigs()) > 0 }
+
 // finishCreateBucket notes that the bucket's group knows what the bucket was created with.
 func (t *tx) finishCreateBucket(c *FinishCreateBucket) (*Result, error) {
 	b := new(Bucket)
@@ -75,10 +99,10 @@ func (t *tx) finishCreateBucket(c *FinishCreateBucket) (*Result, error) {
 	if !ok || b.Id != c.Id {
 		return refuse(api.NoSuchBucket, ""), nil
 	}
-	if !b.Locks {
+	if !b.Pending() {
 		return bucketResult(b), nil
 	}
-	b.Locks = false
+	b.Locks, b.Configs = false, nil
 	return bucketResult(b), t.setMessage(t.nameKey(spaceDirectory, c.Name), b)
 }
 

@@ -116,6 +116,16 @@ func TestGoldenACME(t *testing.T) {
 	golden(t, "acme-v1.golden", r.dump(consensus.SystemGroup))
 }
 
+// TestGoldenInitial does the same for a bucket whose group does not know yet what it was created with.
+func TestGoldenInitial(t *testing.T) {
+	r := newRig(t, Config{})
+	r.init()
+	r.must(r.sys(&Command_CreateBucket{&CreateBucket{Name: "shared", Owner: "me", Configs: []*BucketConfig{
+		{Name: api.ConfigACL, Value: []byte("granted")}, {Name: api.ConfigOwnership, Value: []byte("owned")},
+	}}}))
+	golden(t, "initial-v1.golden", r.dump(consensus.SystemGroup))
+}
+
 // TestGoldenClasses does the same for storage classes.
 func TestGoldenClasses(t *testing.T) {
 	r := newRig(t, Config{})

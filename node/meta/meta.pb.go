@@ -1416,6 +1416,7 @@ type CreateBucket struct {
 	OwnerMax      uint32                 `protobuf:"varint,4,opt,name=owner_max,json=ownerMax,proto3" json:"owner_max,omitempty"`       // buckets that the owner may have; 0 is no limit
 	Site          string                 `protobuf:"bytes,5,opt,name=site,proto3" json:"site,omitempty"`                                // that the bucket is bound to; none spans all sites
 	ObjectLock    bool                   `protobuf:"varint,6,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"` // versioning and object lock are on from the start
+	Configs       []*BucketConfig        `protobuf:"bytes,7,rep,name=configs,proto3" json:"configs,omitempty"`                          // that it has from the start, by name in ascending order; 64 KiB together
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1490,6 +1491,13 @@ func (x *CreateBucket) GetObjectLock() bool {
 		return x.ObjectLock
 	}
 	return false
+}
+
+func (x *CreateBucket) GetConfigs() []*BucketConfig {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
 }
 
 // FinishCreateBucket says that the group of a bucket knows what the bucket was created with.
@@ -1736,7 +1744,10 @@ type Bucket struct {
 	DeleteBegan int64                  `protobuf:"fixed64,9,opt,name=delete_began,json=deleteBegan,proto3" json:"delete_began,omitempty"` // group time of it
 	// locks says that object lock was asked for at creation, and that it is not known yet whether the
 	// bucket's group has been told. Whoever sees it tells the group before anything else.
-	Locks         bool `protobuf:"varint,10,opt,name=locks,proto3" json:"locks,omitempty"`
+	Locks bool `protobuf:"varint,10,opt,name=locks,proto3" json:"locks,omitempty"`
+	// configs are what was asked for at creation, as long as it is not known whether the bucket's group has been told.
+	// Whoever sees them tells the group before anything else, after what locks says.
+	Configs       []*BucketConfig `protobuf:"bytes,11,rep,name=configs,proto3" json:"configs,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1839,6 +1850,13 @@ func (x *Bucket) GetLocks() bool {
 		return x.Locks
 	}
 	return false
+}
+
+func (x *Bucket) GetConfigs() []*BucketConfig {
+	if x != nil {
+		return x.Configs
+	}
+	return nil
 }
 
 // Drive is one drive of a member.
@@ -13119,7 +13137,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"inline_max\x18\x06 \x01(\rR\tinlineMax\x12\x16\n" +
 	"\x06region\x18\a \x01(\tR\x06region\x12)\n" +
-	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"\xa6\x01\n" +
+	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"\xda\x01\n" +
 	"\fCreateBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x1a\n" +
@@ -13127,7 +13145,8 @@ const file_meta_proto_rawDesc = "" +
 	"\towner_max\x18\x04 \x01(\rR\bownerMax\x12\x12\n" +
 	"\x04site\x18\x05 \x01(\tR\x04site\x12\x1f\n" +
 	"\vobject_lock\x18\x06 \x01(\bR\n" +
-	"objectLock\"8\n" +
+	"objectLock\x122\n" +
+	"\aconfigs\x18\a \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\"8\n" +
 	"\x12FinishCreateBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\"O\n" +
@@ -13141,7 +13160,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x12CancelDeleteBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
-	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\x99\x02\n" +
+	"\x05epoch\x18\x03 \x01(\x04R\x05epoch\"\xcd\x02\n" +
 	"\x06Bucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\x12\x14\n" +
@@ -13153,7 +13172,8 @@ const file_meta_proto_rawDesc = "" +
 	"\fdelete_epoch\x18\b \x01(\x04R\vdeleteEpoch\x12!\n" +
 	"\fdelete_began\x18\t \x01(\x10R\vdeleteBegan\x12\x14\n" +
 	"\x05locks\x18\n" +
-	" \x01(\bR\x05locks\"k\n" +
+	" \x01(\bR\x05locks\x122\n" +
+	"\aconfigs\x18\v \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\"k\n" +
 	"\x05Drive\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04node\x18\x02 \x01(\tR\x04node\x12\x12\n" +
@@ -14288,164 +14308,166 @@ var file_meta_proto_depIdxs = []int32{
 	65,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
 	81,  // 45: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
 	10,  // 46: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	0,   // 47: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	17,  // 48: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 49: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 50: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 51: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 52: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 53: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 54: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 55: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 56: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 57: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 58: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 59: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	40,  // 60: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
-	42,  // 61: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	43,  // 62: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	44,  // 63: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	41,  // 64: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 65: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	47,  // 66: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	51,  // 67: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
-	55,  // 68: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	57,  // 69: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	59,  // 70: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	61,  // 71: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	63,  // 72: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	57,  // 73: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	66,  // 74: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	68,  // 75: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	68,  // 76: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	57,  // 77: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	55,  // 78: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	72,  // 79: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	78,  // 80: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	82,  // 81: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 82: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 83: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 84: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 85: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 86: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	41,  // 87: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	47,  // 88: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	87,  // 89: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	88,  // 90: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	91,  // 91: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	93,  // 92: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	92,  // 93: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	86,  // 94: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	89,  // 95: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	82,  // 96: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
-	3,   // 97: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 98: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	90,  // 99: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 100: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	95,  // 101: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	99,  // 102: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	100, // 103: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	101, // 104: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	102, // 105: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	103, // 106: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	104, // 107: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	105, // 108: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	111, // 109: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	112, // 110: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	96,  // 111: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	97,  // 112: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	108, // 113: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	106, // 114: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	107, // 115: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	113, // 116: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	114, // 117: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	116, // 118: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	117, // 119: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	118, // 120: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	119, // 121: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	120, // 122: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	121, // 123: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	122, // 124: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	123, // 125: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	124, // 126: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	115, // 127: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	125, // 128: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	98,  // 129: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	126, // 130: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 131: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	41,  // 132: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	110, // 133: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	129, // 134: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
-	2,   // 135: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	117, // 136: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	117, // 137: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	78,  // 138: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 139: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 140: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	132, // 141: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	133, // 142: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	134, // 143: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	135, // 144: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 145: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	136, // 146: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 147: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	128, // 148: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	129, // 149: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	109, // 150: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	41,  // 151: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	47,  // 152: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	137, // 153: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	138, // 154: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	156, // 155: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	141, // 156: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	142, // 157: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	143, // 158: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	93,  // 159: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	145, // 160: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	146, // 161: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	148, // 162: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	149, // 163: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	152, // 164: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	130, // 165: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	151, // 166: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 167: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	166, // 168: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	131, // 169: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 170: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 171: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 172: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 173: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 174: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 175: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	154, // 176: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	157, // 177: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 178: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 179: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	140, // 180: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	139, // 181: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	156, // 182: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	157, // 183: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	156, // 184: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	144, // 185: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	157, // 186: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	162, // 187: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	147, // 188: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	147, // 189: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	163, // 190: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	150, // 191: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	154, // 192: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	82,  // 193: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	153, // 194: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	57,  // 195: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	157, // 196: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 197: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	160, // 198: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 199: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	200, // [200:200] is the sub-list for method output_type
-	200, // [200:200] is the sub-list for method input_type
-	200, // [200:200] is the sub-list for extension type_name
-	200, // [200:200] is the sub-list for extension extendee
-	0,   // [0:200] is the sub-list for field type_name
+	140, // 47: shoal.meta.CreateBucket.configs:type_name -> shoal.meta.BucketConfig
+	0,   // 48: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	140, // 49: shoal.meta.Bucket.configs:type_name -> shoal.meta.BucketConfig
+	17,  // 50: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 51: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 52: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 53: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 54: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 55: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 56: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 57: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 58: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 59: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 60: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 61: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	40,  // 62: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
+	42,  // 63: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	43,  // 64: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	44,  // 65: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	41,  // 66: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 67: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	47,  // 68: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	51,  // 69: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	55,  // 70: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	57,  // 71: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	59,  // 72: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	61,  // 73: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	63,  // 74: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	57,  // 75: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	66,  // 76: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	68,  // 77: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	68,  // 78: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	57,  // 79: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	55,  // 80: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	72,  // 81: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	78,  // 82: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	82,  // 83: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 84: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 85: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 86: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 87: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 88: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	41,  // 89: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	47,  // 90: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	87,  // 91: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	88,  // 92: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	91,  // 93: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	93,  // 94: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	92,  // 95: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	86,  // 96: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	89,  // 97: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	82,  // 98: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 99: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 100: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	90,  // 101: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 102: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	95,  // 103: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	99,  // 104: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	100, // 105: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	101, // 106: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	102, // 107: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	103, // 108: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	104, // 109: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	105, // 110: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	111, // 111: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	112, // 112: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	96,  // 113: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	97,  // 114: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	108, // 115: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	106, // 116: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	107, // 117: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	113, // 118: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	114, // 119: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	116, // 120: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	117, // 121: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	118, // 122: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	119, // 123: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	120, // 124: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	121, // 125: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	122, // 126: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	123, // 127: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	124, // 128: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	115, // 129: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	125, // 130: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	98,  // 131: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	126, // 132: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 133: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	41,  // 134: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	110, // 135: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	129, // 136: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
+	2,   // 137: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	117, // 138: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	117, // 139: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	78,  // 140: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 141: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 142: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	132, // 143: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	133, // 144: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	134, // 145: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	135, // 146: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 147: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	136, // 148: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 149: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	128, // 150: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	129, // 151: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	109, // 152: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	41,  // 153: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	47,  // 154: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	137, // 155: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	138, // 156: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	156, // 157: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	141, // 158: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	142, // 159: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	143, // 160: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	93,  // 161: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	145, // 162: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	146, // 163: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	148, // 164: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	149, // 165: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	152, // 166: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	130, // 167: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	151, // 168: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 169: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	166, // 170: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	131, // 171: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 172: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 173: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 174: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 175: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 176: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 177: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	154, // 178: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	157, // 179: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 180: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 181: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	140, // 182: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	139, // 183: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	156, // 184: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	157, // 185: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	156, // 186: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	144, // 187: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	157, // 188: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	162, // 189: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	147, // 190: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	147, // 191: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	163, // 192: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	150, // 193: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	154, // 194: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	82,  // 195: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	153, // 196: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	57,  // 197: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	157, // 198: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 199: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	160, // 200: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 201: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	202, // [202:202] is the sub-list for method output_type
+	202, // [202:202] is the sub-list for method input_type
+	202, // [202:202] is the sub-list for extension type_name
+	202, // [202:202] is the sub-list for extension extendee
+	0,   // [0:202] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }

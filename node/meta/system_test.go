@@ -330,3 +330,29 @@ func TestSequences(t *testing.T) {
 	}
 	r.refused(r.sys(&Command_NextSequence{&NextSequence{}}), api.InvalidArgument)
 }
+
+// TestInitialConfigurations: a bucket is not created with what its group would refuse, since it could not be used ever.
+func TestInitialConfigurations(t *testing.T) {
+	r := newRig(t, Config{})
+	r.init()
+	with := func(configs ...*BucketConfig) *Result {
+		return r.sys(&Command_CreateBucket{&CreateBucket{Name: "new", Owner: "me", Configs: configs}})
+	}
+	acl, owned := &BucketConfig{Name: api.ConfigACL, Value: []byte("a")}, &BucketConfig{Name: api.ConfigOwnership, Value: []byte("o")}
+	for _, bad := range [][]*BucketConfig{
+		{owned, acl}, {acl, acl}, {{Name: api.ConfigACL}}, {{Name: "A/B", Value: []byte("x")}}, {{Name: "versioning", Value: []byte("on")}},
+		{{Name: api.ConfigQuota, Value: []byte("x")}}, {{Name: api.ConfigReadOnly, Value: []byte("x")}}, {{Name: api.ConfigACL, Value: make([]byte, 64<<10+1)}},
+		{acl, {Name: api.ConfigOwnership, Value: make([]byte, 64<<10)}}, {nil},
+	} {
+		r.refused(with(bad...), api.InvalidArgument)
+	}
+	b := r.must(with(acl, owned)).GetBucket()
+	if !b.Pending() || len(b.Configs) != 2 {
+		t.Errorf("%v", b)
+	}
+	for range 2 {
+		if b := r.must(r.sys(&Command_FinishCreateBucket{&FinishCreateBucket{Name: "new", Id: b.Id}})).GetBucket(); b.Pending() {
+			t.Errorf("%v", b)
+		}
+	}
+}
