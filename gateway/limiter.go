@@ -35,6 +35,7 @@ type limiter struct {
 type limits struct {
 	source, principal edge.Rates
 	sourceParallel    int64 // requests in flight, 0 for the default
+	sourceConnections int   // 0 for the default
 	failures          int64 // wrong signatures per second
 }
 
@@ -46,7 +47,7 @@ type provenKey struct {
 
 func newLimiter() *limiter {
 	l := &limiter{first: make(chan struct{})}
-	l.limits.Store(&limits{failures: api.SourceFailures})
+	l.limits.Store(readLimits(nil))
 	return l
 }
 
@@ -73,13 +74,14 @@ func (l *limiter) follow(settings []api.Setting) {
 	for _, s := range l.servers {
 		s.SetRules(rules)
 		s.SetSourceRequests(now.sourceParallel)
+		s.SetSourceConnections(now.sourceConnections)
 	}
 	l.known.Do(func() { close(l.first) })
 }
 
 // readLimits leaves out what it does not understand: a later release has set it.
 func readLimits(settings []api.Setting) *limits {
-	out := &limits{failures: api.SourceFailures}
+	out := &limits{failures: api.SourceFailures, principal: edge.Rates{Parallel: api.PrincipalParallel}}
 	for i := range settings {
 		s := &settings[i]
 		if s.Value == "" || api.CheckSetting(s.Name, s.Value) != nil {
@@ -90,6 +92,8 @@ func readLimits(settings []api.Setting) *limits {
 			out.source.RequestsPerSecond = count(s.Value)
 		case api.SettingSourceParallel:
 			out.sourceParallel = count(s.Value)
+		case api.SettingSourceConnections:
+			out.sourceConnections = int(count(s.Value))
 		case api.SettingSourceFailures:
 			out.failures = count(s.Value)
 		case api.SettingSourceBandwidth:

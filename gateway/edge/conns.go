@@ -6,33 +6,35 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 )
 
 // connTable counts connections and knows which of them wait for a request.
 type connTable struct {
-	max, perAddressMax int
-	proxies            *Proxies // whose addresses stand for many clients
+	max          int
+	perSourceMax atomic.Int64
+	proxies      *Proxies // whose addresses stand for many clients
 
-	mu        sync.Mutex
-	conns     map[net.Conn]*tracked // guarded by mu
-	addresses map[netip.Addr]int    // guarded by mu
-	idle      *list.List            // of *tracked, longest idle first; guarded by mu
-	refused   uint64                // guarded by mu
-	evicted   uint64                // guarded by mu
+	mu      sync.Mutex
+	conns   map[net.Conn]*tracked // guarded by mu
+	sources map[netip.Addr]int64  // guarded by mu
+	idle    *list.List            // of *tracked, longest idle first; guarded by mu
+	refused uint64                // guarded by mu
+	evicted uint64                // guarded by mu
 }
 
 // tracked is one connection. net/http may show it wrapped in TLS, so it is found by
 // its transport connection.
 type tracked struct {
 	conn    net.Conn
-	address netip.Addr
+	source  netip.Addr
 	waiting *list.Element // in idle, or nil while a request is served
 }
 
 func newConnTable(l Limits, p *Proxies) *connTable {
 	return &connTable{
-		max: l.ConnectionsMax, perAddressMax: l.ConnectionsPerAddressMax, proxies: p,
-		conns: make(map[net.Conn]*tracked), addresses: make(map[netip.Addr]int), idle: list.New(),
+		max: l.ConnectionsMax, proxies: p,
+		conns: make(map[net.Conn]*tracked), sources: make(map[netip.Addr]int64), idle: list.New(),
 	}
 }
 
@@ -40,9 +42,10 @@ func newConnTable(l Limits, p *Proxies) *connTable {
 // connection must be closed.
 func (t *connTable) admit(conn net.Conn) bool {
 	address := addressOf(conn)
+	source := SourceBlock(address)
 	var victim net.Conn
 	t.mu.Lock()
-	ok := t.perAddressMax <= 0 || address.IsLoopback() || t.proxies.trusts(address) || t.addresses[address] < t.perAddressMax
+	ok := address.IsLoopback() || t.proxies.trusts(address) || t.sources[source] < t.perSourceMax.Load()
 	if ok && len(t.conns) >= t.max {
 		if first := t.idle.Front(); first != nil {
 			old := first.Value.(*tracked)
@@ -54,10 +57,10 @@ func (t *connTable) admit(conn net.Conn) bool {
 		}
 	}
 	if ok {
-		one := &tracked{conn: conn, address: address}
+		one := &tracked{conn: conn, source: source}
 		one.waiting = t.idle.PushBack(one)
 		t.conns[conn] = one
-		t.addresses[address]++
+		t.sources[source]++
 	} else {
 		t.refused++
 	}
@@ -75,8 +78,8 @@ func (t *connTable) drop(one *tracked) {
 		t.idle.Remove(one.waiting)
 		one.waiting = nil
 	}
-	if t.addresses[one.address]--; t.addresses[one.address] <= 0 {
-		delete(t.addresses, one.address)
+	if t.sources[one.source]--; t.sources[one.source] <= 0 {
+		delete(t.sources, one.source)
 	}
 }
 

@@ -125,6 +125,63 @@ func TestConnectionLimit(t *testing.T) {
 	}
 }
 
+// addressed is a connection that comes from an address.
+type addressed struct {
+	net.Conn
+	from string
+}
+
+func (c addressed) RemoteAddr() net.Addr {
+	return net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.MustParseAddr(c.from), 1))
+}
+
+// The connections of a source are bounded: those of an address, and of IPv6 those of a /64.
+func TestConnectionsOfSource(t *testing.T) {
+	l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+	s, _ := serveAs(t, func(c *edge.Config) { c.Listener, c.Limits.ConnectionsPerSourceMax = l, 2 }, hello)
+	var open []net.Conn
+	served := func(from string) bool {
+		near, far := net.Pipe()
+		t.Cleanup(func() { near.Close() })
+		l.conns <- addressed{far, from}
+		if _, err := io.WriteString(near, "GET / HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			return false
+		}
+		resp, err := http.ReadResponse(bufio.NewReader(near), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, near)
+		return resp.StatusCode == 200
+	}
+	want := func(from string, want bool) {
+		t.Helper()
+		if got := served(from); got != want {
+			t.Errorf("%s: served %v, want %v", from, got, want)
+		}
+	}
+	want("2001:db8::1", true)
+	want("2001:db8::2", true)
+	want("2001:db8:0:0:ffff::3", false)
+	want("2001:db8:0:1::1", true) // another /64
+	want("192.0.2.1", true)
+	want("::ffff:192.0.2.1", true)
+	want("192.0.2.1", false)
+	want("192.0.2.2", true)
+	for range 5 {
+		want("127.0.0.1", true)
+	}
+	s.SetSourceConnections(3)
+	want("192.0.2.1", true)
+	want("192.0.2.1", false)
+	s.SetSourceConnections(0)
+	want("192.0.2.2", true)
+	want("192.0.2.2", false)
+	if got := s.Connections(); got.Refused != 4 || got.Open != len(open) {
+		t.Errorf("%+v, %d are open", got, len(open))
+	}
+}
+
 func TestRequestLimit(t *testing.T) {
 	entered, release := make(chan struct{}), make(chan struct{})
 	_, addr := serve(t, edge.Limits{RequestsMax: 1}, nil, func(_ *edge.Server, w http.ResponseWriter, r *http.Request) {

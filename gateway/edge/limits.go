@@ -23,9 +23,9 @@ type Limits struct {
 	HeaderBytesMax int
 	// ConnectionsMax bounds open connections. Default 8,192.
 	ConnectionsMax int
-	// ConnectionsPerAddressMax bounds the connections of one address that is not
+	// ConnectionsPerSourceMax bounds the connections of one source that is not
 	// loopback. Default half of ConnectionsMax.
-	ConnectionsPerAddressMax int
+	ConnectionsPerSourceMax int
 	// RequestsMax bounds requests in flight. Default 1,024.
 	RequestsMax int
 	// RequestsPerSourceMax bounds those of one source, loopback included. Default a quarter of RequestsMax.
@@ -42,7 +42,7 @@ func (l Limits) withDefaults() Limits {
 	setDefault(&l.RateMin, 256)
 	setDefault(&l.HeaderBytesMax, 32<<10)
 	setDefault(&l.ConnectionsMax, ConnectionsMax)
-	setDefault(&l.ConnectionsPerAddressMax, max(l.ConnectionsMax/2, 1))
+	setDefault(&l.ConnectionsPerSourceMax, max(l.ConnectionsMax/2, 1))
 	setDefault(&l.RequestsMax, 1024)
 	setDefault(&l.RequestsPerSourceMax, max(l.RequestsMax/4, 1))
 	setDefault(&l.FormTimeout, 5*time.Second)
@@ -65,7 +65,7 @@ func (l Limits) Validate() []error {
 		{"header timeout", int64(l.HeaderTimeout)}, {"idle timeout", int64(l.IdleTimeout)},
 		{"stall timeout", int64(l.StallTimeout)}, {"least rate", l.RateMin},
 		{"header bytes", int64(l.HeaderBytesMax)}, {"connections", int64(l.ConnectionsMax)},
-		{"connections per address", int64(l.ConnectionsPerAddressMax)}, {"requests", int64(l.RequestsMax)},
+		{"connections per source", int64(l.ConnectionsPerSourceMax)}, {"requests", int64(l.RequestsMax)},
 		{"requests per source", int64(l.RequestsPerSourceMax)}, {"form timeout", int64(l.FormTimeout)},
 	} {
 		if f.value < 0 {

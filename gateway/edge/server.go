@@ -66,6 +66,7 @@ func NewServer(cfg Config) *Server {
 	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback}
 	s.table = newConnTable(limits, &s.proxies)
 	s.SetSourceRequests(0)
+	s.SetSourceConnections(0)
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table, refuses: s.refuses}
 	if cfg.ProxyProtocol {
 		s.listener = &proxiedListener{Listener: s.listener, proxies: &s.proxies, timeout: limits.HeaderTimeout, refused: &s.badHeaders}
@@ -143,6 +144,15 @@ func (s *Server) SetSourceRequests(most int64) {
 		most = int64(s.limits.RequestsPerSourceMax)
 	}
 	s.sources.most.Store(most)
+}
+
+// SetSourceConnections says from now on how many connections one source may have; 0 is what Limits say. Those that there
+// are stay.
+func (s *Server) SetSourceConnections(most int) {
+	if most <= 0 {
+		most = s.limits.ConnectionsPerSourceMax
+	}
+	s.table.perSourceMax.Store(int64(most))
 }
 
 // blocks says whether an address is not served, and counts it.

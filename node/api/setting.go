@@ -29,6 +29,7 @@ const (
 	SettingSourceRequests     = "source-requests"
 	SettingSourceBandwidth    = "source-bandwidth"
 	SettingSourceParallel     = "source-parallel"
+	SettingSourceConnections  = "source-connections"
 	SettingSourceFailures     = "source-failures"
 	SettingPrincipalRequests  = "principal-requests"
 	SettingPrincipalBandwidth = "principal-bandwidth"
@@ -37,6 +38,9 @@ const (
 
 // SourceFailures is the default of SettingSourceFailures.
 const SourceFailures = 10
+
+// PrincipalParallel is the default of SettingPrincipalParallel: half of what a gateway serves at once.
+const PrincipalParallel = 512
 
 // Bounds of settings.
 const (
@@ -73,10 +77,11 @@ var rules = []rule{
 	{Setting{SettingSourceRequests, "", "no bound", "requests per second that an address may send to a gateway"}, takesCount, validCount},
 	{Setting{SettingSourceBandwidth, "", "no bound", "bytes per second of bodies that an address may send to and get from a gateway"}, takesRate, validRate},
 	{Setting{SettingSourceParallel, "", "256, a quarter of what a gateway serves at once", "requests that an address may have under way at a gateway"}, takesCount, validCount},
+	{Setting{SettingSourceConnections, "", "4096, or half of what a gateway holds when that is fewer", "connections that an address may have to a gateway; loopback and trusted proxies may have any number"}, takesCount, validCount},
 	{Setting{SettingSourceFailures, "", "10", "wrong signatures per second that an address may send to a gateway before its unproven keys wait"}, takesCount, validCount},
 	{Setting{SettingPrincipalRequests, "", "no bound", "requests per second that a user may send to a gateway"}, takesCount, validCount},
 	{Setting{SettingPrincipalBandwidth, "", "no bound", "bytes per second of bodies that a user may send to and get from a gateway"}, takesRate, validRate},
-	{Setting{SettingPrincipalParallel, "", "no bound", "requests that a user may have under way at a gateway"}, takesCount, validCount},
+	{Setting{SettingPrincipalParallel, "", "512, half of what a gateway serves at once", "requests that a user may have under way at a gateway"}, takesCount, validCount},
 }
 
 const (
