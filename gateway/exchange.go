@@ -5,12 +5,10 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/netip"
 	"runtime/debug"
 	"time"
 
 	"shoal/gateway/audit"
-	"shoal/gateway/edge"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
 	"shoal/gateway/sts"
@@ -23,9 +21,8 @@ const unrouted = "Unrouted"
 // exchange is one S3 request with its answer.
 type exchange struct {
 	*handler
+	guest
 	r       *http.Request
-	w       *edge.Writer
-	body    *edge.Reader
 	target  target
 	op      string // operation name
 	user    string
@@ -33,10 +30,8 @@ type exchange struct {
 	id      string
 	ids     [2]string // values of the two ID headers
 	started time.Time
-	failure *s3err.Error  // what the client was told
-	aborted bool          // the answer was begun and not finished
-	source  netip.Addr    // the block of addresses that it comes from
-	entered []*edge.Share // to be left at the end
+	failure *s3err.Error // what the client was told
+	aborted bool         // the answer was begun and not finished
 	// decided is what was decided of the request; nil before an operation was found.
 	decided  *s3op.Decisions
 	recorded bool
@@ -61,10 +56,10 @@ func (x *exchange) serve(ctx context.Context) {
 
 // run is the order of a request.
 func (x *exchange) run(ctx context.Context) error {
-	ctx = context.WithValue(ctx, exchangeKey{}, x)
+	ctx = context.WithValue(ctx, guestKey{}, x)
 	if x.countRefused() {
 		x.target.path, _ = requestURI(x.r)
-		return x.slowDown(limitedLog, time.Second)
+		return x.limits.slowDown(limitedLog, time.Second)
 	}
 	if err := x.enterSource(ctx); err != nil {
 		x.target.path, _ = requestURI(x.r)
@@ -111,6 +106,16 @@ func (x *exchange) run(ctx context.Context) error {
 		req.Body = body
 	}
 	return op.Serve(ctx, x.service, req, x.w)
+}
+
+// unproven counts a signature that proves nothing, and gives the error back.
+func (x *exchange) unproven(err error) error {
+	e := s3err.From(err)
+	if !x.token || e.Code == s3err.SignatureDoesNotMatch || e.Code == s3err.InvalidAccessKeyId { // the token service refuses for other reasons too
+		x.metrics.unproven.count(e)
+	}
+	x.failed(e)
+	return err
 }
 
 // serveToken answers a request for the token service.

@@ -123,12 +123,12 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request) {
 
 // busy answers the request that is one too many.
 func (h *handler) busy(w http.ResponseWriter, r *http.Request) {
-	h.refuse(w, r, func(x *exchange) error { return x.slowDown(limitedBusy, time.Second) })
+	h.refuse(w, r, func(x *exchange) error { return x.limits.slowDown(limitedBusy, time.Second) })
 }
 
 // crowded answers the request that is one too many of its source.
 func (h *handler) crowded(w http.ResponseWriter, r *http.Request) {
-	h.refuse(w, r, func(x *exchange) error { return x.slowDown(limitedSource, time.Second) })
+	h.refuse(w, r, func(x *exchange) error { return x.limits.slowDown(limitedSource, time.Second) })
 }
 
 // denied answers a request from an address that is not served.
@@ -150,6 +150,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why func(*excha
 
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{handler: h, r: r, op: unrouted, id: newRequestID(), started: h.now()}
+	x.guest.limits, x.source = h.limiter, edge.SourceBlock(edge.Source(r.RemoteAddr))
 	x.w = h.server.NewWriter(w, x.started)
 	x.body = h.server.NewReader(w, r)
 	if h.access != nil && r.Method != http.MethodHead {

@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"shoal/gateway/edge"
 	"shoal/gateway/s3err"
 	"shoal/node/api"
@@ -22,6 +24,7 @@ const (
 // While settings cannot be asked for they stay as they were.
 type limiter struct {
 	servers []*edge.Server
+	limited *prometheus.CounterVec
 	first   chan struct{} // closed when settings are known
 	known   sync.Once     // closes it
 
@@ -45,10 +48,12 @@ type provenKey struct {
 	id     string
 }
 
-func newLimiter() *limiter {
-	l := &limiter{first: make(chan struct{})}
+func newLimiter(reg prometheus.Registerer) (*limiter, error) {
+	l := &limiter{first: make(chan struct{}), limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_gateway_limited_requests_total", Help: "Requests of S3 and management told to come back later, by what was used up: the bounds of a source or a principal, its failures, the gateway itself, or the place for their records.",
+	}, []string{"reason"})}
 	l.limits.Store(readLimits(nil))
-	return l
+	return l, reg.Register(l.limited)
 }
 
 // awaitFirst waits for settings, but not for long: a site that is cut off serves what it can.
@@ -130,95 +135,9 @@ const (
 )
 
 // slowDown asks a client to come back.
-func (x *exchange) slowDown(why string, wait time.Duration) error {
-	x.metrics.limited.WithLabelValues(why).Inc()
+func (l *limiter) slowDown(why string, wait time.Duration) error {
+	l.limited.WithLabelValues(why).Inc()
 	e := s3err.New(s3err.SlowDown)
 	e.RetryAfter = max((wait + time.Second - 1).Truncate(time.Second), time.Second)
 	return e
-}
-
-type exchangeKey struct{}
-
-// exchangeOf gives the exchange that a request's context belongs to.
-func exchangeOf(ctx context.Context) *exchange { return ctx.Value(exchangeKey{}).(*exchange) }
-
-// guarded gives secrets to who may still try.
-type guarded struct{ api.Credentials }
-
-// Credential is that of api.Credentials, or SlowDown.
-func (g guarded) Credential(ctx context.Context, accessKeyID string) (api.Credential, error) {
-	if err := exchangeOf(ctx).admitKey(accessKeyID); err != nil {
-		return api.Credential{}, err
-	}
-	return g.Credentials.Credential(ctx, accessKeyID)
-}
-
-// unproven counts a signature that proves nothing, and gives the error back.
-func (x *exchange) unproven(err error) error {
-	e := s3err.From(err)
-	if !x.token || e.Code == s3err.SignatureDoesNotMatch || e.Code == s3err.InvalidAccessKeyId { // the token service refuses for other reasons too
-		x.metrics.unproven.count(e)
-	}
-	switch e.Code {
-	case s3err.SignatureDoesNotMatch, s3err.InvalidAccessKeyId:
-		x.limiter.sources.Get(x.source).Fail(time.Now(), x.limiter.limits.Load().failures)
-	}
-	return err
-}
-
-// enterSource asks for the request in the name of where it comes from.
-func (x *exchange) enterSource(ctx context.Context) error {
-	x.source = edge.SourceBlock(edge.Source(x.r.RemoteAddr))
-	if rates := x.limiter.limits.Load().source; rates != (edge.Rates{}) {
-		return x.enter(ctx, x.limiter.sources.Get(x.source), rates, limitedSource)
-	}
-	return nil
-}
-
-// enterPrincipal asks for the request in the name of who has signed it.
-func (x *exchange) enterPrincipal(ctx context.Context, principal string) error {
-	if rates := x.limiter.limits.Load().principal; rates != (edge.Rates{}) {
-		return x.enter(ctx, x.limiter.principals.Get(principal), rates, limitedPrincipal)
-	}
-	return nil
-}
-
-func (x *exchange) enter(ctx context.Context, share *edge.Share, rates edge.Rates, why string) error {
-	if wait := share.Enter(time.Now(), rates); wait > 0 {
-		return x.slowDown(why, wait)
-	}
-	x.entered = append(x.entered, share)
-	edge.Pace(ctx, x.body, x.w, share, rates.BytesPerSecond)
-	return nil
-}
-
-// leave gives back what the request has entered.
-func (x *exchange) leave() {
-	for _, share := range x.entered {
-		share.Leave()
-	}
-}
-
-// admitKey is asked before a secret is looked up. Where signatures have failed too often, keys that have not
-// proven themselves from there wait; the others go on.
-func (x *exchange) admitKey(id string) error {
-	source := x.limiter.sources.Known(x.source)
-	if source == nil {
-		return nil
-	}
-	wait := source.Failing(time.Now())
-	if wait == 0 || len(id) <= keyIDMax && x.limiter.proven.Known(provenKey{x.source, id}) != nil {
-		return nil
-	}
-	return x.slowDown(limitedFailures, wait)
-}
-
-// keyIDMax bounds the access key IDs that are remembered.
-const keyIDMax = 128
-
-// signedWell remembers a key that has proven itself.
-func (x *exchange) signedWell(id string) {
-	if len(id) <= keyIDMax {
-		x.limiter.proven.Get(provenKey{x.source, id})
-	}
 }

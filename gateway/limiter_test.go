@@ -51,7 +51,7 @@ func (g *gate) slowed(c call) {
 	slow := 0
 	for range calls {
 		a := <-answers
-		if a.status == 503 && strings.Contains(a.body, "<Code>SlowDown</Code>") && a.header.Get("Retry-After") != "" {
+		if a.status == 503 && strings.Contains(a.body, "SlowDown") && a.header.Get("Retry-After") != "" {
 			slow++
 		} else if a.status != 200 && a.status != 403 {
 			g.t.Errorf("got %d %s", a.status, a.body)
@@ -142,6 +142,50 @@ func TestFailedSignatures(t *testing.T) {
 	}
 	g.want(good.from("192.0.2.1"), 200, "")
 	g.want(bad.from("192.0.2.2"), 403, "SignatureDoesNotMatch")
+}
+
+// The management port holds sources and principals to the same limits, and wrong signatures at either port count at both.
+func TestManagementLimits(t *testing.T) {
+	g := startBehindProxy(t)
+	space := call{target: "/admin/v1/space", admin: true}
+	bad := call{target: "/admin/v1/space", admin: true, id: guestID, secret: "wrong"}
+	g.set("source-failures", "1")
+	if a := g.do(space.from("192.0.2.1")); a.status != 200 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	slowed := 0
+	for range 60 {
+		switch a := g.do(bad.from("192.0.2.1")); {
+		case a.status == 503 && strings.Contains(a.body, "SlowDown") && a.header.Get("Retry-After") != "":
+			slowed++
+		case a.status != 403 || !strings.Contains(a.body, "SignatureDoesNotMatch"):
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+	}
+	if slowed == 0 {
+		t.Error("sixty wrong signatures in a row were all looked at")
+	}
+	if a := g.do(space.from("192.0.2.1")); a.status != 200 {
+		t.Errorf("a key that has proven itself got %d %s", a.status, a.body)
+	}
+	for tries := 0; g.do(call{target: "/", id: guestID, secret: "wrong"}.from("192.0.2.1")).status != 503; tries++ {
+		if tries == 8 { // ten are borne of who has not failed yet
+			t.Error("the other port looks at all of them")
+			break
+		}
+	}
+	if a := g.do(bad.from("192.0.2.2")); a.status != 403 {
+		t.Errorf("another source got %d %s", a.status, a.body)
+	}
+	for _, name := range []string{"source-requests", "principal-requests"} {
+		g.set(name, "1")
+		g.slowed(space.from("192.0.2.9"))
+		for range 20 {
+			if a := g.do(call{target: "/health/live", id: "-", admin: true}.from("192.0.2.9")); a.status != 200 {
+				t.Fatalf("health is answered with %d %s", a.status, a.body)
+			}
+		}
+	}
 }
 
 func TestAddressRules(t *testing.T) {

@@ -19,7 +19,6 @@ type metrics struct {
 	seconds  *prometheus.HistogramVec
 	received prometheus.Counter
 	sent     prometheus.Counter
-	limited  *prometheus.CounterVec
 	unproven *unproven
 	denied   *prometheus.CounterVec
 
@@ -49,16 +48,13 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
 		}),
-		limited: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_gateway_limited_requests_total", Help: "S3 requests told to come back later, by what was used up: the bounds of a source or a principal, its failures, the gateway itself, or the place for their records.",
-		}, []string{"reason"}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on.",
 		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.limited, m.denied,
+	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.denied,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),

@@ -49,7 +49,10 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("gateway: %w", err)
 	}
 	s := &Server{cfg: cfg.withDefaults()}
-	s.limiter = newLimiter()
+	var err error
+	if s.limiter, err = newLimiter(s.cfg.Registerer); err != nil {
+		return nil, err
+	}
 	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Uses: s.cfg.KeyUses, Settings: s.limiter.follow, Logger: s.cfg.Logger, Now: s.cfg.Now})
 	s.rules = iam.NewBuckets(s.cfg.Buckets)
 	trusted, err := edge.ParsePrefixes(cfg.TrustedProxies)
@@ -266,7 +269,7 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 		}
 	}
 	h := admin.New(admin.Config{
-		Credentials: s.iam, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Caller: s.iam.Caller, Session: s.iam.Session,
+		Credentials: guarded{s.iam}, Region: cfg.Region, Health: cfg.Health, Admin: cfg.Admin, Arrive: s.limiter.arrive, Caller: s.caller, Session: s.iam.Session,
 		Simulate: func(ctx context.Context, q *iam.Question) (iam.Outcome, error) {
 			return s.iam.Simulate(ctx, s.rules, cfg.Objects, q)
 		},
@@ -278,7 +281,7 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
-		Targets: s.targets, Unproven: s.unproven.count, MetricsToken: token,
+		Targets: s.targets, Unproven: s.refused, MetricsToken: token,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,

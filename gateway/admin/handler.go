@@ -56,7 +56,10 @@ type Config struct {
 	// NewRequestID names a request. Required with Access.
 	NewRequestID func() string
 	// Unproven hears of each request whose signature proves nothing. Nil hears of none.
-	Unproven func(*s3err.Error)
+	Unproven func(context.Context, *s3err.Error)
+	// Arrive holds a request to limits, unless it is free. ctx is what the request goes on with, whatever err says; leave is called when it has been
+	// served. Nil holds none.
+	Arrive func(r *http.Request, free bool) (ctx context.Context, leave func(), err error)
 	// Targets says how the targets of the logs stand. Nil has none.
 	Targets func() []audit.TargetStatus
 	// MetricsToken gives metrics to who brings it, at least MetricsTokenMin bytes. Empty is none.
@@ -114,6 +117,18 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			writeError(w, s3err.New(s3err.InternalError))
 		}
 	}()
+	if h.cfg.Arrive != nil {
+		// Who balances load, and who scrapes, is not to be kept from knowing by what else comes from there.
+		ctx, leave, err := h.cfg.Arrive(r, !recorded(r.URL.Path))
+		defer leave()
+		if err != nil {
+			e := s3err.From(err)
+			visitOf(ctx).fail(e)
+			writeError(w, e)
+			return
+		}
+		r = r.WithContext(ctx)
+	}
 	if r.Method == http.MethodConnect || h.unknown(r) {
 		writeError(w, s3err.Newf(s3err.MethodNotAllowed, "There is no %s %.100q here.", r.Method, r.URL.Path))
 		return

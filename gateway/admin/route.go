@@ -175,7 +175,7 @@ func (c *call) admit(w http.ResponseWriter) (body []byte, err error) {
 	auth, err := c.h.verifier.Authenticate(ctx, c.http)
 	if err != nil {
 		if c.h.cfg.Unproven != nil {
-			c.h.cfg.Unproven(s3err.From(err))
+			c.h.cfg.Unproven(ctx, s3err.From(err))
 		}
 		return nil, err
 	}
