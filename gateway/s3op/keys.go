@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"shoal/gateway/edge"
 	"shoal/gateway/iam"
 	"shoal/node/api"
 )
@@ -70,7 +71,7 @@ func (c *call) addSignature(k map[string][]string) {
 			k["s3:signatureage"] = []string{itoa(c.Now.Sub(c.SignedAt).Milliseconds())}
 		}
 	}
-	if tls := c.HTTP.TLS; tls != nil {
+	if tls := c.HTTP.TLS; tls != nil && edge.Secure(c.HTTP) { // or it would be that of a proxy, to whom the client came without
 		k["s3:tlsversion"] = []string{"1." + itoa(int64(tls.Version)-0x0301)}
 	}
 }
