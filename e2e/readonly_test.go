@@ -60,7 +60,7 @@ func (h *heldStore) all() (keys []string) {
 // held says whether an error is the one that a write to a read-only store gets.
 func held(err error) bool {
 	var e smithy.APIError
-	return errors.As(err, &e) && e.ErrorCode() == "ServiceUnavailable" && strings.Contains(e.ErrorMessage(), "read-only: moving house")
+	return errors.As(err, &e) && e.ErrorCode() == "ReadOnly" && strings.Contains(e.ErrorMessage(), "read-only: moving house")
 }
 
 // TestReadOnly: once the order is answered no gateway takes a write, whoever began it and when.

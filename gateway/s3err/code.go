@@ -85,6 +85,7 @@ const (
 	PermanentRedirect                              Code = "PermanentRedirect"
 	PreconditionFailed                             Code = "PreconditionFailed"
 	QuotaExceeded                                  Code = "QuotaExceeded"
+	ReadOnly                                       Code = "ReadOnly"
 	Redirect                                       Code = "Redirect"
 	ReplicationConfigurationNotFoundError          Code = "ReplicationConfigurationNotFoundError"
 	RequestHeaderSectionTooLarge                   Code = "RequestHeaderSectionTooLarge"
@@ -191,6 +192,7 @@ var rows = map[Code]row{
 	PermanentRedirect:                          {http.StatusMovedPermanently, "The bucket you are attempting to access must be addressed using the specified endpoint. Please send all future requests to this endpoint."},
 	PreconditionFailed:                         {http.StatusPreconditionFailed, "At least one of the pre-conditions you specified did not hold"},
 	QuotaExceeded:                              {http.StatusForbidden, "The quota of the bucket would be exceeded. Delete objects or versions, or ask the operator to raise it."},
+	ReadOnly:                                   {http.StatusServiceUnavailable, "An operator has made the store, or the bucket, read-only. Writes are taken again when that ends."},
 	Redirect:                                   {http.StatusTemporaryRedirect, "Temporary redirect."},
 	ReplicationConfigurationNotFoundError:      {http.StatusNotFound, "The replication configuration was not found"},
 	RequestHeaderSectionTooLarge:               {http.StatusRequestHeaderFieldsTooLarge, "Your request header section exceeds the maximum allowed size."},

@@ -53,7 +53,7 @@ var kinds = [...]Code{
 	api.CustomerKeyWrong:    AccessDenied,
 	api.CustomerKeyUnused:   InvalidRequest,
 	api.QuotaExceeded:       QuotaExceeded,
-	api.ReadOnly:            ServiceUnavailable,
+	api.ReadOnly:            ReadOnly,
 }
 
 // retryAfter is how long a client of a busy store should wait, heldRetryAfter one of a store that an operator has

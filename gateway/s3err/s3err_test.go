@@ -58,6 +58,7 @@ func TestFrom(t *testing.T) {
 		{"connection deadline", os.ErrDeadlineExceeded, s3err.RequestTimeout, 400, nil},
 		{"cut body", fmt.Errorf("read: %w", io.ErrUnexpectedEOF), s3err.IncompleteBody, 400, nil},
 		{"long body", &http.MaxBytesError{Limit: 1}, s3err.MaxMessageLengthExceeded, 400, nil},
+		{"read-only", &api.Error{Kind: api.ReadOnly}, s3err.ReadOnly, 503, nil},
 		{"full", &api.Error{Kind: api.StorageFull}, s3err.InsufficientStorage, 507, nil},
 	}
 	for _, tt := range tests {

@@ -33,6 +33,9 @@ What holds for all operations:
 - An object without a checksum of the client's own gets a CRC64NVME over the whole object, as in AWS.
 - Headers that a presigner moved into the query string (` + "`x-amz-acl=…`" + `) mean what the headers mean,
   but for checksums: one that is not in a header is ignored, as in AWS.
+- Writes to a store, or a bucket, that an operator has made read-only get 503 ` + "`ReadOnly`" + ` with his reason and Retry-After; AWS has no such state. SDKs repeat
+  the request as often as any that got 503.
+- ` + "`s3:TlsVersion`" + ` is the version of the connection to the gateway; it is absent where the client came by plain HTTP, to the gateway or to a trusted proxy.
 - One range is served; several are answered with the whole object, as in AWS.
 - ` + "`DisplayName`" + ` is not sent: AWS stopped sending it in November 2025.
 

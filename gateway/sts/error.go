@@ -64,6 +64,7 @@ var translated = map[s3err.Code]struct {
 	s3err.InvalidArgument:              {"ValidationError", http.StatusBadRequest},
 	s3err.SlowDown:                     {"Throttling", http.StatusServiceUnavailable},
 	s3err.ServiceUnavailable:           {"ServiceUnavailable", http.StatusServiceUnavailable},
+	s3err.ReadOnly:                     {"ServiceUnavailable", http.StatusServiceUnavailable},
 }
 
 // from makes an error of this service of any.
