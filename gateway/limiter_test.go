@@ -206,8 +206,11 @@ func TestAddressRules(t *testing.T) {
 	}
 	g.set()
 	g.want(list.from("192.0.2.1"), 200, "")
-	if a := g.do(call{target: "/metrics", id: "-", admin: true}); !strings.Contains(a.body, "shoal_gateway_blocked_total 2") {
-		t.Error("refusals are not counted")
+	a = g.do(call{target: "/metrics", id: "-", admin: true})
+	for _, line := range []string{"shoal_gateway_blocked_total 2", `shoal_permission_denied_total{reason="ip"} 2`} {
+		if !strings.Contains(a.body, line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
 	}
 }
 

@@ -49,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
 		}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on.",
+			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on; ip counts connections, too, of addresses that are not served.",
 		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
@@ -84,6 +84,9 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 	}
 	return m, nil
 }
+
+// deniedByIP is the reason of a denial by the rules for addresses; the others are those of acl.
+const deniedByIP = "ip"
 
 // observe counts one request.
 func (m *metrics) observe(operation string, status int, took time.Duration, received, sent int64) {

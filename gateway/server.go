@@ -237,7 +237,8 @@ func (s *Server) openS3(certs *edge.Certificates) error {
 	h.service.AuthenticateForm = h.authenticateForm
 	s.s3 = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy), Crowded: http.HandlerFunc(h.crowded), Denied: http.HandlerFunc(h.denied),
-		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
+		Blocked: func() { h.metrics.denied.WithLabelValues(deniedByIP).Inc() },
+		Limits:  cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3
 	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam, s.unproven)

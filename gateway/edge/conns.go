@@ -14,6 +14,7 @@ type connTable struct {
 	max          int
 	perSourceMax atomic.Int64
 	proxies      *Proxies // whose addresses stand for many clients
+	turned       *turned
 
 	mu      sync.Mutex
 	conns   map[net.Conn]*tracked // guarded by mu
@@ -31,9 +32,9 @@ type tracked struct {
 	waiting *list.Element // in idle, or nil while a request is served
 }
 
-func newConnTable(l Limits, p *Proxies) *connTable {
+func newConnTable(l Limits, p *Proxies, t *turned) *connTable {
 	return &connTable{
-		max: l.ConnectionsMax, proxies: p,
+		max: l.ConnectionsMax, proxies: p, turned: t,
 		conns: make(map[net.Conn]*tracked), sources: make(map[netip.Addr]int64), idle: list.New(),
 	}
 }
@@ -43,17 +44,17 @@ func newConnTable(l Limits, p *Proxies) *connTable {
 func (t *connTable) admit(conn net.Conn) bool {
 	address := addressOf(conn)
 	source := SourceBlock(address)
-	var victim net.Conn
+	var victim *tracked
+	reason := bySource
 	t.mu.Lock()
 	ok := address.IsLoopback() || t.proxies.trusts(address) || t.sources[source] < t.perSourceMax.Load()
 	if ok && len(t.conns) >= t.max {
 		if first := t.idle.Front(); first != nil {
-			old := first.Value.(*tracked)
-			t.drop(old)
+			victim = first.Value.(*tracked)
+			t.drop(victim)
 			t.evicted++
-			victim = old.conn
 		} else {
-			ok = false
+			ok, reason = false, byTotal
 		}
 	}
 	if ok {
@@ -66,7 +67,11 @@ func (t *connTable) admit(conn net.Conn) bool {
 	}
 	t.mu.Unlock()
 	if victim != nil {
-		victim.Close()
+		victim.conn.Close()
+		t.turned.note(forOthers, victim.source)
+	}
+	if !ok {
+		t.turned.note(reason, address)
 	}
 	return ok
 }

@@ -24,7 +24,10 @@ type Server struct {
 	rules    atomic.Pointer[Rules]
 	denied   http.Handler
 	freeOwn  bool
-	blocked  atomic.Uint64
+	turned   turned
+	// onBlocked is called for each connection and request of an address that is not served; may be nil.
+	onBlocked func()
+	blocked   atomic.Uint64
 	// badHeaders counts connections of proxies without a PROXY header that could be read.
 	badHeaders atomic.Uint64
 }
@@ -48,6 +51,8 @@ type Config struct {
 	Crowded http.Handler
 	// Denied answers requests of addresses that are not served. It must not read their bodies.
 	Denied http.Handler
+	// Blocked hears of each connection, and of each request, of an address that is not served. May be nil.
+	Blocked func()
 	// FreeLoopback serves loopback whatever the rules say, so that nobody locks himself out.
 	FreeLoopback bool
 	Limits       Limits
@@ -63,8 +68,9 @@ type connKey struct{}
 // NewServer makes a server for a bound listener, which it owns from here on.
 func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
-	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback}
-	s.table = newConnTable(limits, &s.proxies)
+	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback, onBlocked: cfg.Blocked}
+	s.turned.logger = cfg.Logger
+	s.table = newConnTable(limits, &s.proxies, &s.turned)
 	s.SetSourceRequests(0)
 	s.SetSourceConnections(0)
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table, refuses: s.refuses}
@@ -161,11 +167,20 @@ func (s *Server) blocks(a netip.Addr) bool {
 		return false
 	}
 	s.blocked.Add(1)
+	if s.onBlocked != nil {
+		s.onBlocked()
+	}
 	return true
 }
 
 // refuses says whether a connection is closed at once. Whoever comes through a proxy is known later.
-func (s *Server) refuses(a netip.Addr) bool { return !s.proxies.trusts(a) && s.blocks(a) }
+func (s *Server) refuses(a netip.Addr) bool {
+	if s.proxies.trusts(a) || !s.blocks(a) {
+		return false
+	}
+	s.turned.note(byRule, a)
+	return true
+}
 
 // Limits are those in force.
 func (s *Server) Limits() Limits { return s.limits }
