@@ -13,19 +13,22 @@ import (
 // partitionsMany make 256 groups with the system group.
 const partitionsMany = "255"
 
-// cluster measures nodes and a gateway with fresh directories.
+// cluster measures nodes and a gateway with fresh directories. The cluster at rest is measured whatever became of the other.
 func (b *bench) cluster(ctx context.Context) error {
+	var errs []error
 	if b.options.wants("objects") || b.options.wants("small") || b.options.wants("failover") || b.options.wants("repair") {
-		if err := b.clusterLoads(ctx); err != nil {
-			return err
-		}
+		errs = append(errs, b.clusterLoads(ctx))
 	}
-	if !b.options.wants("idle") {
-		return nil
+	if b.options.wants("idle") && ctx.Err() == nil {
+		errs = append(errs, b.clusterIdle(ctx))
 	}
+	return errors.Join(errs...)
+}
+
+func (b *bench) clusterIdle(ctx context.Context) error {
 	c, err := b.newCluster(ctx, filepath.Join(b.dir, "idle"), b.options.nodes, "--partitions", partitionsMany)
 	if err != nil {
-		return err
+		return fmt.Errorf("idle: %w", err)
 	}
 	return errors.Join(b.measureIdle(ctx, c.gateway), c.end())
 }
