@@ -24,6 +24,7 @@ const (
 	issuerKeyFile   = "issuer.key"
 	credentialsFile = "root.credentials"
 	rootRecovery    = "root.recover"
+	groupRecovery   = "groups.recovered"
 	describedFile   = "node.json"
 	membersFile     = "members.cache"
 	startsFile      = "starts"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -148,17 +149,34 @@ func ReadHoldings(dataDir string) (_ *Holdings, err error) {
 // all that can be recovered and are not alone already.
 func RecoverGroups(dataDir string, groups []uint32) (*Holdings, error) {
 	fit := func(h *Holding) bool { return h.Unfit == "" && !h.Alone }
-	return rewriteGroups(dataDir, groups, fit, consensus.Recover)
+	return recoverGroups(dataDir, groups, fit)
+}
+
+// recoverGroups leaves word of each group before it is recovered: the node puts it on record when it starts.
+func recoverGroups(dir string, groups []uint32, fit func(*Holding) bool) (*Holdings, error) {
+	return rewriteGroups(dir, groups, fit, func(cfg consensus.Config, before []Holding, chosen []consensus.GroupID) ([]consensus.Holding, error) {
+		ids := make([]uint32, len(chosen))
+		for i, g := range chosen {
+			ids[i] = uint32(g)
+		}
+		if err := noteRecoveries(filepath.Join(dir, groupRecovery), before, ids); err != nil {
+			return nil, err
+		}
+		return consensus.Recover(cfg, chosen)
+	})
 }
 
 // DiscardGroups destroys the replicas that a stopped node holds; see consensus.Discard. Its drives stay as they are. Without groups it takes
 // all.
 func DiscardGroups(dataDir string, groups []uint32) (*Holdings, error) {
 	fit := func(h *Holding) bool { return h.Role != consensus.RoleRemoved || h.LastIndex > 0 }
-	return rewriteGroups(dataDir, groups, fit, consensus.Discard)
+	return rewriteGroups(dataDir, groups, fit, func(cfg consensus.Config, _ []Holding, chosen []consensus.GroupID) ([]consensus.Holding, error) {
+		return consensus.Discard(cfg, chosen)
+	})
 }
 
-func rewriteGroups(dir string, groups []uint32, fit func(*Holding) bool, change func(consensus.Config, []consensus.GroupID) ([]consensus.Holding, error)) (_ *Holdings, err error) {
+// rewriteGroups has change rewrite what a stopped node holds of groups: of those that are named, or of all that are fit.
+func rewriteGroups(dir string, groups []uint32, fit func(*Holding) bool, change func(consensus.Config, []Holding, []consensus.GroupID) ([]consensus.Holding, error)) (_ *Holdings, err error) {
 	s, err := openStopped(dir, false)
 	if err != nil {
 		return nil, err
@@ -187,7 +205,7 @@ func rewriteGroups(dir string, groups []uint32, fit func(*Holding) bool, change 
 	if len(chosen) == 0 {
 		return nil, errors.New("there is no group here that has to be changed")
 	}
-	if _, err := change(s.cfg, chosen); err != nil {
+	if _, err := change(s.cfg, before.Groups, chosen); err != nil {
 		return nil, err
 	}
 	after, err := s.survey()

@@ -39,7 +39,10 @@ func (n *Node) setUp(ctx context.Context) error {
 		}
 	}
 	if n.desc.Ready {
-		return n.patient(n.recoverRoot)(ctx)
+		if err := n.patient(n.recoverRoot)(ctx); err != nil {
+			return err
+		}
+		return n.recordRecoveries(ctx)
 	}
 	n.desc.Ready = true
 	return n.desc.write(n.cfg.DataDir)
