@@ -6,10 +6,13 @@
 //   - A request head must arrive whole within HeaderTimeout and HeaderBytesMax.
 //   - A body, in either direction, must keep moving: no single wait beyond
 //     StallTimeout, and no crawl below RateMin while the gateway is ready for more.
-//     Long transfers that move live as long as they like.
-//   - Connections are counted, in all and by address. When all are taken, the
+//     Long transfers that move live as long as they like, over HTTP/2 as over HTTP/1.1,
+//     and so does what waits for the store. A form of which it is not known who sends
+//     it has FormTimeout.
+//   - Connections are counted, in all and by source. When all are taken, the
 //     connection that has been idle longest gives way to a new one.
-//   - Requests in flight are counted; the one too many is told to come back later.
+//   - Requests in flight are counted, by source and in all; the one too many is told
+//     to come back later.
 //
 // Certificates are read from files, chosen by the name that a client asks for, and replaced while the server
 // runs: a pair that cannot be served leaves the one before it in force.
