@@ -61,8 +61,9 @@ type Node struct {
 	onAct     func(ctx context.Context, a api.Act) error // puts an act on record; nil keeps none; not written once Run was called
 	widths    atomic.Pointer[widthsFound]
 
-	moveRate        atomic.Int64  // bytes per second that the operator allows, 0 for no bound
-	settingsChanged chan struct{} // holds a token when a setting was changed here
+	moveRate        atomic.Int64           // bytes per second that the operator allows, 0 for no bound
+	survives        atomic.Pointer[string] // the setting, as last read; nil before
+	settingsChanged chan struct{}          // holds a token when a setting was changed here
 
 	describing sync.Mutex // guards desc.Drives once the node serves
 
@@ -294,7 +295,7 @@ func (n *Node) assemble() (err error) {
 	n.net.Dir.Serve(n.server)
 	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	n.repair = repair.New(repair.Config{
-		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load,
+		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
 		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shoal/node/api"
+	"shoal/node/controller"
 	"shoal/node/meta"
 )
 
@@ -15,7 +16,7 @@ const (
 	busyFor = 2 * time.Second
 )
 
-// followRates keeps the rate up to date at which the operator lets this node move what is stored.
+// followRates keeps up to date at which rate the operator lets this node move what is stored, and what all of it is to survive.
 func (n *Node) followRates(ctx context.Context) error {
 	t := time.NewTicker(ratesEvery)
 	defer t.Stop()
@@ -44,7 +45,28 @@ func (n *Node) readRates(ctx context.Context) error {
 		}
 	}
 	n.moveRate.Store(rate)
+	survives := a.GetDynamic().GetValues()[api.SettingSurvives]
+	if old := n.survives.Swap(&survives); (old == nil && survives != "") || (old != nil && *old != survives) {
+		n.repair.Recount() // what was counted was held against another promise
+	}
 	return nil
+}
+
+// promised gives the loss of how many nodes, and of how many sites, all stripes are to survive.
+func (n *Node) promised() (nodes, sites int) {
+	survives := ""
+	if s := n.survives.Load(); s != nil {
+		survives = *s
+	}
+	switch survives {
+	case controller.SurvivesNothing:
+		return 0, 0
+	case controller.SurvivesTwoNodes:
+		return 2, 0
+	case controller.SurvivesSite:
+		return 1, 1
+	}
+	return 1, 0
 }
 
 // busy tells whether clients are being served: their requests for what this node's groups keep came a moment ago.

@@ -90,15 +90,24 @@ func showDurability(w *tabwriter.Writer, d api.Durability) {
 	}
 	row(w, "groups", fmt.Sprintf("%d of %d compared with the drives", d.Compared, d.Groups))
 	row(w, "below promise", affected(&d.BelowPromise))
+	if d.Unhealed > 0 {
+		row(w, "unhealed", fmt.Sprintf("%d stripes since they were last looked at", d.Unhealed))
+	}
 	row(w, "unreadable", affected(&d.Unreadable))
 	row(w, "gone", affected(&d.Gone))
 	showLost(w, &d)
 	if len(d.Tolerance) > 0 {
 		row(w)
 		row(w, "SURVIVES THE LOSS OF", "STRIPES", "BYTES")
-		for _, t := range d.Tolerance {
-			row(w, fmt.Sprintf("%d more drives", t.Tolerates), t.Stripes, formatSize(t.Bytes))
+		for _, by := range []struct {
+			what string
+			list []api.Tolerance
+		}{{"drives", d.Tolerance}, {"nodes", d.ToleranceNodes}, {"sites", d.ToleranceSites}} {
+			for _, t := range by.list {
+				row(w, fmt.Sprintf("%d more %s", t.Tolerates, by.what), t.Stripes, formatSize(t.Bytes))
+			}
 		}
+		row(w, "Objects without stripes are not counted: small ones lie in the metadata, whose groups survive as long as most of their voters do (shoal admin groups).")
 	}
 	if len(d.Profiles) > 1 {
 		row(w)

@@ -26,7 +26,8 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 	t.Helper()
 	asked = new([]string)
 	durability := api.Durability{Epoch: 3, Complete: true, Nodes: 2, Stripes: 40, Bytes: 160 << 20,
-		Tolerance:    []api.Tolerance{{Tolerates: 0, Stripes: 3, Bytes: 12 << 20}, {Tolerates: 1, Stripes: 37, Bytes: 148 << 20}},
+		Tolerance:      []api.Tolerance{{Tolerates: 0, Stripes: 3, Bytes: 12 << 20}, {Tolerates: 1, Stripes: 37, Bytes: 148 << 20}},
+		ToleranceNodes: []api.Tolerance{{Tolerates: 1, Stripes: 40, Bytes: 160 << 20}}, ToleranceSites: []api.Tolerance{{Tolerates: 0, Stripes: 40, Bytes: 160 << 20}}, Unhealed: 6,
 		Profiles:     []api.ProfileStripes{{Profile: "2+2", Stripes: 31, Bytes: 124 << 20}, {Profile: "3+1", Stripes: 9, Bytes: 36 << 20}},
 		BelowPromise: api.Affected{Stripes: 3, Bytes: 12 << 20, Versions: 2, AtLeast: true},
 		IfLost:       []api.LossOf{{Kind: "node", Name: peerA, Stripes: 3, Bytes: 12 << 20}}}
@@ -135,7 +136,7 @@ func TestAdminCommands(t *testing.T) {
 		{"ip remove 192.0.2.0/24", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.0/24","value":""}`}, []string{"192.0.2.0/24: as larger blocks say"}},
 		{"ip list", []string{getSettings}, []string{"192.0.2.0/24", "block"}},
 		{"ip list --json", []string{getSettings}, []string{`"prefix": "192.0.2.0/24"`}},
-		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "CODED AS", "3+1", "36.0 MiB", "node yzaaaaa1"}},
+		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "1 more nodes", "0 more sites", "lie in the metadata", "6 stripes since", "CODED AS", "3+1", "36.0 MiB", "node yzaaaaa1"}},
 		{"durability --what-if site=there", []string{getMembers, `POST /admin/v1/durability {"lost_site":"there"}`}, []string{"If site there were lost, unreadable: 9 (9.0 MiB), of 8 versions; below promise: none."}},
 		{"durability --what-if node=zaaaaa1", []string{getMembers, "GET /admin/v1/durability "}, []string{"If node " + peerA + " were lost, 3 (12.0 MiB) more stripes would be unreadable."}},
 		{"durability --what-if node=zbbbbb2", []string{getMembers, "GET /admin/v1/durability "}, []string{"everything that is readable now would stay so"}},

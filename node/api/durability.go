@@ -29,10 +29,22 @@ type Durability struct {
 	// Strays are shards that lie elsewhere than at their homes in this epoch.
 	Strays int64 `json:"strays"`
 
-	Tolerance    []Tolerance      `json:"tolerance"`          // readable stripes, ascending
-	Profiles     []ProfileStripes `json:"profiles,omitempty"` // readable stripes, as they are coded, by profile
-	BelowPromise Affected         `json:"below_promise"`      // readable stripes that survive the loss of fewer drives than they were written for, and than new ones
-	Unreadable   Affected         `json:"unreadable"`         // stripes with too few reachable shards
+	// Homeless are those of them for which the placement knows no home, so that nobody counts their stripes.
+	Homeless int64 `json:"homeless,omitempty"`
+
+	// Readable stripes by what they survive, each list ascending.
+
+	Tolerance      []Tolerance `json:"tolerance"`       // by drives
+	ToleranceNodes []Tolerance `json:"tolerance_nodes"` // by nodes
+	ToleranceSites []Tolerance `json:"tolerance_sites"` // by sites
+
+	Profiles []ProfileStripes `json:"profiles,omitempty"` // readable stripes, as they are coded, by profile
+	// BelowPromise are readable stripes that survive the loss of fewer drives than they were written for, and than new ones, or the loss of
+	// fewer nodes or sites than the operator asks for and they would survive with all shards at home.
+	BelowPromise Affected `json:"below_promise"`
+	// Unhealed are stripes that could not be made whole when somebody asked for it, and were not looked at since.
+	Unhealed   int64    `json:"unhealed,omitempty"`
+	Unreadable Affected `json:"unreadable"` // stripes with too few reachable shards
 	// Gone are those of the unreadable ones of which no shard is left on any drive, and all were asked.
 	Gone Affected `json:"gone"`
 	// Lost names versions that have unreadable stripes, LostMax at most.
@@ -84,7 +96,7 @@ type Leaving struct {
 	Shards  int64  `json:"shards"`
 }
 
-// Tolerance counts the stripes that survive the loss of just so many more drives, whichever they are.
+// Tolerance counts the stripes that survive the loss of just so many more drives, nodes or sites, whichever they are.
 type Tolerance struct {
 	Tolerates int   `json:"tolerates"`
 	Stripes   int64 `json:"stripes"`
@@ -138,6 +150,7 @@ func (d *Durability) Merge(o *Durability) {
 	if d.Nodes == 0 {
 		*d = *o
 		d.Tolerance, d.IfLost, d.Widths, d.Leaving = slices.Clone(o.Tolerance), slices.Clone(o.IfLost), slices.Clone(o.Widths), slices.Clone(o.Leaving)
+		d.ToleranceNodes, d.ToleranceSites = slices.Clone(o.ToleranceNodes), slices.Clone(o.ToleranceSites)
 		d.Walks, d.Profiles = slices.Clone(o.Walks), slices.Clone(o.Profiles)
 		if o.WhatIf != nil {
 			w := *o.WhatIf
@@ -154,9 +167,13 @@ func (d *Durability) Merge(o *Durability) {
 	d.Stripes += o.Stripes
 	d.Bytes += o.Bytes
 	d.Strays += o.Strays
+	d.Homeless += o.Homeless
+	d.Unhealed += o.Unhealed
 	d.Leaving = append(d.Leaving, o.Leaving...)
 	d.mergeWalks(o)
-	d.mergeTolerance(o.Tolerance)
+	mergeTolerance(&d.Tolerance, o.Tolerance)
+	mergeTolerance(&d.ToleranceNodes, o.ToleranceNodes)
+	mergeTolerance(&d.ToleranceSites, o.ToleranceSites)
 	d.mergeProfiles(o.Profiles)
 	d.mergeLosses(o.IfLost)
 	d.BelowPromise.merge(&o.BelowPromise)
@@ -217,14 +234,14 @@ func (d *Durability) Strip() {
 	}
 }
 
-func (d *Durability) mergeTolerance(list []Tolerance) {
+func mergeTolerance(sum *[]Tolerance, list []Tolerance) {
 	for _, t := range list {
-		i, found := slices.BinarySearchFunc(d.Tolerance, t.Tolerates, func(x Tolerance, n int) int { return x.Tolerates - n })
+		i, found := slices.BinarySearchFunc(*sum, t.Tolerates, func(x Tolerance, n int) int { return x.Tolerates - n })
 		if !found {
-			d.Tolerance = slices.Insert(d.Tolerance, i, Tolerance{Tolerates: t.Tolerates})
+			*sum = slices.Insert(*sum, i, Tolerance{Tolerates: t.Tolerates})
 		}
-		d.Tolerance[i].Stripes += t.Stripes
-		d.Tolerance[i].Bytes += t.Bytes
+		(*sum)[i].Stripes += t.Stripes
+		(*sum)[i].Bytes += t.Bytes
 	}
 }
 

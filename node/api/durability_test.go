@@ -14,7 +14,7 @@ func TestDurabilityMerge(t *testing.T) {
 	at := time.Unix(1000, 0)
 	a := Durability{
 		Epoch: 5, Complete: true, Nodes: 1, Checked: at, Stripes: 3, Bytes: 30, Strays: 1, Widths: []int{4},
-		Tolerance:    []Tolerance{{0, 1, 10}, {2, 2, 20}},
+		Tolerance: []Tolerance{{0, 1, 10}, {2, 2, 20}}, ToleranceNodes: []Tolerance{{1, 3, 30}}, ToleranceSites: []Tolerance{{0, 3, 30}}, Unhealed: 1,
 		Profiles:     []ProfileStripes{{"2+2", 3, 30}},
 		BelowPromise: Affected{Stripes: 2, Bytes: 20, Versions: 2, Keys: append(key(1), key(3)...)},
 		IfLost:       []LossOf{{"node", "x", 1, 10}},
@@ -22,7 +22,8 @@ func TestDurabilityMerge(t *testing.T) {
 	}
 	b := Durability{
 		Epoch: 5, Complete: true, Nodes: 1, Checked: at.Add(-time.Second), Stripes: 2, Bytes: 20, Widths: []int{3, 4},
-		Tolerance:    []Tolerance{{1, 1, 10}, {2, 1, 10}},
+		Tolerance: []Tolerance{{1, 1, 10}, {2, 1, 10}}, ToleranceNodes: []Tolerance{{0, 2, 20}}, ToleranceSites: []Tolerance{{0, 1, 10}, {1, 1, 10}},
+		Unhealed: 2, Homeless: 4,
 		Profiles:     []ProfileStripes{{"10+2", 1, 10}, {"2+2", 1, 10}},
 		BelowPromise: Affected{Stripes: 1, Bytes: 10, Versions: 2, Keys: append(key(2), key(3)...)},
 		Unreadable:   Affected{Stripes: 1, Bytes: 5, Versions: 9, AtLeast: true},
@@ -34,7 +35,8 @@ func TestDurabilityMerge(t *testing.T) {
 	got.Merge(&b)
 	want := Durability{
 		Epoch: 5, Complete: true, Nodes: 2, Checked: at.Add(-time.Second), Stripes: 5, Bytes: 50, Strays: 1, Widths: []int{3, 4},
-		Tolerance:    []Tolerance{{0, 1, 10}, {1, 1, 10}, {2, 3, 30}},
+		Tolerance: []Tolerance{{0, 1, 10}, {1, 1, 10}, {2, 3, 30}}, ToleranceNodes: []Tolerance{{0, 2, 20}, {1, 3, 30}},
+		ToleranceSites: []Tolerance{{0, 4, 40}, {1, 1, 10}}, Unhealed: 3, Homeless: 4,
 		Profiles:     []ProfileStripes{{"10+2", 1, 10}, {"2+2", 4, 40}},
 		BelowPromise: Affected{Stripes: 3, Bytes: 30, Versions: 3, Keys: bytes.Join([][]byte{key(1), key(2), key(3)}, nil)},
 		Unreadable:   Affected{Stripes: 1, Bytes: 5, Versions: 9, AtLeast: true},
@@ -44,7 +46,7 @@ func TestDurabilityMerge(t *testing.T) {
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("merged\n%+v, want\n%+v", got, want)
 	}
-	if a.WhatIf.Unreadable.Stripes != 1 || len(a.Tolerance) != 2 || len(a.Profiles) != 1 || a.Profiles[0].Stripes != 3 || a.IfLost[0].Stripes != 1 {
+	if a.WhatIf.Unreadable.Stripes != 1 || len(a.Tolerance) != 2 || len(a.ToleranceNodes) != 1 || a.ToleranceSites[0].Stripes != 3 || len(a.Profiles) != 1 || a.Profiles[0].Stripes != 3 || a.IfLost[0].Stripes != 1 {
 		t.Error("merging changed what was merged")
 	}
 	got.Merge(&Durability{Epoch: 4, Complete: true, Nodes: 1})

@@ -220,7 +220,13 @@ func (h *health) judgeDurability(d *api.Durability) {
 		h.wrong("Of %d stripes nothing is left on any drive: shoal admin durability names the objects.", n)
 	}
 	if n := d.BelowPromise.Stripes; n > 0 {
-		h.wrong("%d stripes survive the loss of fewer drives than promised.", n)
+		h.wrong("%d stripes survive the loss of fewer drives, nodes or sites than promised.", n)
+	}
+	if n := d.Unhealed; n > 0 {
+		h.wrong("%d stripes could not be made whole when that was asked for, and have not been looked at since.", n)
+	}
+	if n := d.Homeless; n > 0 {
+		h.wrong("%d shards belong to stripes that the placement knows no places for, which nobody has judged.", n)
 	}
 	if !d.Complete {
 		h.wrong("Not every node has checked its stripes since the placement changed.")

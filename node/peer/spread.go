@@ -13,60 +13,66 @@ const toleratesSteps = 10_000
 // left: -1 when fewer than k are there now. at lists for each index the places of good copies. It is
 // exact but for stripes with so many copies that the search would be long; then it may be too low.
 func Tolerates(at [][]Target, k int) int {
-	n, several := toleratesAlone(at, k)
+	return ToleratesOf(at, k, func(t Target) DriveID { return t.Drive })
+}
+
+// ToleratesOf is Tolerates for the loss of what may be lost as one: of gives in which of them a place is.
+func ToleratesOf[D comparable](at [][]Target, k int, of func(Target) D) int {
+	n, several := toleratesAlone(at, k, of)
 	if !several || n < 0 {
 		return n
 	}
-	var drives []DriveID
+	var all []D
 	for _, places := range at {
 		for _, p := range places {
-			if !slices.Contains(drives, p.Drive) {
-				drives = append(drives, p.Drive)
+			if d := of(p); !slices.Contains(all, d) {
+				all = append(all, d)
 			}
 		}
 	}
-	s := loss{at: at, k: k, drives: drives, steps: toleratesSteps}
-	for n+1 < len(drives) && !s.possible(nil, 0, n+1) {
+	s := loss[D]{at: at, k: k, of: of, all: all, steps: toleratesSteps}
+	for n+1 < len(all) && !s.possible(nil, 0, n+1) {
 		n++
 	}
 	return n
 }
 
-// loss looks for drives whose loss ends a stripe.
-type loss struct {
-	at     [][]Target
-	k      int
-	drives []DriveID
-	steps  int // left to try
+// loss looks for drives, or what else may be lost as one, whose loss ends a stripe.
+type loss[D comparable] struct {
+	at    [][]Target
+	k     int
+	of    func(Target) D
+	all   []D
+	steps int // left to try
 }
 
-// possible says that the stripe may end with some drives lost and so many more of those from an index
+// possible says that the stripe may end with some lost and so many more of those from an index
 // on. Out of steps, it is thought to be possible.
-func (s *loss) possible(lost []DriveID, from, more int) bool {
+func (s *loss[D]) possible(lost []D, from, more int) bool {
 	if s.steps--; s.steps < 0 {
 		return true
 	}
 	if more == 0 {
 		left := 0
 		for _, places := range s.at {
-			if slices.ContainsFunc(places, func(t Target) bool { return !slices.Contains(lost, t.Drive) }) {
+			if slices.ContainsFunc(places, func(t Target) bool { return !slices.Contains(lost, s.of(t)) }) {
 				left++
 			}
 		}
 		return left < s.k
 	}
-	for i := from; i+more <= len(s.drives); i++ {
-		if s.possible(append(lost, s.drives[i]), i+1, more-1) {
+	for i := from; i+more <= len(s.all); i++ {
+		if s.possible(append(lost, s.all[i]), i+1, more-1) {
 			return true
 		}
 	}
 	return false
 }
 
-// toleratesAlone is Tolerates with one copy of each shard alone, and tells whether there are more. With
+// toleratesAlone is ToleratesOf with one copy of each shard alone, and tells whether there are more. With
 // more it may be too low, never too high.
-func toleratesAlone(at [][]Target, k int) (n int, more bool) {
-	loads := make([]driveLoad, 0, len(at))
+func toleratesAlone[D comparable](at [][]Target, k int, of func(Target) D) (n int, more bool) {
+	loads := make([]load[D], 0, len(at))
 	good := 0
 	for _, several := range [...]bool{false, true} { // those that have no choice first
 		for _, places := range at {
@@ -77,9 +83,10 @@ func toleratesAlone(at [][]Target, k int) (n int, more bool) {
 			good++
 			best := -1
 			for _, p := range places {
-				i := slices.IndexFunc(loads, func(l driveLoad) bool { return l.drive == p.Drive })
+				d := of(p)
+				i := slices.IndexFunc(loads, func(l load[D]) bool { return l.on == d })
 				if i < 0 {
-					i, loads = len(loads), append(loads, driveLoad{drive: p.Drive})
+					i, loads = len(loads), append(loads, load[D]{on: d})
 				}
 				if best < 0 || loads[i].shards < loads[best].shards {
 					best = i
@@ -88,7 +95,7 @@ func toleratesAlone(at [][]Target, k int) (n int, more bool) {
 			loads[best].shards++
 		}
 	}
-	slices.SortFunc(loads, func(a, b driveLoad) int { return b.shards - a.shards })
+	slices.SortFunc(loads, func(a, b load[D]) int { return b.shards - a.shards })
 	n = -1
 	for ; good >= k; n++ {
 		if n+1 == len(loads) {
@@ -99,9 +106,9 @@ func toleratesAlone(at [][]Target, k int) (n int, more bool) {
 	return n, more
 }
 
-// driveLoad is how many shards of a stripe a drive stands for.
-type driveLoad struct {
-	drive  DriveID
+// load is how many shards of a stripe a drive, or what else may be lost as one, stands for.
+type load[D comparable] struct {
+	on     D
 	shards int
 }
 

@@ -32,6 +32,9 @@ type checker struct {
 	// strays is told when shards lie here that belong elsewhere.
 	strays func()
 
+	// promised is what stripes are to survive besides the loss of drives.
+	promised func() promise
+
 	changes atomic.Uint64 // rises when a node dies or comes back
 
 	mu   sync.Mutex // guards last
@@ -75,7 +78,7 @@ func (c *checker) cycle(ctx context.Context) error {
 		total += int64(st.Usage().Shards)
 	}
 	c.worker.begin(total)
-	p := &checkPass{c: c, l: l, tally: newTally(l, c.changes.Load()), asker: newAsker(c.heal)}
+	p := &checkPass{c: c, l: l, tally: newTally(l, c.promised()), asker: newAsker(c.heal)}
 	c.heal.wanted.begin()
 	for d, st := range c.drives {
 		if err := p.drive(ctx, d, st); err != nil {
@@ -96,7 +99,7 @@ func (c *checker) cycle(ctx context.Context) error {
 	if err := p.errs.join(); err != nil {
 		return err
 	}
-	if p.tally.unsettled() {
+	if p.tally.unsettled() || c.heal.wanted.count() > 0 {
 		return errAgain
 	}
 	return nil
@@ -221,6 +224,7 @@ func (p *checkPass) judge(ctx context.Context, batch []*candidate) {
 	p.look(ctx, lacking)
 	for _, c := range lacking {
 		p.tally.count(c)
+		p.c.heal.wanted.remove(c.Chunk) // what became of it is counted now
 	}
 }
 

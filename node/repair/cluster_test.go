@@ -131,6 +131,8 @@ type cluster struct {
 	nodes map[p2p.NodeID]*testNode
 	order []placement.Drive
 	disks map[peer.DriveID]*simdisk.Disk
+	// promise is what the operator asks for; by default that a node may be lost.
+	promise promise
 
 	mu           sync.Mutex // guards what follows
 	layout       *peer.Layout
@@ -147,7 +149,7 @@ type cluster struct {
 // newCluster makes nodes of drivesEach drives. Nodes are named by letters, sites by every second.
 func newCluster(t *testing.T, nodes, drivesEach int) *cluster {
 	t.Helper()
-	c := &cluster{t: t, nodes: make(map[p2p.NodeID]*testNode), disks: make(map[peer.DriveID]*simdisk.Disk), owners: make(map[string]meta.OwnerState)}
+	c := &cluster{t: t, nodes: make(map[p2p.NodeID]*testNode), disks: make(map[peer.DriveID]*simdisk.Disk), owners: make(map[string]meta.OwnerState), promise: promise{nodes: 1}}
 	for i := range nodes {
 		n := &testNode{id: p2p.NodeID(rune('a' + i)), drives: make(map[peer.DriveID]*shardstore.Store), reg: prometheus.NewRegistry()}
 		for j := range drivesEach {
@@ -165,7 +167,8 @@ func newCluster(t *testing.T, nodes, drivesEach int) *cluster {
 	for _, n := range c.nodes {
 		n.repair = New(Config{
 			Client: c, Directory: c, Layout: c.Layout, Drives: n.drives, Alive: c.alive, Drop: n.DropOwner, Busy: n.busy.Load,
-			Leads: func() []consensus.GroupID { return []consensus.GroupID{1} }, Logger: quiet, Registerer: n.reg,
+			Promised: func() (nodes, sites int) { return c.promise.nodes, c.promise.sites },
+			Leads:    func() []consensus.GroupID { return []consensus.GroupID{1} }, Logger: quiet, Registerer: n.reg,
 		})
 		n.Connect(c, nil, n.repair, nil)
 	}

@@ -94,7 +94,6 @@ const wantedMax = 10_000
 type wanted struct {
 	mu     sync.Mutex // guards what follows
 	chunks map[chunker.ChunkID]uint64
-	more   bool // some were not taken up
 	round  uint64
 }
 
@@ -105,8 +104,7 @@ func (w *wanted) add(c chunker.ChunkID) {
 		w.chunks = make(map[chunker.ChunkID]uint64)
 	}
 	if _, has := w.chunks[c]; !has && len(w.chunks) >= wantedMax {
-		w.more = true
-		return
+		return // as many are said to wait as there is room for
 	}
 	w.chunks[c] = w.round
 }
@@ -122,7 +120,6 @@ func (w *wanted) begin() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.round++
-	w.more = false
 }
 
 // settle forgets what was wanted before the check that has ended now: it has seen it, or what it
@@ -137,9 +134,9 @@ func (w *wanted) settle() {
 	}
 }
 
-// count gives the chunks that wait to be healed; more says that there are others.
-func (w *wanted) count() (n int, more bool) {
+// count gives how many chunks wait to be healed; beyond wantedMax there may be more.
+func (w *wanted) count() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.chunks), w.more
+	return int64(len(w.chunks))
 }

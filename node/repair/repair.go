@@ -42,6 +42,9 @@ type Config struct {
 	// TrimLogs removes what nobody needs of the groups' logs; it is called when the store has come to
 	// rest. It must not wait. May be nil.
 	TrimLogs func()
+	// Promised gives the loss of how many nodes, and of how many sites, stripes are to survive, as the operator says. It must not wait.
+	// May be nil: then that of one node.
+	Promised func() (nodes, sites int)
 	// Recoder recodes versions when the profile changes. May be nil: then nothing is recoded.
 	Recoder Recoder
 	// Expirable is where lifecycle rules are carried out. May be nil: then they are not.
@@ -124,7 +127,7 @@ func New(cfg Config) *Repair {
 			drives: cfg.Drives, layouts: lay, heal: h, groups: cfg.Client, drop: cfg.Drop, rate: cfg.MoveRate, busy: cfg.Busy,
 			pool: chunker.NewPool(moveBytes), log: cfg.Logger, worker: moving, met: met,
 		},
-		check: checker{drives: cfg.Drives, layouts: lay, heal: h, log: cfg.Logger, worker: newWorker("check"), met: met, strays: moving.wake},
+		check: checker{drives: cfg.Drives, layouts: lay, heal: h, log: cfg.Logger, worker: newWorker("check"), met: met, strays: moving.wake, promised: cfg.promise},
 		recode: recoder{
 			c: cfg.Client, r: cfg.Recoder, layouts: lay, leads: cfg.Leads, rate: cfg.MoveRate, busy: cfg.Busy, budget: h.budget, now: cfg.Now, log: cfg.Logger,
 			worker: newWorker("recode"), met: met,
@@ -140,6 +143,14 @@ func New(cfg Config) *Repair {
 	r.collect = collector{r: r, now: cfg.Now, worker: newWorker("collect")}
 	r.showMoving(cfg.Registerer)
 	return r
+}
+
+func (c *Config) promise() promise {
+	if c.Promised == nil {
+		return promise{nodes: 1}
+	}
+	nodes, sites := c.Promised()
+	return promise{nodes, sites}
 }
 
 func setDefault[T int64 | time.Duration](v *T, d T) {

@@ -14,6 +14,7 @@ import (
 	"shoal/node/api"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
+	"shoal/p2p"
 	"shoal/p2p/placement"
 )
 
@@ -27,14 +28,14 @@ const (
 // tally is what a check has found.
 type tally struct {
 	epoch    uint64
-	changes  uint64 // of nodes, as the check began
 	began    time.Time
 	ended    time.Time
 	homeless int64 // shards of a width for which the layout has no table
 	strays   int64 // shards that lie elsewhere than at home
 
 	stripes, bytes    int64
-	tolerance         map[int]*amount
+	tolerance         [3]map[int]*amount // of drives, nodes, sites
+	promised          promise
 	profiles          map[erasure.Profile]*amount
 	below, unreadable affected
 	lost              map[domain]*amount // what the loss of a domain would make unreadable
@@ -43,6 +44,9 @@ type tally struct {
 	recodable         bool                       // some stripes are not of the width that new ones get
 	domains           map[peer.DriveID][3]domain // drive, node, site
 }
+
+// promise is how many nodes, and how many sites, may be lost while a stripe can be read, as far as there are places that allow it.
+type promise struct{ nodes, sites int }
 
 type amount struct{ stripes, bytes int64 }
 
@@ -63,10 +67,13 @@ type affected struct {
 	more     bool
 }
 
-func newTally(l *peer.Layout, changes uint64) *tally {
+func newTally(l *peer.Layout, promised promise) *tally {
 	t := &tally{
-		epoch: l.Epoch, changes: changes, began: time.Now(), tolerance: make(map[int]*amount), profiles: make(map[erasure.Profile]*amount), lost: make(map[domain]*amount), sites: make(map[string]*siteLoss),
+		epoch: l.Epoch, promised: promised, began: time.Now(), profiles: make(map[erasure.Profile]*amount), lost: make(map[domain]*amount), sites: make(map[string]*siteLoss),
 		widths: make(map[int]bool), domains: make(map[peer.DriveID][3]domain),
+	}
+	for i := range t.tolerance {
+		t.tolerance[i] = make(map[int]*amount)
 	}
 	var tables []*placement.Table
 	for _, v := range l.Views() {
@@ -90,9 +97,10 @@ func newTally(l *peer.Layout, changes uint64) *tally {
 
 func (t *tally) end() { t.ended = time.Now() }
 
-// count adds a stripe. Promised is what it was written for, or what is promised of new ones where that is less: drives may have gone
-// since. A stripe of REDUCED_REDUNDANCY was written for less. What has the class and was not recoded yet is held to what it was written
-// for, which is more.
+// count adds a stripe. Promised is the loss of as many drives as it was written for, or as is promised of new ones where that is less:
+// drives may have gone since. A stripe of REDUCED_REDUNDANCY was written for less. What has the class and was not recoded yet is held to
+// what it was written for, which is more. The loss of nodes and sites that the operator asks to survive is promised as far as it is
+// survived with all shards at home: one that was written around a node or site that was away may be below that.
 func (t *tally) count(c *candidate) {
 	size := int64(c.ChunkLen)
 	t.stripes++
@@ -103,10 +111,14 @@ func (t *tally) count(c *candidate) {
 		return
 	}
 	left := peer.Tolerates(c.state.at, k)
-	grow(t.tolerance, left).add(size)
+	nodes, sites := peer.ToleratesOf(c.state.at, k, nodeOf), peer.ToleratesOf(c.state.at, k, t.siteOf)
+	for i, n := range [...]int{left, nodes, sites} {
+		grow(t.tolerance[i], n).add(size)
+	}
 	grow(t.profiles, erasure.Profile{K: c.K, M: c.M}).add(size)
 	promised := min(width-k, int(c.l.Profile.M))
-	below := left < promised
+	below := left < promised ||
+		nodes < t.promised.nodes && nodes < athome(c, nodeOf) || sites < t.promised.sites && sites < athome(c, t.siteOf)
 	if below {
 		t.below.add(size, c.Owners, versionsMax)
 	}
@@ -122,6 +134,19 @@ func (t *tally) count(c *candidate) {
 			}
 		}
 	}
+}
+
+func nodeOf(p peer.Target) p2p.NodeID { return p.Node }
+
+func (t *tally) siteOf(p peer.Target) string { return t.domains[p.Drive][2].name }
+
+// athome gives how many nodes or sites may be lost when all shards of a stripe are at home.
+func athome[D comparable](c *candidate, of func(peer.Target) D) int {
+	at := make([][]peer.Target, len(c.state.homes))
+	for i := range at {
+		at[i] = c.state.homes[i : i+1]
+	}
+	return peer.ToleratesOf(at, int(c.K), of)
 }
 
 // without notes what the loss of a domain would do to a readable stripe that has shards in it, and is promised to survive the loss of
@@ -223,15 +248,18 @@ func (r *Repair) Durability(ctx context.Context, whatIf string) (api.Durability,
 		groups = r.verify.report(l)
 	}
 	if t == nil {
-		return api.Durability{Nodes: 1, Walks: groups, Leaving: r.leaving(l)}, nil
+		return api.Durability{Nodes: 1, Walks: groups, Leaving: r.leaving(l), Unhealed: r.Healer.wanted.count()}, nil
 	}
 	d := api.Durability{
-		BeganAgo: time.Since(t.began), MovedAgo: r.Healer.movedAgo(), Walks: groups,
-		Epoch: t.epoch, Complete: err == nil && l.Epoch == t.epoch, Nodes: 1, Checked: t.ended, Stripes: t.stripes, Bytes: t.bytes, Strays: t.strays + t.homeless,
+		Unhealed: r.Healer.wanted.count(), BeganAgo: time.Since(t.began), MovedAgo: r.Healer.movedAgo(), Walks: groups,
+		Epoch: t.epoch, Complete: err == nil && l.Epoch == t.epoch, Nodes: 1, Checked: t.ended, Stripes: t.stripes, Bytes: t.bytes, Strays: t.strays + t.homeless, Homeless: t.homeless,
 		BelowPromise: report(&t.below), Unreadable: report(&t.unreadable), Widths: slices.Sorted(maps.Keys(t.widths)), Leaving: r.leaving(l),
 	}
-	for _, n := range slices.Sorted(maps.Keys(t.tolerance)) {
-		d.Tolerance = append(d.Tolerance, api.Tolerance{Tolerates: n, Stripes: t.tolerance[n].stripes, Bytes: t.tolerance[n].bytes})
+	for i, list := range [...]*[]api.Tolerance{&d.Tolerance, &d.ToleranceNodes, &d.ToleranceSites} {
+		for _, n := range slices.Sorted(maps.Keys(t.tolerance[i])) {
+			a := t.tolerance[i][n]
+			*list = append(*list, api.Tolerance{Tolerates: n, Stripes: a.stripes, Bytes: a.bytes})
+		}
 	}
 	for p, a := range t.profiles {
 		d.Profiles = append(d.Profiles, api.ProfileStripes{Profile: p.String(), Stripes: a.stripes, Bytes: a.bytes})
@@ -286,28 +314,4 @@ func (r *Repair) moving() (m api.Moving) {
 		m.Bytes = w.Total - w.Done
 	}
 	return m
-}
-
-// Whole says whether all stripes that this node answers for have all their shards, as far as is
-// known, and if not why. It is not so before a check of the present epoch has ended.
-func (r *Repair) Whole() (ok bool, reason string) {
-	t := r.check.ended()
-	wanted, _ := r.Healer.wanted.count()
-	switch {
-	case t == nil:
-		return false, "No check has ended yet."
-	case t.epoch < r.layouts.announced.Load():
-		return false, fmt.Sprintf("The last check was of epoch %d, %d has begun.", t.epoch, r.layouts.announced.Load())
-	case t.changes != r.check.changes.Load():
-		return false, "Nodes have come or gone since the last check."
-	case t.unreadable.stripes > 0:
-		return false, fmt.Sprintf("%d stripes have too few shards to be read.", t.unreadable.stripes)
-	case t.below.stripes > 0:
-		return false, fmt.Sprintf("%d stripes survive the loss of fewer drives than promised.", t.below.stripes)
-	case t.homeless > 0:
-		return false, fmt.Sprintf("%d shards have no home in epoch %d.", t.homeless, t.epoch)
-	case wanted > 0:
-		return false, fmt.Sprintf("%d chunks wait to be healed.", wanted)
-	}
-	return true, ""
 }
