@@ -2,7 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -27,6 +29,24 @@ var _ controller.World = (*world)(nil)
 func (w *world) Leads() bool {
 	_, _, here := w.n.host.Leader(consensus.SystemGroup)
 	return here
+}
+
+// StepDown implements controller.World. Whom it asks is drawn, since the log of one that is asked may be full as well.
+func (w *world) StepDown(ctx context.Context) error {
+	st, err := w.n.host.Status(consensus.SystemGroup)
+	if err != nil {
+		return err
+	}
+	var able []consensus.ReplicaID
+	for _, v := range st.Voters {
+		if v.Replica != st.Replica && w.n.net.Alive(p2p.NodeID(v.Node)) {
+			able = append(able, v.Replica)
+		}
+	}
+	if len(able) == 0 {
+		return errors.New("no other voter of the system group is alive")
+	}
+	return w.n.host.TransferLeader(ctx, consensus.SystemGroup, able[rand.IntN(len(able))])
 }
 
 // local asks this node's own replica of the system group, which must lead.

@@ -52,11 +52,14 @@ type DriveSpace struct {
 // WorkerUnknown is the state under which a node is listed that did not answer.
 const WorkerUnknown = "unknown"
 
+// WorkerStalled is the state of a worker that can do nothing until somebody acts; LastError says what to do.
+const WorkerStalled = "stalled"
+
 // Worker is the state of one background worker.
 type Worker struct {
 	Node      string    `json:"node,omitempty"` // peer ID
 	Name      string    `json:"name"`
-	State     string    `json:"state"` // busy, throttled, idle, done
+	State     string    `json:"state"` // busy, throttled, idle, done, WorkerStalled
 	Done      int64     `json:"done"`  // in this cycle
 	Total     int64     `json:"total"` // 0 when not known
 	LastError string    `json:"last_error,omitempty"`

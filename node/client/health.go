@@ -196,8 +196,14 @@ func (h *health) judgeGroups(groups []api.Group, last consensus.GroupID, more ..
 }
 
 // judgeController finds that groups have not the voters that they should have: the controller of
-// the node that leads the system group counts those that do.
+// the node that leads the system group counts those that do. One that is at a halt would replace nobody, whatever it had counted.
 func (h *health) judgeController(workers []api.Worker) {
+	for i := range workers {
+		w := &workers[i]
+		if w.Name == "controller" && w.State == api.WorkerStalled {
+			h.wrong("The controller of the node %s is at a halt: %s.", w.Node, w.LastError)
+		}
+	}
 	for i := range workers {
 		w := &workers[i]
 		if w.Name != "controller" || w.Total == 0 {

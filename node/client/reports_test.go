@@ -154,6 +154,7 @@ func TestHealthOfController(t *testing.T) {
 	}{
 		{"groups wait for voters", []api.Worker{{Name: "scrub"}, {Name: "controller"}, {Name: "controller", Done: 3, Total: 5}}, "2 metadata groups"},
 		{"all have theirs", []api.Worker{{Name: "controller", Done: 5, Total: 5}, {Name: "controller"}}, ""},
+		{"its controller is at a halt", []api.Worker{{Name: "controller"}, {Node: "x", Name: "controller", Done: 5, Total: 5, State: api.WorkerStalled, LastError: "no room"}}, "node x is at a halt: no room"},
 		{"nobody controls", []api.Worker{{Name: "controller"}, {Name: "scrub", Done: 1, Total: 2}}, "No node controls"},
 	} {
 		h := &health{}

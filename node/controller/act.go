@@ -145,10 +145,10 @@ func (d *Driver) remember(o outcome) {
 	d.unrecorded = append(d.unrecorded, o)
 }
 
-// record puts what was remembered on record, once per tick at most: when hundreds of groups change, few records tell of them.
+// record begins to put what was remembered on record, once per tick at most: when hundreds of groups change, few records tell of them.
 // While records are not taken, nothing more is begun.
 func (d *Driver) record(ctx context.Context) {
-	if time.Since(d.recorded) < d.cfg.Tick {
+	if d.recording != nil || time.Since(d.recorded) < d.cfg.Tick {
 		return
 	}
 	d.mu.Lock()
@@ -158,10 +158,60 @@ func (d *Driver) record(ctx context.Context) {
 	if len(ended) == 0 {
 		return
 	}
-	for _, a := range acts(ended) {
-		d.cfg.Record(ctx, a)
+	done := make(chan struct{})
+	d.recording, d.begun = done, time.Now()
+	go func() {
+		defer close(done)
+		for _, a := range acts(ended) {
+			d.cfg.Record(ctx, a)
+		}
+	}()
+}
+
+// recordPatience is how long a record may take before the leadership of the system group, and with it the control of the cluster, is
+// handed to a node whose log may take records; and then between attempts at that.
+const recordPatience = 10 * time.Second
+
+// unrecordedFor tells how long a record has been waited for, if that is longer than it may take.
+func (d *Driver) unrecordedFor() (waited time.Duration, stalled bool) {
+	if d.recording == nil {
+		return 0, false
 	}
-	d.recorded = time.Now()
+	waited = time.Since(d.begun)
+	return waited, waited >= recordPatience
+}
+
+// awaitRecord says that nothing is begun while a record is not taken, and hands the leadership over when that takes long.
+func (d *Driver) awaitRecord(r *reign) {
+	waited, stalled := d.unrecordedFor()
+	if !stalled {
+		return
+	}
+	rep := d.Show()
+	rep.Leading, rep.Worker.State, rep.Worker.LastError = true, api.WorkerStalled, unrecordedText(waited)
+	if time.Since(d.stepped) >= recordPatience {
+		ctx, cancel := context.WithTimeout(r.ctx, d.cfg.GatherTimeout)
+		defer cancel()
+		err := d.cfg.World.StepDown(ctx)
+		d.stepped = time.Now()
+		if r.ctx.Err() == nil {
+			d.trouble.Note(err, "controller waits for its log of acts and cannot hand over", "")
+		}
+	}
+	d.show(rep)
+}
+
+func unrecordedText(waited time.Duration) string {
+	return fmt.Sprintf("its log of acts has taken no record for %v (shoal_audit_full), and nothing is begun before it does: make room on its volume", waited.Round(time.Second))
+}
+
+// restingReport is what is shown while another node leads.
+func (d *Driver) restingReport() Report {
+	rep := noReport("")
+	if waited, stalled := d.unrecordedFor(); stalled {
+		rep.Worker.State, rep.Worker.LastError = api.WorkerStalled, unrecordedText(waited)
+	}
+	return rep
 }
 
 // recordWithin bounds the last record.
@@ -171,6 +221,15 @@ const recordWithin = 5 * time.Second
 func (d *Driver) recordLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordWithin)
 	defer cancel()
+	d.awaitRecording() // which ends, since its context has
 	d.recorded = time.Time{}
 	d.record(ctx)
+	d.awaitRecording()
+}
+
+func (d *Driver) awaitRecording() {
+	if d.recording != nil {
+		<-d.recording
+		d.recording = nil
+	}
 }

@@ -19,9 +19,10 @@ import (
 // actBook is a log of acts.
 type actBook struct {
 	mu   sync.Mutex
-	acts []api.Act   // guarded by mu
-	at   []time.Time // of each act; guarded by mu
-	hold bool        // nothing is taken; guarded by mu
+	acts []api.Act     // guarded by mu
+	at   []time.Time   // of each act; guarded by mu
+	hold bool          // nothing is taken; guarded by mu
+	free chan struct{} // closed when it no longer holds; guarded by mu
 }
 
 func (b *actBook) record(ctx context.Context, a api.Act) {
@@ -32,14 +33,30 @@ func (b *actBook) record(ctx context.Context, a api.Act) {
 	}
 	b.mu.Unlock()
 	if hold {
-		<-ctx.Done()
+		b.wait(ctx, a)
+	}
+}
+
+// wait takes an act once anything is taken, as a log does whose volume was full.
+func (b *actBook) wait(ctx context.Context, a api.Act) {
+	b.mu.Lock()
+	free := b.free
+	b.mu.Unlock()
+	select {
+	case <-ctx.Done():
+	case <-free:
+		b.record(ctx, a)
 	}
 }
 
 func (b *actBook) setHold(hold bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.hold = hold
+	if b.hold = hold; hold {
+		b.free = make(chan struct{})
+	} else {
+		close(b.free)
+	}
 }
 
 func (b *actBook) list() []api.Act {
@@ -177,12 +194,15 @@ func TestActsInDoubt(t *testing.T) {
 	})
 }
 
-// TestActsWait: while no record is taken, nothing more is begun.
+// TestActsWait: while no record is taken and nobody can take over, nothing more is begun, and the report says so.
 func TestActsWait(t *testing.T) {
-	driveActs(t, 1, func(w *simWorld, _ *Driver, b *actBook) {
+	driveActs(t, 1, func(w *simWorld, d *Driver, b *actBook) {
 		after(30 * time.Second)
 		b.setHold(true)
-		w.set(func() { w.sim.addNode("d", "s", 1) })
+		w.set(func() {
+			w.alone = true
+			w.sim.addNode("d", "s", 1)
+		})
 		after(10 * time.Minute)
 		w.set(func() {
 			w.sim.setLiveness("c", Dead)
@@ -193,7 +213,73 @@ func TestActsWait(t *testing.T) {
 			if w.sim.member("c").State != Active || w.gathers != 0 {
 				t.Errorf("went on without a record: %v, looked %d times", w.sim.member("c").State, w.gathers)
 			}
+			if w.steppedDown < 100 || w.steppedDown > 250 { // every 10 s
+				t.Errorf("tried %d times to hand over in 40 minutes", w.steppedDown)
+			}
 		})
+		if rep := d.Show(); rep.Worker.State != api.WorkerStalled || !strings.Contains(rep.Worker.LastError, "shoal_audit_full") || !rep.Leading {
+			t.Errorf("shows %+v", rep.Worker)
+		}
+	})
+}
+
+// TestActsHandOver: a node whose log takes no records hands the leadership of the system group over, says so for as long as it lasts, and
+// controls again when it leads again. What waited is on record once.
+func TestActsHandOver(t *testing.T) {
+	driveActs(t, 1, func(w *simWorld, d *Driver, b *actBook) {
+		after(30 * time.Second)
+		begun := len(b.list())
+		b.setHold(true)
+		w.set(func() { w.sim.setLiveness("c", Dead) })
+		after(15 * time.Minute)
+		w.set(func() {
+			if w.leads || w.steppedDown != 1 || w.sim.member("c").State != Lost {
+				t.Errorf("leads: %v after %d attempts to hand over; what waits for its record is done: %v", w.leads, w.steppedDown, w.sim.member("c").State)
+			}
+		})
+		if rep := d.Show(); rep.Leading || rep.Worker.State != api.WorkerStalled || !strings.Contains(rep.Worker.LastError, "shoal_audit_full") {
+			t.Errorf("while another leads, and its log is full, it shows %+v", rep)
+		}
+		b.setHold(false)
+		after(10 * time.Second)
+		if rep := d.Show(); rep.Worker.State != "idle" || rep.Worker.LastError != "" {
+			t.Errorf("with room in its log it shows %+v", rep.Worker)
+		}
+		w.set(func() { w.leads = true })
+		after(time.Minute)
+		if rep := d.Show(); !rep.Leading || rep.Worker.State != "idle" {
+			t.Errorf("when it leads again it shows %+v", rep.Worker)
+		}
+		lost := 0
+		for _, a := range b.list()[begun:] {
+			if a.Operation == "LoseMember" {
+				lost++
+			}
+		}
+		if lost != 1 {
+			t.Errorf("%d records of the member that was given up:\n%s", lost, told(b.list()[begun:]))
+		}
+	})
+}
+
+// TestDriverBlindIsAtAHalt: a controller that leads and sees nothing for a while says so, whatever it saw before.
+func TestDriverBlindIsAtAHalt(t *testing.T) {
+	drive(t, func(w *simWorld, d *Driver) {
+		after(30 * time.Second)
+		w.set(func() { w.blind = errors.New("nothing to see") })
+		after(10 * time.Second)
+		if rep := d.Show(); rep.Worker.State == api.WorkerStalled {
+			t.Errorf("at once it shows %+v", rep.Worker)
+		}
+		after(time.Minute)
+		if rep := d.Show(); rep.Worker.State != api.WorkerStalled || !strings.Contains(rep.Worker.LastError, "nothing to see") {
+			t.Errorf("it shows %+v", rep.Worker)
+		}
+		w.set(func() { w.blind = nil })
+		after(10 * time.Second)
+		if rep := d.Show(); rep.Worker.State != "idle" || rep.Worker.LastError != "" {
+			t.Errorf("afterwards it shows %+v", rep.Worker)
+		}
 	})
 }
 

@@ -23,7 +23,14 @@ type Driver struct {
 	unrecorded []outcome         // that the log of acts lacks
 	doubted    map[string]string // by key, actions of which the log says that they may have happened
 
-	recorded time.Time // when the last record was made; of Run's goroutine
+	looked time.Time // when the cluster was last seen, or this node began to lead
+
+	// What follows is of Run's goroutine.
+
+	recorded  time.Time     // when the last record was made
+	recording chan struct{} // closed when the record that is being made is made; nil when none is
+	begun     time.Time     // when that began
+	stepped   time.Time     // when it was last tried to hand the leadership over
 }
 
 // Report is what is shown of the controller.
@@ -66,11 +73,19 @@ func (d *Driver) Poke() {
 	}
 }
 
+// stalledAfter is how long a controller may see nothing of the cluster before it is said to be at a halt.
+const stalledAfter = 30 * time.Second
+
 // Show gives the controller's state.
 func (d *Driver) Show() Report {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.report
+	rep := d.report
+	if blind := time.Since(d.looked); rep.Leading && rep.Worker.State != api.WorkerStalled && blind > stalledAfter {
+		rep.Worker.State = api.WorkerStalled
+		rep.Worker.LastError = fmt.Sprintf("has not seen the cluster for %v: %s", blind.Round(time.Second), rep.Worker.LastError)
+	}
+	return rep
 }
 
 // reign is the time from winning the leadership of the system group to losing it.
@@ -106,18 +121,25 @@ func (d *Driver) Run(ctx context.Context) error {
 			r.stir()
 		case o := <-r.ended():
 			d.settle(r, o)
+		case <-d.recording:
+			d.recording, d.recorded = nil, time.Now()
 		case <-timer.C:
 		}
 		d.record(ctx)
 		if !d.cfg.World.Leads() {
 			r.end()
 			r = nil
-			d.show(noReport(""))
+			d.show(d.restingReport())
 			timer.Reset(d.cfg.Tick)
 			continue
 		}
 		if r == nil {
 			r = d.newReign(ctx)
+		}
+		if d.recording != nil {
+			d.awaitRecord(r)
+			timer.Reset(d.cfg.Tick)
+			continue
 		}
 		d.step(r, &actions)
 		// What happens while the controller rests is seen at the next step together.
@@ -159,6 +181,7 @@ func rest(ctx context.Context, pause time.Duration) bool {
 func (d *Driver) newReign(ctx context.Context) *reign {
 	r := &reign{core: NewCore(d.cfg), outcomes: make(chan outcome, d.cfg.ActionsMax)}
 	r.ctx, r.cancel = context.WithCancel(ctx)
+	d.saw(Report{Leading: true, Worker: noReport("").Worker})
 	d.cfg.Logger.Info("controller begins: this node leads the system group")
 	return r
 }
@@ -237,7 +260,14 @@ func (d *Driver) step(r *reign, actions *sync.WaitGroup) {
 	} else {
 		r.lastErr, rep.Worker.LastError = "", "" // All is as it should be: what failed on the way is past.
 	}
-	d.show(rep)
+	d.saw(rep)
+}
+
+// saw shows a report of what was seen just now.
+func (d *Driver) saw(rep Report) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.report, d.looked = rep, time.Now()
 }
 
 // blind is logged when the system group, which this node leads, does not say how the cluster is.

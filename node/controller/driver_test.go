@@ -21,6 +21,9 @@ type simWorld struct {
 	hang    bool  // actions wait for their deadline
 	gathers int
 
+	alone       bool // nobody takes the leadership over
+	steppedDown int
+
 	reg *prometheus.Registry
 }
 
@@ -54,6 +57,18 @@ func (w *simWorld) set(f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	f()
+}
+
+// StepDown makes nobody lead that this driver knows of, unless there is nobody else.
+func (w *simWorld) StepDown(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.steppedDown++
+	if w.alone {
+		return errors.New("no other voter is alive")
+	}
+	w.leads = false
+	return nil
 }
 
 func (w *simWorld) Snapshot(context.Context) (*Snapshot, error) {

@@ -6,6 +6,9 @@ import "context"
 type World interface {
 	View
 	Hands
+	// StepDown hands the leadership of the system group, which this node leads, to another voter that is alive. An error says that there is
+	// none, or that it may not have taken it. This node may be elected again at any time.
+	StepDown(ctx context.Context) error
 }
 
 // View is what the controller sees.
