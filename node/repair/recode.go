@@ -17,6 +17,7 @@ import (
 	"shoal/node/consensus"
 	"shoal/node/meta"
 	"shoal/node/peer"
+	"shoal/node/trouble"
 	"shoal/p2p/placement"
 )
 
@@ -34,6 +35,9 @@ const (
 	recodeClean = 2
 	// recodeAgain is after how long such a group is looked at again.
 	recodeAgain = 24 * time.Hour
+	// recodeEvery is the pause between passes. It is short for what a node has come to lead since the last one, and for what clients wrote
+	// behind it; groups that are left alone cost nothing.
+	recodeEvery = 30 * time.Second
 )
 
 // manifestsPage is how many manifests are asked for at a time.
@@ -86,6 +90,11 @@ func (r *recoder) forget() {
 		delete(r.clean, g)
 	}
 	r.stale = nil
+}
+
+// run works until ctx ends.
+func (r *recoder) run(ctx context.Context, log *trouble.Log) {
+	r.worker.repeat(ctx, pace{pause: recodeEvery, retry: retryEvery}, log, r.cycle)
 }
 
 // cycle looks through the groups led here.

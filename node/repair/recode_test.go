@@ -3,7 +3,10 @@ package repair
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"shoal/chunker"
@@ -11,6 +14,7 @@ import (
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/node/trouble"
 	"shoal/p2p/placement"
 )
 
@@ -205,4 +209,51 @@ func TestRecodeAfterTransition(t *testing.T) {
 	w.again(1)
 	pass("\x01")
 	pass("")
+}
+
+// TestRecodeGoesOn: what a node comes to lead when it has looked through all else, and what was written behind its back under the profile
+// before, is coded anew within a minute.
+func TestRecodeGoesOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, 1)
+		c.lay(two2, 0, c.Nodes()...)
+		rec := &recodings{c: c, to: two2}
+		w := &c.nodes["a"].repair.recode
+		old := func(id byte) {
+			c.pages = append(c.pages, &meta.VersionManifest{Version: append([]byte{id}, make([]byte, 15)...), Manifest: manifestOf(erasure.Profile{K: 1})})
+		}
+		old(1)
+		var mu sync.Mutex // guards what follows
+		var led []consensus.GroupID
+		meanwhile := func() {}
+		w.r, w.leads = rec, func() []consensus.GroupID {
+			mu.Lock()
+			defer mu.Unlock()
+			meanwhile()
+			meanwhile = func() {}
+			return led
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { w.run(ctx, trouble.New(slog.New(slog.DiscardHandler), nil)) })
+		expect := func(want string) {
+			t.Helper()
+			<-time.After(time.Minute)
+			synctest.Wait()
+			if string(rec.seen) != want {
+				t.Errorf("recoded were %v, want %v", rec.seen, []byte(want))
+			}
+		}
+		expect("")
+		mu.Lock()
+		led = []consensus.GroupID{1}
+		mu.Unlock()
+		expect("\x01")
+		mu.Lock()
+		meanwhile = func() { old(2) } // by a client that has not heard of the profile
+		mu.Unlock()
+		expect("\x01\x02")
+		cancel()
+		wg.Wait()
+	})
 }

@@ -203,9 +203,7 @@ func (r *Repair) Run(ctx context.Context) error {
 	wg.Go(func() {
 		r.check.worker.repeat(ctx, pace{pause: r.cfg.CheckEvery, retry: retryEvery}, log, r.check.cycle)
 	})
-	wg.Go(func() {
-		r.recode.worker.repeat(ctx, pace{pause: r.cfg.SweepEvery, retry: retryEvery}, log, r.recode.cycle)
-	})
+	wg.Go(func() { r.recode.run(ctx, log) })
 	wg.Go(func() { r.verify.worker.repeat(ctx, pace{pause: verifyLook}, log, r.verify.cycle) })
 	wg.Go(func() { r.expire.worker.repeat(ctx, pace{first: expireEvery, pause: expireEvery}, log, r.expire.cycle) })
 	wg.Go(func() {
