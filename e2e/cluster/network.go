@@ -98,6 +98,59 @@ func (n *Network) AddHost() *Host {
 	return h
 }
 
+// translation makes a host translate the addresses of what leaves it for the network, and drop what nobody behind it asked for.
+const translation = `
+table ip nat {
+	chain out { type nat hook postrouting priority srcnat; oifname "eth0" masquerade; }
+}
+table ip filter {
+	chain in { type filter hook input priority filter; iifname "eth0" ct state new drop; }
+	chain through { type filter hook forward priority filter; iifname "eth0" ct state new drop; }
+}
+`
+
+// AddHostBehind makes a host that nothing on the network can dial: it stands behind another one, the router, which
+// translates its address and keeps ports.
+func (n *Network) AddHostBehind() (h, router *Host) {
+	n.t.Helper()
+	router = n.AddHost()
+	h = &Host{namespace: router.namespace + "-in", addr: fmt.Sprintf("192.168.%d.2", router.number), number: router.number}
+	n.addNamespace(h.namespace)
+	n.ip("link", "add", "lan", "netns", router.namespace, "type", "veth", "peer", "name", "eth0", "netns", h.namespace)
+	gateway := fmt.Sprintf("192.168.%d.1", router.number)
+	n.ip("-n", router.namespace, "addr", "add", gateway+"/24", "dev", "lan")
+	n.ip("-n", router.namespace, "link", "set", "lan", "up")
+	n.ip("-n", h.namespace, "link", "set", "lo", "up")
+	n.ip("-n", h.namespace, "addr", "add", h.addr+"/24", "dev", "eth0")
+	n.ip("-n", h.namespace, "link", "set", "eth0", "up")
+	n.ip("-n", h.namespace, "route", "add", "default", "via", gateway)
+	n.ip("netns", "exec", router.namespace, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
+	if err := n.nft(router.namespace, translation); err != nil {
+		n.t.Fatal(err)
+	}
+	return h, router
+}
+
+// Count counts the bytes that go from one host to another from now on; what it gives reads the count.
+func (n *Network) Count(from, to *Host) func() (int64, error) {
+	n.t.Helper()
+	name := fmt.Sprintf("count%d_%d", from.number, to.number)
+	err := n.nft(n.hub, fmt.Sprintf("table bridge %s {\ncounter crossed { }\nchain forward {\ntype filter hook forward priority -10; policy accept;\n"+
+		"ip saddr %s ip daddr %s counter name crossed\n}\n}\n", name, from.addr, to.addr))
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	return func() (count int64, err error) {
+		out, err := exec.Command("ip", "netns", "exec", n.hub, "nft", "list", "counter", "bridge", name, "crossed").CombinedOutput()
+		if err != nil {
+			return 0, fmt.Errorf("nft: %w: %s", err, out)
+		}
+		_, rest, _ := strings.Cut(string(out), " bytes ")
+		_, err = fmt.Sscan(rest, &count)
+		return count, err
+	}
+}
+
 func hostAddr(number int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0, byte(number)}) }
 
 // portName is the end of a host's link that hangs on the bridge.
@@ -173,10 +226,15 @@ func (n *Network) drop(rules []Rule) error {
 		fmt.Fprintf(&b, "ip saddr { %s } ip daddr { %s }%s drop\n", addrs(r.From), addrs(r.To), loss)
 	}
 	b.WriteString("}\n}\n")
+	return n.nft(n.hub, b.String())
+}
+
+// nft runs commands of nftables in a namespace.
+func (n *Network) nft(namespace, commands string) error {
 	cmd := exec.Command("nft", "-f", "-")
 	var out bytes.Buffer
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(b.String()), &out, &out
-	if err := enter(n.hub, cmd.Start); err != nil {
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(commands), &out, &out
+	if err := enter(namespace, cmd.Start); err != nil {
 		return fmt.Errorf("nft: %w", err)
 	}
 	if err := cmd.Wait(); err != nil {
