@@ -36,6 +36,7 @@ func (w *walk) compare() {
 	w.sameCounters(w.ask(&Query_Counters{&CountersQuery{}}).GetCounters().Group, total)
 	w.compareOwners()
 	w.compareManifests()
+	w.compareParts()
 	w.compareGarbage()
 	w.compareFeed()
 }
@@ -226,7 +227,7 @@ func (w *walk) compareUploads(id uint64, b *modelBucket) {
 		}
 		for _, p := range parts.Parts {
 			m := w.ask(&Query_PartManifests{&PartManifestsQuery{Upload: ref, Numbers: []uint32{p.Number}}}).GetPartManifests()
-			if want := u.parts[p.Number]; want == nil || want.stream != p.Stream || !sameBytes(m.Parts[0].Manifest, want.body) {
+			if want := u.parts[p.Number]; want == nil || want.stream != p.Stream || want.mtime != p.Mtime || want.size != p.Size || !sameBytes(p.Etag, want.etag) || !sameBytes(m.Parts[0].Manifest, want.body) {
 				w.t.Fatalf("part %v, model %v", p, want)
 			}
 		}
@@ -325,6 +326,33 @@ func (w *walk) compareManifests() {
 	}
 	if slices.Sort(want); !slices.Equal(got, want) {
 		w.t.Fatalf("manifests %q, want %q", got, want)
+	}
+}
+
+// compareParts lists the parts of all open uploads, as those who recode them see them.
+func (w *walk) compareParts() {
+	w.t.Helper()
+	var got, want []string
+	for q := (&ManifestsQuery{Max: 3, Parts: true}); ; {
+		a := w.ask(&Query_Manifests{q}).GetManifests()
+		for _, m := range a.Manifests {
+			got = append(got, fmt.Sprintf("%x %05d %d %q %s %v %d", m.Version, m.Part, m.Bucket, m.Key, m.Manifest, m.Held, m.Class()))
+			q.After, q.AfterPart = m.Version, m.Part
+		}
+		if !a.Truncated {
+			break
+		}
+	}
+	now := w.ask(&Query_Counters{&CountersQuery{}}).GetCounters().Clock
+	for id, b := range w.buckets {
+		for _, u := range b.uploads {
+			for n, p := range u.parts {
+				want = append(want, fmt.Sprintf("%x %05d %d %q %s %v %d", u.id, n, id, u.key, p.body, u.held > now, u.class))
+			}
+		}
+	}
+	if slices.Sort(want); !slices.Equal(got, want) {
+		w.t.Fatalf("parts %q, want %q", got, want)
 	}
 }
 

@@ -33,6 +33,9 @@ func (t *tx) completeUpload(c *CompleteUpload) (*Result, error) {
 		return nil, err
 	}
 	used, r := choose(c, parts)
+	if r != nil && r.Code == codeOf(api.ConditionalConflict) {
+		return r, t.holdParts(o)
+	}
 	if r != nil {
 		return r, nil
 	}
@@ -127,7 +130,7 @@ func choose(c *CompleteUpload, parts []*PartInfo) (map[uint32]bool, *Result) {
 		case len(want.ChecksumValue) > 0 && !bytes.Equal(p.ChecksumValue, want.ChecksumValue):
 			return nil, refuse(api.InvalidPart, "")
 		case p.Stream != want.Stream:
-			return nil, refuse(api.ConditionalConflict, "A part was replaced while the upload was completed.")
+			return nil, refuse(api.ConditionalConflict, "A part was replaced or recoded while the upload was completed.")
 		case p.Size < api.MinPartSize && i < len(c.Parts)-1:
 			return nil, refuse(api.EntityTooSmall, "")
 		}

@@ -244,6 +244,8 @@ func (t *tx) run(c *Command) (*Result, error) {
 		return t.renameObject(op.RenameObject)
 	case *Command_Transition:
 		return t.transition(op.Transition)
+	case *Command_RecodePart:
+		return t.recodePart(op.RecodePart)
 	default:
 		return invalid("The command is not one of a partition group."), nil
 	}

@@ -375,7 +375,7 @@ func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use OwnerRecord_State.Descriptor instead.
 func (OwnerRecord_State) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151, 0}
+	return file_meta_proto_rawDescGZIP(), []int{152, 0}
 }
 
 type Event_Kind int32
@@ -442,7 +442,7 @@ func (x Event_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Event_Kind.Descriptor instead.
 func (Event_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{155, 0}
+	return file_meta_proto_rawDescGZIP(), []int{156, 0}
 }
 
 // Command is one entry of a group's log.
@@ -500,6 +500,7 @@ type Command struct {
 	//	*Command_AlterVersion
 	//	*Command_RenameObject
 	//	*Command_Transition
+	//	*Command_RecodePart
 	//	*Command_SetReadOnly
 	Op            isCommand_Op `protobuf_oneof:"op"`
 	unknownFields protoimpl.UnknownFields
@@ -969,6 +970,15 @@ func (x *Command) GetTransition() *Transition {
 	return nil
 }
 
+func (x *Command) GetRecodePart() *RecodePart {
+	if x != nil {
+		if x, ok := x.Op.(*Command_RecodePart); ok {
+			return x.RecodePart
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetSetReadOnly() *SetReadOnly {
 	if x != nil {
 		if x, ok := x.Op.(*Command_SetReadOnly); ok {
@@ -1164,6 +1174,10 @@ type Command_Transition struct {
 	Transition *Transition `protobuf:"bytes,38,opt,name=transition,proto3,oneof"`
 }
 
+type Command_RecodePart struct {
+	RecodePart *RecodePart `protobuf:"bytes,66,opt,name=recode_part,json=recodePart,proto3,oneof"`
+}
+
 type Command_SetReadOnly struct {
 	// Every group.
 	SetReadOnly *SetReadOnly `protobuf:"bytes,70,opt,name=set_read_only,json=setReadOnly,proto3,oneof"`
@@ -1258,6 +1272,8 @@ func (*Command_AlterVersion) isCommand_Op() {}
 func (*Command_RenameObject) isCommand_Op() {}
 
 func (*Command_Transition) isCommand_Op() {}
+
+func (*Command_RecodePart) isCommand_Op() {}
 
 func (*Command_SetReadOnly) isCommand_Op() {}
 
@@ -5899,7 +5915,8 @@ func (x *CompletePart) GetChecksumValue() []byte {
 	return nil
 }
 
-// CompleteUpload makes the version from parts.
+// CompleteUpload makes the version from parts. Refused with ConditionalConflict when a part is in another stream than the manifest was
+// built from; then no part of the upload is recoded for two minutes, so that the next try meets what it has read.
 type CompleteUpload struct {
 	state             protoimpl.MessageState `protogen:"open.v1"`
 	Bucket            uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"`
@@ -6482,6 +6499,85 @@ func (x *Recode) GetStreams() []uint64 {
 	return nil
 }
 
+// RecodePart replaces the content of a part of an open upload by the same content in other shards. Nothing a client sees changes.
+// Nothing is announced, as nothing is for a part that is uploaded: until this command the stream may still be on its way. Refused when
+// the upload is not open, the part's manifest is not the one given any more, the upload is being completed, or the stream was closed.
+type RecodePart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Upload        []byte                 `protobuf:"bytes,1,opt,name=upload,proto3" json:"upload,omitempty"`                        // 16 bytes
+	Number        uint32                 `protobuf:"varint,2,opt,name=number,proto3" json:"number,omitempty"`                       // 1 to 10,000
+	OldDigest     []byte                 `protobuf:"bytes,3,opt,name=old_digest,json=oldDigest,proto3" json:"old_digest,omitempty"` // SHA-256 of the manifest that is replaced
+	Manifest      []byte                 `protobuf:"bytes,4,opt,name=manifest,proto3" json:"manifest,omitempty"`
+	Stream        uint64                 `protobuf:"varint,5,opt,name=stream,proto3" json:"stream,omitempty"` // of the new manifest, never used before within the upload
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RecodePart) Reset() {
+	*x = RecodePart{}
+	mi := &file_meta_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RecodePart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RecodePart) ProtoMessage() {}
+
+func (x *RecodePart) ProtoReflect() protoreflect.Message {
+	mi := &file_meta_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RecodePart.ProtoReflect.Descriptor instead.
+func (*RecodePart) Descriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *RecodePart) GetUpload() []byte {
+	if x != nil {
+		return x.Upload
+	}
+	return nil
+}
+
+func (x *RecodePart) GetNumber() uint32 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *RecodePart) GetOldDigest() []byte {
+	if x != nil {
+		return x.OldDigest
+	}
+	return nil
+}
+
+func (x *RecodePart) GetManifest() []byte {
+	if x != nil {
+		return x.Manifest
+	}
+	return nil
+}
+
+func (x *RecodePart) GetStream() uint64 {
+	if x != nil {
+		return x.Stream
+	}
+	return 0
+}
+
 // SetReadOnly orders that a group takes no writes of clients, or takes them again. The system group
 // numbers the orders; the others are given its number, and refuse one before the last that they had.
 // Work in the background that keeps what is stored goes on.
@@ -6494,7 +6590,7 @@ type SetReadOnly struct {
 
 func (x *SetReadOnly) Reset() {
 	*x = SetReadOnly{}
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6506,7 +6602,7 @@ func (x *SetReadOnly) String() string {
 func (*SetReadOnly) ProtoMessage() {}
 
 func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[73]
+	mi := &file_meta_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6519,7 +6615,7 @@ func (x *SetReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetReadOnly.ProtoReflect.Descriptor instead.
 func (*SetReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{73}
+	return file_meta_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *SetReadOnly) GetOrder() *ReadOnly {
@@ -6542,7 +6638,7 @@ type ReadOnly struct {
 
 func (x *ReadOnly) Reset() {
 	*x = ReadOnly{}
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6554,7 +6650,7 @@ func (x *ReadOnly) String() string {
 func (*ReadOnly) ProtoMessage() {}
 
 func (x *ReadOnly) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[74]
+	mi := &file_meta_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6567,7 +6663,7 @@ func (x *ReadOnly) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnly.ProtoReflect.Descriptor instead.
 func (*ReadOnly) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{74}
+	return file_meta_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ReadOnly) GetOn() bool {
@@ -6608,7 +6704,7 @@ type GarbageDone struct {
 
 func (x *GarbageDone) Reset() {
 	*x = GarbageDone{}
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6620,7 +6716,7 @@ func (x *GarbageDone) String() string {
 func (*GarbageDone) ProtoMessage() {}
 
 func (x *GarbageDone) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[75]
+	mi := &file_meta_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6633,7 +6729,7 @@ func (x *GarbageDone) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageDone.ProtoReflect.Descriptor instead.
 func (*GarbageDone) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{75}
+	return file_meta_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *GarbageDone) GetSeqs() []uint64 {
@@ -6655,7 +6751,7 @@ type SetCursor struct {
 
 func (x *SetCursor) Reset() {
 	*x = SetCursor{}
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6667,7 +6763,7 @@ func (x *SetCursor) String() string {
 func (*SetCursor) ProtoMessage() {}
 
 func (x *SetCursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[76]
+	mi := &file_meta_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6680,7 +6776,7 @@ func (x *SetCursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SetCursor.ProtoReflect.Descriptor instead.
 func (*SetCursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{76}
+	return file_meta_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *SetCursor) GetName() string {
@@ -6735,7 +6831,7 @@ type Result struct {
 
 func (x *Result) Reset() {
 	*x = Result{}
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6747,7 +6843,7 @@ func (x *Result) String() string {
 func (*Result) ProtoMessage() {}
 
 func (x *Result) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[77]
+	mi := &file_meta_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6760,7 +6856,7 @@ func (x *Result) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Result.ProtoReflect.Descriptor instead.
 func (*Result) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{77}
+	return file_meta_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *Result) GetCode() uint32 {
@@ -7056,7 +7152,7 @@ type VersionName struct {
 
 func (x *VersionName) Reset() {
 	*x = VersionName{}
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7068,7 +7164,7 @@ func (x *VersionName) String() string {
 func (*VersionName) ProtoMessage() {}
 
 func (x *VersionName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[78]
+	mi := &file_meta_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7081,7 +7177,7 @@ func (x *VersionName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionName.ProtoReflect.Descriptor instead.
 func (*VersionName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{78}
+	return file_meta_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *VersionName) GetVersion() []byte {
@@ -7135,7 +7231,7 @@ type Written struct {
 
 func (x *Written) Reset() {
 	*x = Written{}
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7147,7 +7243,7 @@ func (x *Written) String() string {
 func (*Written) ProtoMessage() {}
 
 func (x *Written) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[79]
+	mi := &file_meta_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7160,7 +7256,7 @@ func (x *Written) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Written.ProtoReflect.Descriptor instead.
 func (*Written) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{79}
+	return file_meta_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *Written) GetVersion() []byte {
@@ -7257,7 +7353,7 @@ type DeletedList struct {
 
 func (x *DeletedList) Reset() {
 	*x = DeletedList{}
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7269,7 +7365,7 @@ func (x *DeletedList) String() string {
 func (*DeletedList) ProtoMessage() {}
 
 func (x *DeletedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[80]
+	mi := &file_meta_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7282,7 +7378,7 @@ func (x *DeletedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeletedList.ProtoReflect.Descriptor instead.
 func (*DeletedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{80}
+	return file_meta_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *DeletedList) GetItems() []*Deleted {
@@ -7302,7 +7398,7 @@ type TransitionedList struct {
 
 func (x *TransitionedList) Reset() {
 	*x = TransitionedList{}
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7314,7 +7410,7 @@ func (x *TransitionedList) String() string {
 func (*TransitionedList) ProtoMessage() {}
 
 func (x *TransitionedList) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[81]
+	mi := &file_meta_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7327,7 +7423,7 @@ func (x *TransitionedList) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use TransitionedList.ProtoReflect.Descriptor instead.
 func (*TransitionedList) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{81}
+	return file_meta_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *TransitionedList) GetCodes() []uint32 {
@@ -7353,7 +7449,7 @@ type Deleted struct {
 
 func (x *Deleted) Reset() {
 	*x = Deleted{}
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7365,7 +7461,7 @@ func (x *Deleted) String() string {
 func (*Deleted) ProtoMessage() {}
 
 func (x *Deleted) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[82]
+	mi := &file_meta_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7378,7 +7474,7 @@ func (x *Deleted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Deleted.ProtoReflect.Descriptor instead.
 func (*Deleted) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{82}
+	return file_meta_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *Deleted) GetCode() uint32 {
@@ -7440,7 +7536,7 @@ type PartWritten struct {
 
 func (x *PartWritten) Reset() {
 	*x = PartWritten{}
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7452,7 +7548,7 @@ func (x *PartWritten) String() string {
 func (*PartWritten) ProtoMessage() {}
 
 func (x *PartWritten) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[83]
+	mi := &file_meta_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7465,7 +7561,7 @@ func (x *PartWritten) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartWritten.ProtoReflect.Descriptor instead.
 func (*PartWritten) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{83}
+	return file_meta_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *PartWritten) GetMtime() int64 {
@@ -7485,7 +7581,7 @@ type UploadCreated struct {
 
 func (x *UploadCreated) Reset() {
 	*x = UploadCreated{}
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7497,7 +7593,7 @@ func (x *UploadCreated) String() string {
 func (*UploadCreated) ProtoMessage() {}
 
 func (x *UploadCreated) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[84]
+	mi := &file_meta_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7510,7 +7606,7 @@ func (x *UploadCreated) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadCreated.ProtoReflect.Descriptor instead.
 func (*UploadCreated) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{84}
+	return file_meta_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *UploadCreated) GetInitiated() int64 {
@@ -7530,7 +7626,7 @@ type OwnerStates struct {
 
 func (x *OwnerStates) Reset() {
 	*x = OwnerStates{}
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7542,7 +7638,7 @@ func (x *OwnerStates) String() string {
 func (*OwnerStates) ProtoMessage() {}
 
 func (x *OwnerStates) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[85]
+	mi := &file_meta_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7555,7 +7651,7 @@ func (x *OwnerStates) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerStates.ProtoReflect.Descriptor instead.
 func (*OwnerStates) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{85}
+	return file_meta_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *OwnerStates) GetStates() []OwnerState {
@@ -7607,7 +7703,7 @@ type Query struct {
 
 func (x *Query) Reset() {
 	*x = Query{}
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7619,7 +7715,7 @@ func (x *Query) String() string {
 func (*Query) ProtoMessage() {}
 
 func (x *Query) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[86]
+	mi := &file_meta_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7632,7 +7728,7 @@ func (x *Query) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Query.ProtoReflect.Descriptor instead.
 func (*Query) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{86}
+	return file_meta_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *Query) GetQ() isQuery_Q {
@@ -8104,7 +8200,7 @@ type SettingsQuery struct {
 
 func (x *SettingsQuery) Reset() {
 	*x = SettingsQuery{}
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8116,7 +8212,7 @@ func (x *SettingsQuery) String() string {
 func (*SettingsQuery) ProtoMessage() {}
 
 func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[87]
+	mi := &file_meta_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8129,7 +8225,7 @@ func (x *SettingsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SettingsQuery.ProtoReflect.Descriptor instead.
 func (*SettingsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{87}
+	return file_meta_proto_rawDescGZIP(), []int{88}
 }
 
 // GroupsQuery asks where the groups are kept.
@@ -8141,7 +8237,7 @@ type GroupsQuery struct {
 
 func (x *GroupsQuery) Reset() {
 	*x = GroupsQuery{}
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8153,7 +8249,7 @@ func (x *GroupsQuery) String() string {
 func (*GroupsQuery) ProtoMessage() {}
 
 func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[88]
+	mi := &file_meta_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8166,7 +8262,7 @@ func (x *GroupsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsQuery.ProtoReflect.Descriptor instead.
 func (*GroupsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{88}
+	return file_meta_proto_rawDescGZIP(), []int{89}
 }
 
 // DynamicQuery asks for the settings that SetSetting has set.
@@ -8178,7 +8274,7 @@ type DynamicQuery struct {
 
 func (x *DynamicQuery) Reset() {
 	*x = DynamicQuery{}
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8190,7 +8286,7 @@ func (x *DynamicQuery) String() string {
 func (*DynamicQuery) ProtoMessage() {}
 
 func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[89]
+	mi := &file_meta_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8203,22 +8299,24 @@ func (x *DynamicQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicQuery.ProtoReflect.Descriptor instead.
 func (*DynamicQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{89}
+	return file_meta_proto_rawDescGZIP(), []int{90}
 }
 
 // ManifestsQuery lists the manifests of live versions in ascending order of version IDs.
 type ManifestsQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`                        // version ID, exclusive
-	Max           uint32                 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`                           // 1 to 1,000
-	MaxBytes      uint32                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"` // of manifests; 0 means 1 MiB. At least one is given.
+	After         []byte                 `protobuf:"bytes,1,opt,name=after,proto3" json:"after,omitempty"`                           // version ID, exclusive
+	Max           uint32                 `protobuf:"varint,2,opt,name=max,proto3" json:"max,omitempty"`                              // 1 to 1,000
+	MaxBytes      uint32                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`    // of manifests; 0 means 1 MiB. At least one is given.
+	Parts         bool                   `protobuf:"varint,4,opt,name=parts,proto3" json:"parts,omitempty"`                          // lists the parts of open uploads instead, by upload ID and number
+	AfterPart     uint32                 `protobuf:"varint,5,opt,name=after_part,json=afterPart,proto3" json:"after_part,omitempty"` // with parts: number within the upload that after names, exclusive
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ManifestsQuery) Reset() {
 	*x = ManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8230,7 +8328,7 @@ func (x *ManifestsQuery) String() string {
 func (*ManifestsQuery) ProtoMessage() {}
 
 func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[90]
+	mi := &file_meta_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8243,7 +8341,7 @@ func (x *ManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsQuery.ProtoReflect.Descriptor instead.
 func (*ManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{90}
+	return file_meta_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ManifestsQuery) GetAfter() []byte {
@@ -8267,6 +8365,20 @@ func (x *ManifestsQuery) GetMaxBytes() uint32 {
 	return 0
 }
 
+func (x *ManifestsQuery) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
+}
+
+func (x *ManifestsQuery) GetAfterPart() uint32 {
+	if x != nil {
+		return x.AfterPart
+	}
+	return 0
+}
+
 // BucketQuery finds a bucket by name, or by ID when the name is empty.
 type BucketQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -8278,7 +8390,7 @@ type BucketQuery struct {
 
 func (x *BucketQuery) Reset() {
 	*x = BucketQuery{}
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8290,7 +8402,7 @@ func (x *BucketQuery) String() string {
 func (*BucketQuery) ProtoMessage() {}
 
 func (x *BucketQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[91]
+	mi := &file_meta_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8303,7 +8415,7 @@ func (x *BucketQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketQuery.ProtoReflect.Descriptor instead.
 func (*BucketQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{91}
+	return file_meta_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *BucketQuery) GetName() string {
@@ -8333,7 +8445,7 @@ type BucketsQuery struct {
 
 func (x *BucketsQuery) Reset() {
 	*x = BucketsQuery{}
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8345,7 +8457,7 @@ func (x *BucketsQuery) String() string {
 func (*BucketsQuery) ProtoMessage() {}
 
 func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[92]
+	mi := &file_meta_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8358,7 +8470,7 @@ func (x *BucketsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsQuery.ProtoReflect.Descriptor instead.
 func (*BucketsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{92}
+	return file_meta_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *BucketsQuery) GetOwner() string {
@@ -8404,7 +8516,7 @@ type MembersQuery struct {
 
 func (x *MembersQuery) Reset() {
 	*x = MembersQuery{}
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8416,7 +8528,7 @@ func (x *MembersQuery) String() string {
 func (*MembersQuery) ProtoMessage() {}
 
 func (x *MembersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[93]
+	mi := &file_meta_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8429,7 +8541,7 @@ func (x *MembersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersQuery.ProtoReflect.Descriptor instead.
 func (*MembersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{93}
+	return file_meta_proto_rawDescGZIP(), []int{94}
 }
 
 type PlacementsQuery struct {
@@ -8441,7 +8553,7 @@ type PlacementsQuery struct {
 
 func (x *PlacementsQuery) Reset() {
 	*x = PlacementsQuery{}
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8453,7 +8565,7 @@ func (x *PlacementsQuery) String() string {
 func (*PlacementsQuery) ProtoMessage() {}
 
 func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[94]
+	mi := &file_meta_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8466,7 +8578,7 @@ func (x *PlacementsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsQuery.ProtoReflect.Descriptor instead.
 func (*PlacementsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{94}
+	return file_meta_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *PlacementsQuery) GetCurrentOnly() bool {
@@ -8484,7 +8596,7 @@ type KeyringQuery struct {
 
 func (x *KeyringQuery) Reset() {
 	*x = KeyringQuery{}
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8496,7 +8608,7 @@ func (x *KeyringQuery) String() string {
 func (*KeyringQuery) ProtoMessage() {}
 
 func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[95]
+	mi := &file_meta_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8509,7 +8621,7 @@ func (x *KeyringQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringQuery.ProtoReflect.Descriptor instead.
 func (*KeyringQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{95}
+	return file_meta_proto_rawDescGZIP(), []int{96}
 }
 
 type CredentialQuery struct {
@@ -8521,7 +8633,7 @@ type CredentialQuery struct {
 
 func (x *CredentialQuery) Reset() {
 	*x = CredentialQuery{}
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8533,7 +8645,7 @@ func (x *CredentialQuery) String() string {
 func (*CredentialQuery) ProtoMessage() {}
 
 func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[96]
+	mi := &file_meta_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8546,7 +8658,7 @@ func (x *CredentialQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialQuery.ProtoReflect.Descriptor instead.
 func (*CredentialQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{96}
+	return file_meta_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *CredentialQuery) GetAccessKeyId() string {
@@ -8566,7 +8678,7 @@ type CredentialsQuery struct {
 
 func (x *CredentialsQuery) Reset() {
 	*x = CredentialsQuery{}
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8578,7 +8690,7 @@ func (x *CredentialsQuery) String() string {
 func (*CredentialsQuery) ProtoMessage() {}
 
 func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[97]
+	mi := &file_meta_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8591,7 +8703,7 @@ func (x *CredentialsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsQuery.ProtoReflect.Descriptor instead.
 func (*CredentialsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{97}
+	return file_meta_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *CredentialsQuery) GetAfter() string {
@@ -8619,7 +8731,7 @@ type IdentityQuery struct {
 
 func (x *IdentityQuery) Reset() {
 	*x = IdentityQuery{}
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8631,7 +8743,7 @@ func (x *IdentityQuery) String() string {
 func (*IdentityQuery) ProtoMessage() {}
 
 func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[98]
+	mi := &file_meta_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8644,7 +8756,7 @@ func (x *IdentityQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityQuery.ProtoReflect.Descriptor instead.
 func (*IdentityQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{98}
+	return file_meta_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *IdentityQuery) GetKind() IdentityKind {
@@ -8671,7 +8783,7 @@ type AcmeItemQuery struct {
 
 func (x *AcmeItemQuery) Reset() {
 	*x = AcmeItemQuery{}
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8683,7 +8795,7 @@ func (x *AcmeItemQuery) String() string {
 func (*AcmeItemQuery) ProtoMessage() {}
 
 func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[99]
+	mi := &file_meta_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8696,7 +8808,7 @@ func (x *AcmeItemQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AcmeItemQuery.ProtoReflect.Descriptor instead.
 func (*AcmeItemQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{99}
+	return file_meta_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *AcmeItemQuery) GetName() string {
@@ -8720,7 +8832,7 @@ type IdentitiesQuery struct {
 
 func (x *IdentitiesQuery) Reset() {
 	*x = IdentitiesQuery{}
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8732,7 +8844,7 @@ func (x *IdentitiesQuery) String() string {
 func (*IdentitiesQuery) ProtoMessage() {}
 
 func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[100]
+	mi := &file_meta_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8745,7 +8857,7 @@ func (x *IdentitiesQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesQuery.ProtoReflect.Descriptor instead.
 func (*IdentitiesQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{100}
+	return file_meta_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *IdentitiesQuery) GetAfter() uint64 {
@@ -8793,7 +8905,7 @@ type IdentitiesAnswer struct {
 
 func (x *IdentitiesAnswer) Reset() {
 	*x = IdentitiesAnswer{}
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8805,7 +8917,7 @@ func (x *IdentitiesAnswer) String() string {
 func (*IdentitiesAnswer) ProtoMessage() {}
 
 func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[101]
+	mi := &file_meta_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8818,7 +8930,7 @@ func (x *IdentitiesAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentitiesAnswer.ProtoReflect.Descriptor instead.
 func (*IdentitiesAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{101}
+	return file_meta_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *IdentitiesAnswer) GetEpoch() uint64 {
@@ -8888,7 +9000,7 @@ type IdentityName struct {
 
 func (x *IdentityName) Reset() {
 	*x = IdentityName{}
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8900,7 +9012,7 @@ func (x *IdentityName) String() string {
 func (*IdentityName) ProtoMessage() {}
 
 func (x *IdentityName) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[102]
+	mi := &file_meta_proto_msgTypes[103]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8913,7 +9025,7 @@ func (x *IdentityName) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use IdentityName.ProtoReflect.Descriptor instead.
 func (*IdentityName) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{102}
+	return file_meta_proto_rawDescGZIP(), []int{103}
 }
 
 func (x *IdentityName) GetKind() IdentityKind {
@@ -8939,7 +9051,7 @@ type InviteQuery struct {
 
 func (x *InviteQuery) Reset() {
 	*x = InviteQuery{}
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8951,7 +9063,7 @@ func (x *InviteQuery) String() string {
 func (*InviteQuery) ProtoMessage() {}
 
 func (x *InviteQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[103]
+	mi := &file_meta_proto_msgTypes[104]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -8964,7 +9076,7 @@ func (x *InviteQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use InviteQuery.ProtoReflect.Descriptor instead.
 func (*InviteQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{103}
+	return file_meta_proto_rawDescGZIP(), []int{104}
 }
 
 func (x *InviteQuery) GetTokenId() []byte {
@@ -8983,7 +9095,7 @@ type SequenceQuery struct {
 
 func (x *SequenceQuery) Reset() {
 	*x = SequenceQuery{}
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -8995,7 +9107,7 @@ func (x *SequenceQuery) String() string {
 func (*SequenceQuery) ProtoMessage() {}
 
 func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[104]
+	mi := &file_meta_proto_msgTypes[105]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9008,7 +9120,7 @@ func (x *SequenceQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SequenceQuery.ProtoReflect.Descriptor instead.
 func (*SequenceQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{104}
+	return file_meta_proto_rawDescGZIP(), []int{105}
 }
 
 func (x *SequenceQuery) GetName() string {
@@ -9035,7 +9147,7 @@ type LookupQuery struct {
 
 func (x *LookupQuery) Reset() {
 	*x = LookupQuery{}
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9047,7 +9159,7 @@ func (x *LookupQuery) String() string {
 func (*LookupQuery) ProtoMessage() {}
 
 func (x *LookupQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[105]
+	mi := &file_meta_proto_msgTypes[106]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9060,7 +9172,7 @@ func (x *LookupQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupQuery.ProtoReflect.Descriptor instead.
 func (*LookupQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{105}
+	return file_meta_proto_rawDescGZIP(), []int{106}
 }
 
 func (x *LookupQuery) GetBucket() uint64 {
@@ -9134,7 +9246,7 @@ type ListQuery struct {
 
 func (x *ListQuery) Reset() {
 	*x = ListQuery{}
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9146,7 +9258,7 @@ func (x *ListQuery) String() string {
 func (*ListQuery) ProtoMessage() {}
 
 func (x *ListQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[106]
+	mi := &file_meta_proto_msgTypes[107]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9159,7 +9271,7 @@ func (x *ListQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuery.ProtoReflect.Descriptor instead.
 func (*ListQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{106}
+	return file_meta_proto_rawDescGZIP(), []int{107}
 }
 
 func (x *ListQuery) GetBucket() uint64 {
@@ -9222,7 +9334,7 @@ type VersionsQuery struct {
 
 func (x *VersionsQuery) Reset() {
 	*x = VersionsQuery{}
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9234,7 +9346,7 @@ func (x *VersionsQuery) String() string {
 func (*VersionsQuery) ProtoMessage() {}
 
 func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[107]
+	mi := &file_meta_proto_msgTypes[108]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9247,7 +9359,7 @@ func (x *VersionsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsQuery.ProtoReflect.Descriptor instead.
 func (*VersionsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{107}
+	return file_meta_proto_rawDescGZIP(), []int{108}
 }
 
 func (x *VersionsQuery) GetBucket() uint64 {
@@ -9323,7 +9435,7 @@ type BucketConfigQuery struct {
 
 func (x *BucketConfigQuery) Reset() {
 	*x = BucketConfigQuery{}
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9335,7 +9447,7 @@ func (x *BucketConfigQuery) String() string {
 func (*BucketConfigQuery) ProtoMessage() {}
 
 func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[108]
+	mi := &file_meta_proto_msgTypes[109]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9348,7 +9460,7 @@ func (x *BucketConfigQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigQuery.ProtoReflect.Descriptor instead.
 func (*BucketConfigQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{108}
+	return file_meta_proto_rawDescGZIP(), []int{109}
 }
 
 func (x *BucketConfigQuery) GetBucket() uint64 {
@@ -9376,7 +9488,7 @@ type UploadQuery struct {
 
 func (x *UploadQuery) Reset() {
 	*x = UploadQuery{}
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9388,7 +9500,7 @@ func (x *UploadQuery) String() string {
 func (*UploadQuery) ProtoMessage() {}
 
 func (x *UploadQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[109]
+	mi := &file_meta_proto_msgTypes[110]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9401,7 +9513,7 @@ func (x *UploadQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadQuery.ProtoReflect.Descriptor instead.
 func (*UploadQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{109}
+	return file_meta_proto_rawDescGZIP(), []int{110}
 }
 
 func (x *UploadQuery) GetBucket() uint64 {
@@ -9436,7 +9548,7 @@ type PartsQuery struct {
 
 func (x *PartsQuery) Reset() {
 	*x = PartsQuery{}
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9448,7 +9560,7 @@ func (x *PartsQuery) String() string {
 func (*PartsQuery) ProtoMessage() {}
 
 func (x *PartsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[110]
+	mi := &file_meta_proto_msgTypes[111]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9461,7 +9573,7 @@ func (x *PartsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsQuery.ProtoReflect.Descriptor instead.
 func (*PartsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{110}
+	return file_meta_proto_rawDescGZIP(), []int{111}
 }
 
 func (x *PartsQuery) GetUpload() *UploadQuery {
@@ -9499,7 +9611,7 @@ type UploadsQuery struct {
 
 func (x *UploadsQuery) Reset() {
 	*x = UploadsQuery{}
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9511,7 +9623,7 @@ func (x *UploadsQuery) String() string {
 func (*UploadsQuery) ProtoMessage() {}
 
 func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[111]
+	mi := &file_meta_proto_msgTypes[112]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9524,7 +9636,7 @@ func (x *UploadsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsQuery.ProtoReflect.Descriptor instead.
 func (*UploadsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{111}
+	return file_meta_proto_rawDescGZIP(), []int{112}
 }
 
 func (x *UploadsQuery) GetBucket() uint64 {
@@ -9581,7 +9693,7 @@ type PartManifestsQuery struct {
 
 func (x *PartManifestsQuery) Reset() {
 	*x = PartManifestsQuery{}
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9593,7 +9705,7 @@ func (x *PartManifestsQuery) String() string {
 func (*PartManifestsQuery) ProtoMessage() {}
 
 func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[112]
+	mi := &file_meta_proto_msgTypes[113]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9606,7 +9718,7 @@ func (x *PartManifestsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsQuery.ProtoReflect.Descriptor instead.
 func (*PartManifestsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{112}
+	return file_meta_proto_rawDescGZIP(), []int{113}
 }
 
 func (x *PartManifestsQuery) GetUpload() *UploadQuery {
@@ -9639,7 +9751,7 @@ type OwnersQuery struct {
 
 func (x *OwnersQuery) Reset() {
 	*x = OwnersQuery{}
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9651,7 +9763,7 @@ func (x *OwnersQuery) String() string {
 func (*OwnersQuery) ProtoMessage() {}
 
 func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[113]
+	mi := &file_meta_proto_msgTypes[114]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9664,7 +9776,7 @@ func (x *OwnersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnersQuery.ProtoReflect.Descriptor instead.
 func (*OwnersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{113}
+	return file_meta_proto_rawDescGZIP(), []int{114}
 }
 
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
@@ -9685,7 +9797,7 @@ type GarbageQuery struct {
 
 func (x *GarbageQuery) Reset() {
 	*x = GarbageQuery{}
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9697,7 +9809,7 @@ func (x *GarbageQuery) String() string {
 func (*GarbageQuery) ProtoMessage() {}
 
 func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[114]
+	mi := &file_meta_proto_msgTypes[115]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9710,7 +9822,7 @@ func (x *GarbageQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageQuery.ProtoReflect.Descriptor instead.
 func (*GarbageQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{114}
+	return file_meta_proto_rawDescGZIP(), []int{115}
 }
 
 func (x *GarbageQuery) GetAfter() uint64 {
@@ -9743,7 +9855,7 @@ type CountersQuery struct {
 
 func (x *CountersQuery) Reset() {
 	*x = CountersQuery{}
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9755,7 +9867,7 @@ func (x *CountersQuery) String() string {
 func (*CountersQuery) ProtoMessage() {}
 
 func (x *CountersQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[115]
+	mi := &file_meta_proto_msgTypes[116]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9768,7 +9880,7 @@ func (x *CountersQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersQuery.ProtoReflect.Descriptor instead.
 func (*CountersQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{115}
+	return file_meta_proto_rawDescGZIP(), []int{116}
 }
 
 func (x *CountersQuery) GetBucket() uint64 {
@@ -9788,7 +9900,7 @@ type FeedQuery struct {
 
 func (x *FeedQuery) Reset() {
 	*x = FeedQuery{}
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9800,7 +9912,7 @@ func (x *FeedQuery) String() string {
 func (*FeedQuery) ProtoMessage() {}
 
 func (x *FeedQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[116]
+	mi := &file_meta_proto_msgTypes[117]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9813,7 +9925,7 @@ func (x *FeedQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedQuery.ProtoReflect.Descriptor instead.
 func (*FeedQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{116}
+	return file_meta_proto_rawDescGZIP(), []int{117}
 }
 
 func (x *FeedQuery) GetAfter() uint64 {
@@ -9838,7 +9950,7 @@ type CursorsQuery struct {
 
 func (x *CursorsQuery) Reset() {
 	*x = CursorsQuery{}
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9850,7 +9962,7 @@ func (x *CursorsQuery) String() string {
 func (*CursorsQuery) ProtoMessage() {}
 
 func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[117]
+	mi := &file_meta_proto_msgTypes[118]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9863,7 +9975,7 @@ func (x *CursorsQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsQuery.ProtoReflect.Descriptor instead.
 func (*CursorsQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{117}
+	return file_meta_proto_rawDescGZIP(), []int{118}
 }
 
 // ReadOnlyQuery asks any group which order it holds to, and a partition group which buckets are read-only by themselves.
@@ -9877,7 +9989,7 @@ type ReadOnlyQuery struct {
 
 func (x *ReadOnlyQuery) Reset() {
 	*x = ReadOnlyQuery{}
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9889,7 +10001,7 @@ func (x *ReadOnlyQuery) String() string {
 func (*ReadOnlyQuery) ProtoMessage() {}
 
 func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[118]
+	mi := &file_meta_proto_msgTypes[119]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9902,7 +10014,7 @@ func (x *ReadOnlyQuery) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyQuery.ProtoReflect.Descriptor instead.
 func (*ReadOnlyQuery) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{118}
+	return file_meta_proto_rawDescGZIP(), []int{119}
 }
 
 func (x *ReadOnlyQuery) GetAfter() uint64 {
@@ -9963,7 +10075,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -9975,7 +10087,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[119]
+	mi := &file_meta_proto_msgTypes[120]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -9988,7 +10100,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{119}
+	return file_meta_proto_rawDescGZIP(), []int{120}
 }
 
 func (x *Answer) GetCode() uint32 {
@@ -10476,7 +10588,7 @@ type GroupsAnswer struct {
 
 func (x *GroupsAnswer) Reset() {
 	*x = GroupsAnswer{}
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10488,7 +10600,7 @@ func (x *GroupsAnswer) String() string {
 func (*GroupsAnswer) ProtoMessage() {}
 
 func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[120]
+	mi := &file_meta_proto_msgTypes[121]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10501,7 +10613,7 @@ func (x *GroupsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupsAnswer.ProtoReflect.Descriptor instead.
 func (*GroupsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{120}
+	return file_meta_proto_rawDescGZIP(), []int{121}
 }
 
 func (x *GroupsAnswer) GetPlaces() []*GroupPlace {
@@ -10527,7 +10639,7 @@ type DynamicAnswer struct {
 
 func (x *DynamicAnswer) Reset() {
 	*x = DynamicAnswer{}
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10539,7 +10651,7 @@ func (x *DynamicAnswer) String() string {
 func (*DynamicAnswer) ProtoMessage() {}
 
 func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[121]
+	mi := &file_meta_proto_msgTypes[122]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10552,7 +10664,7 @@ func (x *DynamicAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DynamicAnswer.ProtoReflect.Descriptor instead.
 func (*DynamicAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{121}
+	return file_meta_proto_rawDescGZIP(), []int{122}
 }
 
 func (x *DynamicAnswer) GetValues() map[string]string {
@@ -10572,7 +10684,7 @@ type ManifestsAnswer struct {
 
 func (x *ManifestsAnswer) Reset() {
 	*x = ManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10584,7 +10696,7 @@ func (x *ManifestsAnswer) String() string {
 func (*ManifestsAnswer) ProtoMessage() {}
 
 func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[122]
+	mi := &file_meta_proto_msgTypes[123]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10597,7 +10709,7 @@ func (x *ManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*ManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{122}
+	return file_meta_proto_rawDescGZIP(), []int{123}
 }
 
 func (x *ManifestsAnswer) GetManifests() []*VersionManifest {
@@ -10614,21 +10726,24 @@ func (x *ManifestsAnswer) GetTruncated() bool {
 	return false
 }
 
+// VersionManifest is what a version's shards are, or those of a part of an open upload.
 type VersionManifest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"`
+	Version       []byte                 `protobuf:"bytes,1,opt,name=version,proto3" json:"version,omitempty"` // of a part: the upload ID
 	Manifest      []byte                 `protobuf:"bytes,2,opt,name=manifest,proto3" json:"manifest,omitempty"`
 	Bucket        uint64                 `protobuf:"varint,3,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Key           []byte                 `protobuf:"bytes,4,opt,name=key,proto3" json:"key,omitempty"`
-	Recoding      bool                   `protobuf:"varint,5,opt,name=recoding,proto3" json:"recoding,omitempty"` // streams of a new manifest were announced, and it has not come
-	StorageClass  uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	Recoding      bool                   `protobuf:"varint,5,opt,name=recoding,proto3" json:"recoding,omitempty"`                              // streams of a new manifest were announced, and it has not come
+	Part          uint32                 `protobuf:"varint,6,opt,name=part,proto3" json:"part,omitempty"`                                      // number of a part; 0 for a version
+	Held          bool                   `protobuf:"varint,7,opt,name=held,proto3" json:"held,omitempty"`                                      // of a part: its upload is being completed, and it is not to be recoded
+	StorageClass  uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"` // of a part: of the version to be
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *VersionManifest) Reset() {
 	*x = VersionManifest{}
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10640,7 +10755,7 @@ func (x *VersionManifest) String() string {
 func (*VersionManifest) ProtoMessage() {}
 
 func (x *VersionManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[123]
+	mi := &file_meta_proto_msgTypes[124]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10653,7 +10768,7 @@ func (x *VersionManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionManifest.ProtoReflect.Descriptor instead.
 func (*VersionManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{123}
+	return file_meta_proto_rawDescGZIP(), []int{124}
 }
 
 func (x *VersionManifest) GetVersion() []byte {
@@ -10691,6 +10806,20 @@ func (x *VersionManifest) GetRecoding() bool {
 	return false
 }
 
+func (x *VersionManifest) GetPart() uint32 {
+	if x != nil {
+		return x.Part
+	}
+	return 0
+}
+
+func (x *VersionManifest) GetHeld() bool {
+	if x != nil {
+		return x.Held
+	}
+	return false
+}
+
 func (x *VersionManifest) GetStorageClass() uint32 {
 	if x != nil {
 		return x.StorageClass
@@ -10708,7 +10837,7 @@ type BucketsAnswer struct {
 
 func (x *BucketsAnswer) Reset() {
 	*x = BucketsAnswer{}
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10720,7 +10849,7 @@ func (x *BucketsAnswer) String() string {
 func (*BucketsAnswer) ProtoMessage() {}
 
 func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[124]
+	mi := &file_meta_proto_msgTypes[125]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10733,7 +10862,7 @@ func (x *BucketsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketsAnswer.ProtoReflect.Descriptor instead.
 func (*BucketsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{124}
+	return file_meta_proto_rawDescGZIP(), []int{125}
 }
 
 func (x *BucketsAnswer) GetBuckets() []*Bucket {
@@ -10761,7 +10890,7 @@ type MembersAnswer struct {
 
 func (x *MembersAnswer) Reset() {
 	*x = MembersAnswer{}
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10773,7 +10902,7 @@ func (x *MembersAnswer) String() string {
 func (*MembersAnswer) ProtoMessage() {}
 
 func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[125]
+	mi := &file_meta_proto_msgTypes[126]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10786,7 +10915,7 @@ func (x *MembersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MembersAnswer.ProtoReflect.Descriptor instead.
 func (*MembersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{125}
+	return file_meta_proto_rawDescGZIP(), []int{126}
 }
 
 func (x *MembersAnswer) GetEpoch() uint64 {
@@ -10819,7 +10948,7 @@ type PlacementsAnswer struct {
 
 func (x *PlacementsAnswer) Reset() {
 	*x = PlacementsAnswer{}
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10831,7 +10960,7 @@ func (x *PlacementsAnswer) String() string {
 func (*PlacementsAnswer) ProtoMessage() {}
 
 func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[126]
+	mi := &file_meta_proto_msgTypes[127]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10844,7 +10973,7 @@ func (x *PlacementsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlacementsAnswer.ProtoReflect.Descriptor instead.
 func (*PlacementsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{126}
+	return file_meta_proto_rawDescGZIP(), []int{127}
 }
 
 func (x *PlacementsAnswer) GetPlacements() []*Placement {
@@ -10864,7 +10993,7 @@ type KeyringAnswer struct {
 
 func (x *KeyringAnswer) Reset() {
 	*x = KeyringAnswer{}
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10876,7 +11005,7 @@ func (x *KeyringAnswer) String() string {
 func (*KeyringAnswer) ProtoMessage() {}
 
 func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[127]
+	mi := &file_meta_proto_msgTypes[128]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10889,7 +11018,7 @@ func (x *KeyringAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use KeyringAnswer.ProtoReflect.Descriptor instead.
 func (*KeyringAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{127}
+	return file_meta_proto_rawDescGZIP(), []int{128}
 }
 
 func (x *KeyringAnswer) GetCurrent() uint32 {
@@ -10916,7 +11045,7 @@ type CredentialsAnswer struct {
 
 func (x *CredentialsAnswer) Reset() {
 	*x = CredentialsAnswer{}
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10928,7 +11057,7 @@ func (x *CredentialsAnswer) String() string {
 func (*CredentialsAnswer) ProtoMessage() {}
 
 func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[128]
+	mi := &file_meta_proto_msgTypes[129]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10941,7 +11070,7 @@ func (x *CredentialsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CredentialsAnswer.ProtoReflect.Descriptor instead.
 func (*CredentialsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{128}
+	return file_meta_proto_rawDescGZIP(), []int{129}
 }
 
 func (x *CredentialsAnswer) GetCredentials() []*Credential {
@@ -10973,7 +11102,7 @@ type LookupAnswer struct {
 
 func (x *LookupAnswer) Reset() {
 	*x = LookupAnswer{}
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -10985,7 +11114,7 @@ func (x *LookupAnswer) String() string {
 func (*LookupAnswer) ProtoMessage() {}
 
 func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[129]
+	mi := &file_meta_proto_msgTypes[130]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -10998,7 +11127,7 @@ func (x *LookupAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LookupAnswer.ProtoReflect.Descriptor instead.
 func (*LookupAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{129}
+	return file_meta_proto_rawDescGZIP(), []int{130}
 }
 
 func (x *LookupAnswer) GetHead() *Head {
@@ -11063,7 +11192,7 @@ type BucketConfigAnswer struct {
 
 func (x *BucketConfigAnswer) Reset() {
 	*x = BucketConfigAnswer{}
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11075,7 +11204,7 @@ func (x *BucketConfigAnswer) String() string {
 func (*BucketConfigAnswer) ProtoMessage() {}
 
 func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[130]
+	mi := &file_meta_proto_msgTypes[131]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11088,7 +11217,7 @@ func (x *BucketConfigAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfigAnswer.ProtoReflect.Descriptor instead.
 func (*BucketConfigAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{130}
+	return file_meta_proto_rawDescGZIP(), []int{131}
 }
 
 func (x *BucketConfigAnswer) GetEpoch() uint64 {
@@ -11138,7 +11267,7 @@ type ObjectLock struct {
 
 func (x *ObjectLock) Reset() {
 	*x = ObjectLock{}
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11150,7 +11279,7 @@ func (x *ObjectLock) String() string {
 func (*ObjectLock) ProtoMessage() {}
 
 func (x *ObjectLock) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[131]
+	mi := &file_meta_proto_msgTypes[132]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11163,7 +11292,7 @@ func (x *ObjectLock) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ObjectLock.ProtoReflect.Descriptor instead.
 func (*ObjectLock) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{131}
+	return file_meta_proto_rawDescGZIP(), []int{132}
 }
 
 func (x *ObjectLock) GetMode() uint32 {
@@ -11197,7 +11326,7 @@ type BucketConfig struct {
 
 func (x *BucketConfig) Reset() {
 	*x = BucketConfig{}
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11209,7 +11338,7 @@ func (x *BucketConfig) String() string {
 func (*BucketConfig) ProtoMessage() {}
 
 func (x *BucketConfig) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[132]
+	mi := &file_meta_proto_msgTypes[133]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11222,7 +11351,7 @@ func (x *BucketConfig) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BucketConfig.ProtoReflect.Descriptor instead.
 func (*BucketConfig) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{132}
+	return file_meta_proto_rawDescGZIP(), []int{133}
 }
 
 func (x *BucketConfig) GetName() string {
@@ -11250,7 +11379,7 @@ type PartsAnswer struct {
 
 func (x *PartsAnswer) Reset() {
 	*x = PartsAnswer{}
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11262,7 +11391,7 @@ func (x *PartsAnswer) String() string {
 func (*PartsAnswer) ProtoMessage() {}
 
 func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[133]
+	mi := &file_meta_proto_msgTypes[134]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11275,7 +11404,7 @@ func (x *PartsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsAnswer.ProtoReflect.Descriptor instead.
 func (*PartsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{133}
+	return file_meta_proto_rawDescGZIP(), []int{134}
 }
 
 func (x *PartsAnswer) GetUpload() *Upload {
@@ -11312,7 +11441,7 @@ type UploadsAnswer struct {
 
 func (x *UploadsAnswer) Reset() {
 	*x = UploadsAnswer{}
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11324,7 +11453,7 @@ func (x *UploadsAnswer) String() string {
 func (*UploadsAnswer) ProtoMessage() {}
 
 func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[134]
+	mi := &file_meta_proto_msgTypes[135]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11337,7 +11466,7 @@ func (x *UploadsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UploadsAnswer.ProtoReflect.Descriptor instead.
 func (*UploadsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{134}
+	return file_meta_proto_rawDescGZIP(), []int{135}
 }
 
 func (x *UploadsAnswer) GetUploads() []*Upload {
@@ -11384,7 +11513,7 @@ type PartManifestsAnswer struct {
 
 func (x *PartManifestsAnswer) Reset() {
 	*x = PartManifestsAnswer{}
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11396,7 +11525,7 @@ func (x *PartManifestsAnswer) String() string {
 func (*PartManifestsAnswer) ProtoMessage() {}
 
 func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[135]
+	mi := &file_meta_proto_msgTypes[136]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11409,7 +11538,7 @@ func (x *PartManifestsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifestsAnswer.ProtoReflect.Descriptor instead.
 func (*PartManifestsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{135}
+	return file_meta_proto_rawDescGZIP(), []int{136}
 }
 
 func (x *PartManifestsAnswer) GetParts() []*PartManifest {
@@ -11429,7 +11558,7 @@ type PartManifest struct {
 
 func (x *PartManifest) Reset() {
 	*x = PartManifest{}
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11441,7 +11570,7 @@ func (x *PartManifest) String() string {
 func (*PartManifest) ProtoMessage() {}
 
 func (x *PartManifest) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[136]
+	mi := &file_meta_proto_msgTypes[137]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11454,7 +11583,7 @@ func (x *PartManifest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartManifest.ProtoReflect.Descriptor instead.
 func (*PartManifest) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{136}
+	return file_meta_proto_rawDescGZIP(), []int{137}
 }
 
 func (x *PartManifest) GetInfo() *PartInfo {
@@ -11482,7 +11611,7 @@ type GarbageAnswer struct {
 
 func (x *GarbageAnswer) Reset() {
 	*x = GarbageAnswer{}
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11494,7 +11623,7 @@ func (x *GarbageAnswer) String() string {
 func (*GarbageAnswer) ProtoMessage() {}
 
 func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[137]
+	mi := &file_meta_proto_msgTypes[138]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11507,7 +11636,7 @@ func (x *GarbageAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GarbageAnswer.ProtoReflect.Descriptor instead.
 func (*GarbageAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{137}
+	return file_meta_proto_rawDescGZIP(), []int{138}
 }
 
 func (x *GarbageAnswer) GetGarbage() []*Garbage {
@@ -11543,7 +11672,7 @@ type CountersAnswer struct {
 
 func (x *CountersAnswer) Reset() {
 	*x = CountersAnswer{}
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11555,7 +11684,7 @@ func (x *CountersAnswer) String() string {
 func (*CountersAnswer) ProtoMessage() {}
 
 func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[138]
+	mi := &file_meta_proto_msgTypes[139]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11568,7 +11697,7 @@ func (x *CountersAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CountersAnswer.ProtoReflect.Descriptor instead.
 func (*CountersAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{138}
+	return file_meta_proto_rawDescGZIP(), []int{139}
 }
 
 func (x *CountersAnswer) GetBucket() *Counters {
@@ -11612,7 +11741,7 @@ type Counters struct {
 
 func (x *Counters) Reset() {
 	*x = Counters{}
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11624,7 +11753,7 @@ func (x *Counters) String() string {
 func (*Counters) ProtoMessage() {}
 
 func (x *Counters) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[139]
+	mi := &file_meta_proto_msgTypes[140]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11637,7 +11766,7 @@ func (x *Counters) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Counters.ProtoReflect.Descriptor instead.
 func (*Counters) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{139}
+	return file_meta_proto_rawDescGZIP(), []int{140}
 }
 
 func (x *Counters) GetObjects() uint64 {
@@ -11679,7 +11808,7 @@ type FeedAnswer struct {
 
 func (x *FeedAnswer) Reset() {
 	*x = FeedAnswer{}
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11691,7 +11820,7 @@ func (x *FeedAnswer) String() string {
 func (*FeedAnswer) ProtoMessage() {}
 
 func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[140]
+	mi := &file_meta_proto_msgTypes[141]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11704,7 +11833,7 @@ func (x *FeedAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FeedAnswer.ProtoReflect.Descriptor instead.
 func (*FeedAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{140}
+	return file_meta_proto_rawDescGZIP(), []int{141}
 }
 
 func (x *FeedAnswer) GetEvents() []*Event {
@@ -11741,7 +11870,7 @@ type VersionsAnswer struct {
 
 func (x *VersionsAnswer) Reset() {
 	*x = VersionsAnswer{}
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11753,7 +11882,7 @@ func (x *VersionsAnswer) String() string {
 func (*VersionsAnswer) ProtoMessage() {}
 
 func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[141]
+	mi := &file_meta_proto_msgTypes[142]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11766,7 +11895,7 @@ func (x *VersionsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionsAnswer.ProtoReflect.Descriptor instead.
 func (*VersionsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{141}
+	return file_meta_proto_rawDescGZIP(), []int{142}
 }
 
 func (x *VersionsAnswer) GetVersions() []*VersionEntry {
@@ -11815,7 +11944,7 @@ type VersionEntry struct {
 
 func (x *VersionEntry) Reset() {
 	*x = VersionEntry{}
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11827,7 +11956,7 @@ func (x *VersionEntry) String() string {
 func (*VersionEntry) ProtoMessage() {}
 
 func (x *VersionEntry) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[142]
+	mi := &file_meta_proto_msgTypes[143]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11840,7 +11969,7 @@ func (x *VersionEntry) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VersionEntry.ProtoReflect.Descriptor instead.
 func (*VersionEntry) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{142}
+	return file_meta_proto_rawDescGZIP(), []int{143}
 }
 
 func (x *VersionEntry) GetKey() []byte {
@@ -11875,7 +12004,7 @@ type ReadOnlyAnswer struct {
 
 func (x *ReadOnlyAnswer) Reset() {
 	*x = ReadOnlyAnswer{}
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11887,7 +12016,7 @@ func (x *ReadOnlyAnswer) String() string {
 func (*ReadOnlyAnswer) ProtoMessage() {}
 
 func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[143]
+	mi := &file_meta_proto_msgTypes[144]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11900,7 +12029,7 @@ func (x *ReadOnlyAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadOnlyAnswer.ProtoReflect.Descriptor instead.
 func (*ReadOnlyAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{143}
+	return file_meta_proto_rawDescGZIP(), []int{144}
 }
 
 func (x *ReadOnlyAnswer) GetOrder() *ReadOnly {
@@ -11933,7 +12062,7 @@ type CursorsAnswer struct {
 
 func (x *CursorsAnswer) Reset() {
 	*x = CursorsAnswer{}
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11945,7 +12074,7 @@ func (x *CursorsAnswer) String() string {
 func (*CursorsAnswer) ProtoMessage() {}
 
 func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[144]
+	mi := &file_meta_proto_msgTypes[145]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -11958,7 +12087,7 @@ func (x *CursorsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CursorsAnswer.ProtoReflect.Descriptor instead.
 func (*CursorsAnswer) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{144}
+	return file_meta_proto_rawDescGZIP(), []int{145}
 }
 
 func (x *CursorsAnswer) GetCursors() []*Cursor {
@@ -11978,7 +12107,7 @@ type Cursor struct {
 
 func (x *Cursor) Reset() {
 	*x = Cursor{}
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -11990,7 +12119,7 @@ func (x *Cursor) String() string {
 func (*Cursor) ProtoMessage() {}
 
 func (x *Cursor) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[145]
+	mi := &file_meta_proto_msgTypes[146]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12003,7 +12132,7 @@ func (x *Cursor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cursor.ProtoReflect.Descriptor instead.
 func (*Cursor) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{145}
+	return file_meta_proto_rawDescGZIP(), []int{146}
 }
 
 func (x *Cursor) GetName() string {
@@ -12047,7 +12176,7 @@ type Head struct {
 
 func (x *Head) Reset() {
 	*x = Head{}
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12059,7 +12188,7 @@ func (x *Head) String() string {
 func (*Head) ProtoMessage() {}
 
 func (x *Head) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[146]
+	mi := &file_meta_proto_msgTypes[147]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12072,7 +12201,7 @@ func (x *Head) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Head.ProtoReflect.Descriptor instead.
 func (*Head) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{146}
+	return file_meta_proto_rawDescGZIP(), []int{147}
 }
 
 func (x *Head) GetVersion() []byte {
@@ -12191,7 +12320,7 @@ type Inline struct {
 
 func (x *Inline) Reset() {
 	*x = Inline{}
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12203,7 +12332,7 @@ func (x *Inline) String() string {
 func (*Inline) ProtoMessage() {}
 
 func (x *Inline) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[147]
+	mi := &file_meta_proto_msgTypes[148]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12216,7 +12345,7 @@ func (x *Inline) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Inline.ProtoReflect.Descriptor instead.
 func (*Inline) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{147}
+	return file_meta_proto_rawDescGZIP(), []int{148}
 }
 
 func (x *Inline) GetWrappedDek() []byte {
@@ -12245,15 +12374,17 @@ type Upload struct {
 	Metadata          []byte                 `protobuf:"bytes,7,opt,name=metadata,proto3" json:"metadata,omitempty"`
 	Lock              *Lock                  `protobuf:"bytes,8,opt,name=lock,proto3" json:"lock,omitempty"`
 	Tags              []byte                 `protobuf:"bytes,9,opt,name=tags,proto3" json:"tags,omitempty"` // message Tags
-	StorageClass      uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
-	Acl               []byte                 `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// held_until is a group time: a completion found a part recoded under it, and until then none is.
+	HeldUntil     int64  `protobuf:"fixed64,10,opt,name=held_until,json=heldUntil,proto3" json:"held_until,omitempty"`
+	StorageClass  uint32 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"`
+	Acl           []byte `protobuf:"bytes,40,opt,name=acl,proto3" json:"acl,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Upload) Reset() {
 	*x = Upload{}
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12265,7 +12396,7 @@ func (x *Upload) String() string {
 func (*Upload) ProtoMessage() {}
 
 func (x *Upload) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[148]
+	mi := &file_meta_proto_msgTypes[149]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12278,7 +12409,7 @@ func (x *Upload) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Upload.ProtoReflect.Descriptor instead.
 func (*Upload) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{148}
+	return file_meta_proto_rawDescGZIP(), []int{149}
 }
 
 func (x *Upload) GetKey() []byte {
@@ -12344,6 +12475,13 @@ func (x *Upload) GetTags() []byte {
 	return nil
 }
 
+func (x *Upload) GetHeldUntil() int64 {
+	if x != nil {
+		return x.HeldUntil
+	}
+	return 0
+}
+
 func (x *Upload) GetStorageClass() uint32 {
 	if x != nil {
 		return x.StorageClass
@@ -12369,13 +12507,14 @@ type PartInfo struct {
 	ChecksumAlgorithm uint32                 `protobuf:"varint,6,opt,name=checksum_algorithm,json=checksumAlgorithm,proto3" json:"checksum_algorithm,omitempty"`
 	ChecksumType      uint32                 `protobuf:"varint,7,opt,name=checksum_type,json=checksumType,proto3" json:"checksum_type,omitempty"`
 	ChecksumValue     []byte                 `protobuf:"bytes,8,opt,name=checksum_value,json=checksumValue,proto3" json:"checksum_value,omitempty"`
+	Written           uint64                 `protobuf:"varint,9,opt,name=written,proto3" json:"written,omitempty"` // stream in which it was uploaded, of a part that was recoded since
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
 
 func (x *PartInfo) Reset() {
 	*x = PartInfo{}
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12387,7 +12526,7 @@ func (x *PartInfo) String() string {
 func (*PartInfo) ProtoMessage() {}
 
 func (x *PartInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[149]
+	mi := &file_meta_proto_msgTypes[150]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12400,7 +12539,7 @@ func (x *PartInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartInfo.ProtoReflect.Descriptor instead.
 func (*PartInfo) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{149}
+	return file_meta_proto_rawDescGZIP(), []int{150}
 }
 
 func (x *PartInfo) GetNumber() uint32 {
@@ -12459,6 +12598,13 @@ func (x *PartInfo) GetChecksumValue() []byte {
 	return nil
 }
 
+func (x *PartInfo) GetWritten() uint64 {
+	if x != nil {
+		return x.Written
+	}
+	return 0
+}
+
 // PartsRecord keeps the parts of a version that was uploaded in parts.
 type PartsRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -12469,7 +12615,7 @@ type PartsRecord struct {
 
 func (x *PartsRecord) Reset() {
 	*x = PartsRecord{}
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12481,7 +12627,7 @@ func (x *PartsRecord) String() string {
 func (*PartsRecord) ProtoMessage() {}
 
 func (x *PartsRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[150]
+	mi := &file_meta_proto_msgTypes[151]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12494,7 +12640,7 @@ func (x *PartsRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PartsRecord.ProtoReflect.Descriptor instead.
 func (*PartsRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{150}
+	return file_meta_proto_rawDescGZIP(), []int{151}
 }
 
 func (x *PartsRecord) GetParts() []*PartInfo {
@@ -12522,7 +12668,7 @@ type OwnerRecord struct {
 
 func (x *OwnerRecord) Reset() {
 	*x = OwnerRecord{}
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12534,7 +12680,7 @@ func (x *OwnerRecord) String() string {
 func (*OwnerRecord) ProtoMessage() {}
 
 func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[151]
+	mi := &file_meta_proto_msgTypes[152]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12547,7 +12693,7 @@ func (x *OwnerRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OwnerRecord.ProtoReflect.Descriptor instead.
 func (*OwnerRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{151}
+	return file_meta_proto_rawDescGZIP(), []int{152}
 }
 
 func (x *OwnerRecord) GetState() OwnerRecord_State {
@@ -12626,7 +12772,7 @@ type Lived struct {
 
 func (x *Lived) Reset() {
 	*x = Lived{}
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12638,7 +12784,7 @@ func (x *Lived) String() string {
 func (*Lived) ProtoMessage() {}
 
 func (x *Lived) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[152]
+	mi := &file_meta_proto_msgTypes[153]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12651,7 +12797,7 @@ func (x *Lived) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Lived.ProtoReflect.Descriptor instead.
 func (*Lived) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{152}
+	return file_meta_proto_rawDescGZIP(), []int{153}
 }
 
 func (x *Lived) GetDigest() []byte {
@@ -12693,7 +12839,7 @@ type StreamRecord struct {
 
 func (x *StreamRecord) Reset() {
 	*x = StreamRecord{}
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12705,7 +12851,7 @@ func (x *StreamRecord) String() string {
 func (*StreamRecord) ProtoMessage() {}
 
 func (x *StreamRecord) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[153]
+	mi := &file_meta_proto_msgTypes[154]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12718,7 +12864,7 @@ func (x *StreamRecord) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StreamRecord.ProtoReflect.Descriptor instead.
 func (*StreamRecord) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{153}
+	return file_meta_proto_rawDescGZIP(), []int{154}
 }
 
 func (x *StreamRecord) GetPart() uint32 {
@@ -12752,7 +12898,7 @@ type Garbage struct {
 
 func (x *Garbage) Reset() {
 	*x = Garbage{}
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12764,7 +12910,7 @@ func (x *Garbage) String() string {
 func (*Garbage) ProtoMessage() {}
 
 func (x *Garbage) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[154]
+	mi := &file_meta_proto_msgTypes[155]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12777,7 +12923,7 @@ func (x *Garbage) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Garbage.ProtoReflect.Descriptor instead.
 func (*Garbage) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{154}
+	return file_meta_proto_rawDescGZIP(), []int{155}
 }
 
 func (x *Garbage) GetSeq() uint64 {
@@ -12853,7 +12999,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12865,7 +13011,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[155]
+	mi := &file_meta_proto_msgTypes[156]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12878,7 +13024,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{155}
+	return file_meta_proto_rawDescGZIP(), []int{156}
 }
 
 func (x *Event) GetSeq() uint64 {
@@ -12950,7 +13096,7 @@ type QueueItem struct {
 
 func (x *QueueItem) Reset() {
 	*x = QueueItem{}
-	mi := &file_meta_proto_msgTypes[156]
+	mi := &file_meta_proto_msgTypes[157]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -12962,7 +13108,7 @@ func (x *QueueItem) String() string {
 func (*QueueItem) ProtoMessage() {}
 
 func (x *QueueItem) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[156]
+	mi := &file_meta_proto_msgTypes[157]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -12975,7 +13121,7 @@ func (x *QueueItem) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueueItem.ProtoReflect.Descriptor instead.
 func (*QueueItem) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{156}
+	return file_meta_proto_rawDescGZIP(), []int{157}
 }
 
 func (x *QueueItem) GetDue() int64 {
@@ -13016,7 +13162,7 @@ type Keyring struct {
 
 func (x *Keyring) Reset() {
 	*x = Keyring{}
-	mi := &file_meta_proto_msgTypes[157]
+	mi := &file_meta_proto_msgTypes[158]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -13028,7 +13174,7 @@ func (x *Keyring) String() string {
 func (*Keyring) ProtoMessage() {}
 
 func (x *Keyring) ProtoReflect() protoreflect.Message {
-	mi := &file_meta_proto_msgTypes[157]
+	mi := &file_meta_proto_msgTypes[158]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -13041,7 +13187,7 @@ func (x *Keyring) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Keyring.ProtoReflect.Descriptor instead.
 func (*Keyring) Descriptor() ([]byte, []int) {
-	return file_meta_proto_rawDescGZIP(), []int{157}
+	return file_meta_proto_rawDescGZIP(), []int{158}
 }
 
 func (x *Keyring) GetCurrent() uint32 {
@@ -13057,7 +13203,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xe5\x17\n" +
+	"shoal.meta\"\xa0\x18\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -13119,7 +13265,9 @@ const file_meta_proto_rawDesc = "" +
 	"\rrename_object\x18A \x01(\v2\x18.shoal.meta.RenameObjectH\x00R\frenameObject\x128\n" +
 	"\n" +
 	"transition\x18& \x01(\v2\x16.shoal.meta.TransitionH\x00R\n" +
-	"transition\x12=\n" +
+	"transition\x129\n" +
+	"\vrecode_part\x18B \x01(\v2\x16.shoal.meta.RecodePartH\x00R\n" +
+	"recodePart\x12=\n" +
 	"\rset_read_only\x18F \x01(\v2\x17.shoal.meta.SetReadOnlyH\x00R\vsetReadOnlyB\x04\n" +
 	"\x02opJ\x04\b\x04\x10\n" +
 	"\"?\n" +
@@ -13553,7 +13701,15 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"old_digest\x18\x03 \x01(\fR\toldDigest\x12\x1a\n" +
 	"\bmanifest\x18\x04 \x01(\fR\bmanifest\x12\x18\n" +
-	"\astreams\x18\x05 \x03(\x04R\astreams\"9\n" +
+	"\astreams\x18\x05 \x03(\x04R\astreams\"\x8f\x01\n" +
+	"\n" +
+	"RecodePart\x12\x16\n" +
+	"\x06upload\x18\x01 \x01(\fR\x06upload\x12\x16\n" +
+	"\x06number\x18\x02 \x01(\rR\x06number\x12\x1d\n" +
+	"\n" +
+	"old_digest\x18\x03 \x01(\fR\toldDigest\x12\x1a\n" +
+	"\bmanifest\x18\x04 \x01(\fR\bmanifest\x12\x16\n" +
+	"\x06stream\x18\x05 \x01(\x04R\x06stream\"9\n" +
 	"\vSetReadOnly\x12*\n" +
 	"\x05order\x18\x01 \x01(\v2\x14.shoal.meta.ReadOnlyR\x05order\"^\n" +
 	"\bReadOnly\x12\x0e\n" +
@@ -13673,11 +13829,14 @@ const file_meta_proto_rawDesc = "" +
 	"\x01q\"\x0f\n" +
 	"\rSettingsQuery\"\r\n" +
 	"\vGroupsQuery\"\x0e\n" +
-	"\fDynamicQuery\"U\n" +
+	"\fDynamicQuery\"\x8a\x01\n" +
 	"\x0eManifestsQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\"1\n" +
+	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\x12\x14\n" +
+	"\x05parts\x18\x04 \x01(\bR\x05parts\x12\x1d\n" +
+	"\n" +
+	"after_part\x18\x05 \x01(\rR\tafterPart\"1\n" +
 	"\vBucketQuery\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\"z\n" +
@@ -13842,13 +14001,15 @@ const file_meta_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"j\n" +
 	"\x0fManifestsAnswer\x129\n" +
 	"\tmanifests\x18\x01 \x03(\v2\x1b.shoal.meta.VersionManifestR\tmanifests\x12\x1c\n" +
-	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\xb2\x01\n" +
+	"\ttruncated\x18\x02 \x01(\bR\ttruncated\"\xda\x01\n" +
 	"\x0fVersionManifest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\fR\aversion\x12\x1a\n" +
 	"\bmanifest\x18\x02 \x01(\fR\bmanifest\x12\x16\n" +
 	"\x06bucket\x18\x03 \x01(\x04R\x06bucket\x12\x10\n" +
 	"\x03key\x18\x04 \x01(\fR\x03key\x12\x1a\n" +
-	"\brecoding\x18\x05 \x01(\bR\brecoding\x12#\n" +
+	"\brecoding\x18\x05 \x01(\bR\brecoding\x12\x12\n" +
+	"\x04part\x18\x06 \x01(\rR\x04part\x12\x12\n" +
+	"\x04held\x18\a \x01(\bR\x04held\x12#\n" +
 	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\"[\n" +
 	"\rBucketsAnswer\x12,\n" +
 	"\abuckets\x18\x01 \x03(\v2\x12.shoal.meta.BucketR\abuckets\x12\x1c\n" +
@@ -13969,7 +14130,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x06Inline\x12\x1f\n" +
 	"\vwrapped_dek\x18\x01 \x01(\fR\n" +
 	"wrappedDek\x12\x16\n" +
-	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xcf\x02\n" +
+	"\x06sealed\x18\x02 \x01(\fR\x06sealed\"\xee\x02\n" +
 	"\x06Upload\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x16\n" +
 	"\x06upload\x18\x02 \x01(\fR\x06upload\x12\x1c\n" +
@@ -13979,9 +14140,12 @@ const file_meta_proto_rawDesc = "" +
 	"\rchecksum_type\x18\x06 \x01(\rR\fchecksumType\x12\x1a\n" +
 	"\bmetadata\x18\a \x01(\fR\bmetadata\x12$\n" +
 	"\x04lock\x18\b \x01(\v2\x10.shoal.meta.LockR\x04lock\x12\x12\n" +
-	"\x04tags\x18\t \x01(\fR\x04tags\x12#\n" +
+	"\x04tags\x18\t \x01(\fR\x04tags\x12\x1d\n" +
+	"\n" +
+	"held_until\x18\n" +
+	" \x01(\x10R\theldUntil\x12#\n" +
 	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\x12\x10\n" +
-	"\x03acl\x18( \x01(\fR\x03acl\"\xf3\x01\n" +
+	"\x03acl\x18( \x01(\fR\x03acl\"\x8d\x02\n" +
 	"\bPartInfo\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\rR\x06number\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\x04R\x06stream\x12\x12\n" +
@@ -13990,7 +14154,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x05mtime\x18\x05 \x01(\x10R\x05mtime\x12-\n" +
 	"\x12checksum_algorithm\x18\x06 \x01(\rR\x11checksumAlgorithm\x12#\n" +
 	"\rchecksum_type\x18\a \x01(\rR\fchecksumType\x12%\n" +
-	"\x0echecksum_value\x18\b \x01(\fR\rchecksumValue\"9\n" +
+	"\x0echecksum_value\x18\b \x01(\fR\rchecksumValue\x12\x18\n" +
+	"\awritten\x18\t \x01(\x04R\awritten\"9\n" +
 	"\vPartsRecord\x12*\n" +
 	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xe6\x02\n" +
 	"\vOwnerRecord\x123\n" +
@@ -14090,7 +14255,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 }
 
 var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 159)
+var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 160)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
 	(MemberState)(0),            // 1: shoal.meta.MemberState
@@ -14173,92 +14338,93 @@ var file_meta_proto_goTypes = []any{
 	(*StreamOwner)(nil),         // 78: shoal.meta.StreamOwner
 	(*Condemn)(nil),             // 79: shoal.meta.Condemn
 	(*Recode)(nil),              // 80: shoal.meta.Recode
-	(*SetReadOnly)(nil),         // 81: shoal.meta.SetReadOnly
-	(*ReadOnly)(nil),            // 82: shoal.meta.ReadOnly
-	(*GarbageDone)(nil),         // 83: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 84: shoal.meta.SetCursor
-	(*Result)(nil),              // 85: shoal.meta.Result
-	(*VersionName)(nil),         // 86: shoal.meta.VersionName
-	(*Written)(nil),             // 87: shoal.meta.Written
-	(*DeletedList)(nil),         // 88: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 89: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 90: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 91: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 92: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 93: shoal.meta.OwnerStates
-	(*Query)(nil),               // 94: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 95: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 96: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 97: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 98: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 99: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 100: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 101: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 102: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 103: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 104: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 105: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 106: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 107: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 108: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 109: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 110: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 111: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 112: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 113: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 114: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 115: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 116: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 117: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 118: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 119: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 120: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 121: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 122: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 123: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 124: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 125: shoal.meta.CursorsQuery
-	(*ReadOnlyQuery)(nil),       // 126: shoal.meta.ReadOnlyQuery
-	(*Answer)(nil),              // 127: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 128: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 129: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 130: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 131: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 132: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 133: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 134: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 135: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 136: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 137: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 138: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 139: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 140: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 141: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 142: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 143: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 144: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 145: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 146: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 147: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 148: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 149: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 150: shoal.meta.VersionEntry
-	(*ReadOnlyAnswer)(nil),      // 151: shoal.meta.ReadOnlyAnswer
-	(*CursorsAnswer)(nil),       // 152: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 153: shoal.meta.Cursor
-	(*Head)(nil),                // 154: shoal.meta.Head
-	(*Inline)(nil),              // 155: shoal.meta.Inline
-	(*Upload)(nil),              // 156: shoal.meta.Upload
-	(*PartInfo)(nil),            // 157: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 158: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 159: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 160: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 161: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 162: shoal.meta.Garbage
-	(*Event)(nil),               // 163: shoal.meta.Event
-	(*QueueItem)(nil),           // 164: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 165: shoal.meta.Keyring
-	nil,                         // 166: shoal.meta.DynamicAnswer.ValuesEntry
+	(*RecodePart)(nil),          // 81: shoal.meta.RecodePart
+	(*SetReadOnly)(nil),         // 82: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 83: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 84: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 85: shoal.meta.SetCursor
+	(*Result)(nil),              // 86: shoal.meta.Result
+	(*VersionName)(nil),         // 87: shoal.meta.VersionName
+	(*Written)(nil),             // 88: shoal.meta.Written
+	(*DeletedList)(nil),         // 89: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 90: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 91: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 92: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 93: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 94: shoal.meta.OwnerStates
+	(*Query)(nil),               // 95: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 96: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 97: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 98: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 99: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 100: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 101: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 102: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 103: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 104: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 105: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 106: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 107: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 108: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 109: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 110: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 111: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 112: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 113: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 114: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 115: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 116: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 117: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 118: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 119: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 120: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 121: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 122: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 123: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 124: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 125: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 126: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 127: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 128: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 129: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 130: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 131: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 132: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 133: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 134: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 135: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 136: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 137: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 138: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 139: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 140: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 141: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 142: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 143: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 144: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 145: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 146: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 147: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 148: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 149: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 150: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 151: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 152: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 153: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 154: shoal.meta.Cursor
+	(*Head)(nil),                // 155: shoal.meta.Head
+	(*Inline)(nil),              // 156: shoal.meta.Inline
+	(*Upload)(nil),              // 157: shoal.meta.Upload
+	(*PartInfo)(nil),            // 158: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 159: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 160: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 161: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 162: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 163: shoal.meta.Garbage
+	(*Event)(nil),               // 164: shoal.meta.Event
+	(*QueueItem)(nil),           // 165: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 166: shoal.meta.Keyring
+	nil,                         // 167: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
 	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
@@ -14299,175 +14465,176 @@ var file_meta_proto_depIdxs = []int32{
 	76,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
 	77,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
 	79,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	83,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	84,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	84,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	85,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
 	80,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
 	69,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
 	64,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
 	67,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
 	65,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	81,  // 45: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
-	10,  // 46: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	140, // 47: shoal.meta.CreateBucket.configs:type_name -> shoal.meta.BucketConfig
-	0,   // 48: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	140, // 49: shoal.meta.Bucket.configs:type_name -> shoal.meta.BucketConfig
-	17,  // 50: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
-	1,   // 51: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 52: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
-	1,   // 53: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 54: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 55: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 56: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 57: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 58: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 59: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 60: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 61: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	40,  // 62: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
-	42,  // 63: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	43,  // 64: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	44,  // 65: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	41,  // 66: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
-	2,   // 67: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	47,  // 68: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	51,  // 69: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
-	55,  // 70: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	57,  // 71: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	59,  // 72: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	61,  // 73: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	63,  // 74: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	57,  // 75: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	66,  // 76: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	68,  // 77: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	68,  // 78: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	57,  // 79: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	55,  // 80: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	72,  // 81: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	78,  // 82: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	82,  // 83: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 84: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 85: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 86: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 87: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 88: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	41,  // 89: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	47,  // 90: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	87,  // 91: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	88,  // 92: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	91,  // 93: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	93,  // 94: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	92,  // 95: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	86,  // 96: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	89,  // 97: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	82,  // 98: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
-	3,   // 99: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
-	3,   // 100: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	90,  // 101: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
-	4,   // 102: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	95,  // 103: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	99,  // 104: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	100, // 105: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	101, // 106: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	102, // 107: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	103, // 108: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	104, // 109: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	105, // 110: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	111, // 111: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	112, // 112: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	96,  // 113: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	97,  // 114: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	108, // 115: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	106, // 116: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	107, // 117: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	113, // 118: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	114, // 119: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	116, // 120: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	117, // 121: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	118, // 122: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	119, // 123: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	120, // 124: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	121, // 125: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	122, // 126: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	123, // 127: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	124, // 128: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	115, // 129: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	125, // 130: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	98,  // 131: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	126, // 132: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 133: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	41,  // 134: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	110, // 135: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	129, // 136: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
-	2,   // 137: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	117, // 138: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	117, // 139: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	78,  // 140: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 141: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 142: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	132, // 143: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	133, // 144: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	134, // 145: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	135, // 146: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 147: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	136, // 148: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 149: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	128, // 150: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	129, // 151: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	109, // 152: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	41,  // 153: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	47,  // 154: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	137, // 155: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	138, // 156: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	156, // 157: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	141, // 158: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	142, // 159: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	143, // 160: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	93,  // 161: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	145, // 162: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	146, // 163: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	148, // 164: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	149, // 165: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	152, // 166: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	130, // 167: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	151, // 168: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 169: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	166, // 170: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	131, // 171: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 172: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 173: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 174: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 175: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 176: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 177: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	154, // 178: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	157, // 179: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 180: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 181: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	140, // 182: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	139, // 183: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	156, // 184: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	157, // 185: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	156, // 186: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	144, // 187: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	157, // 188: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	162, // 189: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	147, // 190: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	147, // 191: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	163, // 192: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	150, // 193: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	154, // 194: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	82,  // 195: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	153, // 196: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	57,  // 197: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	157, // 198: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 199: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	160, // 200: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 201: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	202, // [202:202] is the sub-list for method output_type
-	202, // [202:202] is the sub-list for method input_type
-	202, // [202:202] is the sub-list for extension type_name
-	202, // [202:202] is the sub-list for extension extendee
-	0,   // [0:202] is the sub-list for field type_name
+	81,  // 45: shoal.meta.Command.recode_part:type_name -> shoal.meta.RecodePart
+	82,  // 46: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	10,  // 47: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	141, // 48: shoal.meta.CreateBucket.configs:type_name -> shoal.meta.BucketConfig
+	0,   // 49: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
+	141, // 50: shoal.meta.Bucket.configs:type_name -> shoal.meta.BucketConfig
+	17,  // 51: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	1,   // 52: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
+	18,  // 53: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	1,   // 54: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
+	23,  // 55: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	18,  // 56: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	27,  // 57: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	5,   // 58: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	28,  // 59: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	26,  // 60: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	35,  // 61: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	38,  // 62: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	40,  // 63: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
+	42,  // 64: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	43,  // 65: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	44,  // 66: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	41,  // 67: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	2,   // 68: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
+	47,  // 69: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	51,  // 70: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	55,  // 71: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	57,  // 72: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	59,  // 73: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	61,  // 74: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	63,  // 75: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	57,  // 76: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	66,  // 77: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	68,  // 78: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	68,  // 79: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	57,  // 80: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	55,  // 81: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	72,  // 82: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	78,  // 83: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	83,  // 84: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	10,  // 85: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	16,  // 86: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	18,  // 87: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	35,  // 88: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	38,  // 89: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	41,  // 90: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	47,  // 91: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	88,  // 92: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	89,  // 93: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	92,  // 94: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	94,  // 95: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	93,  // 96: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	87,  // 97: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	90,  // 98: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	83,  // 99: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	3,   // 100: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
+	3,   // 101: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
+	91,  // 102: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	4,   // 103: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
+	96,  // 104: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	100, // 105: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	101, // 106: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	102, // 107: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	103, // 108: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	104, // 109: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	105, // 110: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	106, // 111: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	112, // 112: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	113, // 113: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	97,  // 114: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	98,  // 115: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	109, // 116: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	107, // 117: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	108, // 118: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	114, // 119: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	115, // 120: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	117, // 121: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	118, // 122: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	119, // 123: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	120, // 124: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	121, // 125: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	122, // 126: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	123, // 127: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	124, // 128: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	125, // 129: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	116, // 130: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	126, // 131: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	99,  // 132: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	127, // 133: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 134: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	41,  // 135: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	111, // 136: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	130, // 137: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
+	2,   // 138: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	118, // 139: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	118, // 140: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	78,  // 141: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	10,  // 142: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	16,  // 143: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	133, // 144: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	134, // 145: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	135, // 146: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	136, // 147: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	38,  // 148: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	137, // 149: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	23,  // 150: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	129, // 151: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	130, // 152: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	110, // 153: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	41,  // 154: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	47,  // 155: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	138, // 156: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	139, // 157: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	157, // 158: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	142, // 159: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	143, // 160: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	144, // 161: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	94,  // 162: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	146, // 163: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	147, // 164: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	149, // 165: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	150, // 166: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	153, // 167: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	131, // 168: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	152, // 169: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	28,  // 170: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	167, // 171: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	132, // 172: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	16,  // 173: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	18,  // 174: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	22,  // 175: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	26,  // 176: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	35,  // 177: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	38,  // 178: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	155, // 179: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	158, // 180: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 181: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 182: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	141, // 183: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	140, // 184: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	157, // 185: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	158, // 186: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	157, // 187: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	145, // 188: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	158, // 189: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	163, // 190: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	148, // 191: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	148, // 192: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	164, // 193: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	151, // 194: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	155, // 195: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	83,  // 196: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	154, // 197: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	57,  // 198: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	158, // 199: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	6,   // 200: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	161, // 201: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	7,   // 202: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	203, // [203:203] is the sub-list for method output_type
+	203, // [203:203] is the sub-list for method input_type
+	203, // [203:203] is the sub-list for extension type_name
+	203, // [203:203] is the sub-list for extension extendee
+	0,   // [0:203] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -14521,6 +14688,7 @@ func file_meta_proto_init() {
 		(*Command_AlterVersion)(nil),
 		(*Command_RenameObject)(nil),
 		(*Command_Transition)(nil),
+		(*Command_RecodePart)(nil),
 		(*Command_SetReadOnly)(nil),
 	}
 	file_meta_proto_msgTypes[12].OneofWrappers = []any{}
@@ -14538,7 +14706,7 @@ func file_meta_proto_init() {
 	}
 	file_meta_proto_msgTypes[60].OneofWrappers = []any{}
 	file_meta_proto_msgTypes[67].OneofWrappers = []any{}
-	file_meta_proto_msgTypes[77].OneofWrappers = []any{
+	file_meta_proto_msgTypes[78].OneofWrappers = []any{
 		(*Result_Settings)(nil),
 		(*Result_Bucket)(nil),
 		(*Result_Member)(nil),
@@ -14557,7 +14725,7 @@ func file_meta_proto_init() {
 		(*Result_Transitioned)(nil),
 		(*Result_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[86].OneofWrappers = []any{
+	file_meta_proto_msgTypes[87].OneofWrappers = []any{
 		(*Query_Settings)(nil),
 		(*Query_Bucket)(nil),
 		(*Query_Buckets)(nil),
@@ -14589,7 +14757,7 @@ func file_meta_proto_init() {
 		(*Query_Manifests)(nil),
 		(*Query_ReadOnly)(nil),
 	}
-	file_meta_proto_msgTypes[119].OneofWrappers = []any{
+	file_meta_proto_msgTypes[120].OneofWrappers = []any{
 		(*Answer_Settings)(nil),
 		(*Answer_Bucket)(nil),
 		(*Answer_Buckets)(nil),
@@ -14627,7 +14795,7 @@ func file_meta_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   159,
+			NumMessages:   160,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -91,14 +91,17 @@ type modelUpload struct {
 	meta    string
 	class   uint32
 	begun   int64
+	held    int64 // no part is recoded before
 	parts   map[uint32]*modelPart
 }
 
 type modelPart struct {
-	stream uint64
-	size   uint64
-	etag   string
-	body   string
+	stream  uint64
+	written uint64 // stream in which it was uploaded
+	size    uint64
+	etag    string
+	body    string
+	mtime   int64
 }
 
 func newModel() *model {

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"slices"
 
@@ -64,7 +65,7 @@ func (m *model) putPart(b *modelBucket, c *PutPart) api.Kind {
 		return api.NoSuchUpload
 	}
 	old := u.parts[c.Number]
-	if old != nil && old.stream == c.Stream && old.size == c.Size && old.etag == string(c.Etag) {
+	if old != nil && (old.stream == c.Stream || old.written == c.Stream) && old.size == c.Size && old.etag == string(c.Etag) {
 		return ok
 	}
 	if m.live[u.id][c.Stream] {
@@ -81,7 +82,38 @@ func (m *model) putPart(b *modelBucket, c *PutPart) api.Kind {
 		m.garbage[ownerName(u.id, old.stream)]++
 		delete(m.live[u.id], old.stream)
 	}
-	u.parts[c.Number] = &modelPart{stream: c.Stream, size: c.Size, etag: string(c.Etag), body: string(c.Manifest)}
+	u.parts[c.Number] = &modelPart{stream: c.Stream, written: c.Stream, size: c.Size, etag: string(c.Etag), body: string(c.Manifest), mtime: m.clock}
+	m.commit(u.id, c.Stream)
+	return ok
+}
+
+// recodePart puts a part's content into another stream. The one it was in becomes garbage.
+func (m *model) recodePart(c *RecodePart) api.Kind {
+	var u *modelUpload
+	for _, b := range m.buckets {
+		if found := m.upload(b, string(c.Upload)); found != nil {
+			u = found
+		}
+	}
+	if u == nil {
+		return api.NoSuchUpload
+	}
+	p := u.parts[c.Number]
+	if u.held > m.clock || p == nil {
+		return api.ConditionalConflict
+	}
+	if sum := sha256.Sum256([]byte(p.body)); string(sum[:]) != string(c.OldDigest) {
+		return api.ConditionalConflict
+	}
+	if m.live[u.id][c.Stream] {
+		return api.InvalidArgument
+	}
+	if name := ownerName(u.id, c.Stream); m.closed[name] || m.everUsed[name] {
+		return api.UploadExpired
+	}
+	m.garbage[ownerName(u.id, p.stream)]++
+	delete(m.live[u.id], p.stream)
+	p.stream, p.body = c.Stream, string(c.Manifest)
 	m.commit(u.id, c.Stream)
 	return ok
 }
@@ -136,6 +168,7 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 		case p == nil || p.etag != string(want.Etag):
 			return api.InvalidPart
 		case p.stream != want.Stream:
+			u.held = m.clock + int64(holdTime)
 			return api.ConditionalConflict
 		case p.size < api.MinPartSize && i < len(c.Parts)-1:
 			return api.EntityTooSmall

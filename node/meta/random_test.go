@@ -126,7 +126,7 @@ func (w *walk) step() {
 		w.forget()
 		w.tick()
 	}
-	switch n := w.rnd.IntN(131); {
+	switch n := w.rnd.IntN(137); {
 	case n < 30:
 		w.put()
 	case n < 50:
@@ -169,6 +169,8 @@ func (w *walk) step() {
 		w.crash()
 	case n < 130:
 		w.transition()
+	case n < 136:
+		w.recodePart()
 	default:
 		w.handOver()
 	}
@@ -232,6 +234,8 @@ func (w *walk) sayAgain() {
 		w.deleteAll(op.DeleteObjects)
 	case *Command_RenameObject:
 		w.run(op, w.model.rename(w.bucket(op.RenameObject.Bucket), op.RenameObject))
+	case *Command_RecodePart:
+		w.run(op, w.model.recodePart(op.RecodePart))
 	case *Command_Recode:
 		if !op.Recode.Begin { // nobody announces streams that were used before
 			w.run(op, w.model.recode(op.Recode))
@@ -520,7 +524,7 @@ func (w *walk) noteGarbage(into map[string]int, g *Garbage) {
 	if g.Part {
 		want = fmt.Sprintf("part %x %d", g.Version, g.Streams[0])
 	}
-	if got := string(g.Manifest); got != want && got != fmt.Sprintf("whole %x", g.Version) && (g.Part || !strings.HasPrefix(got, fmt.Sprintf("recoded %x ", g.Version))) {
+	if got := string(g.Manifest); got != want && got != fmt.Sprintf("whole %x", g.Version) && (g.Part && got != fmt.Sprintf("recoded %x %d", g.Version, g.Streams[0]) || !g.Part && !strings.HasPrefix(got, fmt.Sprintf("recoded %x ", g.Version))) {
 		w.t.Fatalf("garbage %v has manifest %q, want %q", g, got, want)
 	}
 	for _, s := range g.Streams {

@@ -1,6 +1,7 @@
 package meta
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"maps"
 	"slices"
@@ -99,4 +100,20 @@ func (w *walk) giveUp() {
 	bucket, key, id, _ := w.anyUpload()
 	c := &AbortUpload{Bucket: bucket, Key: key, Upload: id}
 	w.run(&Command_AbortUpload{c}, w.abort(w.bucket(bucket), c))
+}
+
+// recodePart puts the content of a part into another stream, now and then of one that is another by now.
+func (w *walk) recodePart() {
+	_, _, id, u := w.anyUpload()
+	c := &RecodePart{Upload: id, Number: uint32(1 + w.rnd.IntN(4)), OldDigest: make([]byte, sha256.Size), Stream: w.era + uint64(10+w.rnd.IntN(30))}
+	c.Manifest = fmt.Appendf(nil, "recoded %x %d", id, c.Stream)
+	if u != nil && len(u.parts) > 0 && w.chance(90) {
+		numbers := slices.Sorted(maps.Keys(u.parts))
+		c.Number = numbers[w.rnd.IntN(len(numbers))]
+	}
+	if u != nil && u.parts[c.Number] != nil && w.chance(90) {
+		sum := sha256.Sum256([]byte(u.parts[c.Number].body))
+		c.OldDigest = sum[:]
+	}
+	w.run(&Command_RecodePart{c}, w.model.recodePart(c))
 }

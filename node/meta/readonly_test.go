@@ -98,7 +98,7 @@ func TestReadOnly(t *testing.T) {
 func TestReadOnlyKnowsEveryCommand(t *testing.T) {
 	goesOn := " init_cluster finish_create_bucket cancel_delete_bucket put_member remove_member put_invite use_invite put_placement drop_placements put_kek" +
 		" set_current_kek put_credential delete_credential next_sequence set_member put_group set_setting prepare_site found_group put_identity delete_identity" +
-		" switch_root note_key_uses put_acme_item delete_acme_item unfence_bucket condemn garbage_done set_cursor recode set_read_only "
+		" switch_root note_key_uses put_acme_item delete_acme_item unfence_bucket condemn garbage_done set_cursor recode recode_part set_read_only "
 	fields := new(Command).ProtoReflect().Descriptor().Oneofs().ByName("op").Fields()
 	for i := range fields.Len() {
 		f := fields.Get(i)

@@ -85,19 +85,45 @@ func (t *tx) swapManifest(id versionID, o *OwnerRecord, old []byte, c *Recode) e
 	return t.setMessage(t.idKey(spaceOwner, id), o)
 }
 
-// queryManifests lists the manifests of live versions.
+// queryManifests lists the manifests of live versions, or of the parts of open uploads.
 func (v *view) queryManifests(q *ManifestsQuery) (*ManifestsAnswer, *Result, error) {
 	if len(q.After) != 0 && len(q.After) != len(versionID{}) {
 		return nil, invalid("The version ID is malformed."), nil
 	}
-	a := new(ManifestsAnswer)
-	most, room := pageMax(q.Max, garbagePageMax), bytesMax(q.MaxBytes)
+	page := &manifestPage{most: pageMax(q.Max, garbagePageMax), room: bytesMax(q.MaxBytes)}
+	list := v.listVersions
+	if q.Parts {
+		list = v.listParts
+	}
+	err := list(q, page)
+	return &page.ManifestsAnswer, nil, err
+}
+
+// manifestPage is an answer that is being filled.
+type manifestPage struct {
+	ManifestsAnswer
+	most, room int
+}
+
+// add takes one more manifest, unless the page is full.
+func (p *manifestPage) add(m *VersionManifest) bool {
+	p.room -= len(m.Manifest) + len(m.Key)
+	if len(p.Manifests) == p.most || p.room < 0 && len(p.Manifests) > 0 {
+		p.Truncated = true
+		return false
+	}
+	p.Manifests = append(p.Manifests, m)
+	return true
+}
+
+// listVersions lists the manifests of live versions.
+func (v *view) listVersions(q *ManifestsQuery, page *manifestPage) error {
 	var from []byte
 	if len(q.After) > 0 {
 		from = append(bytes.Clone(q.After), 0)
 	}
 	w := &view{r: v.r, g: v.g} // reads while the scan holds v's buffers
-	err := v.scanFrom(v.keep(v.key(spaceOwner)), from, func(key, val []byte) (bool, error) {
+	return v.scanFrom(v.keep(v.key(spaceOwner)), from, func(key, val []byte) (bool, error) {
 		var o OwnerRecord
 		if err := unmarshal(val, &o); err != nil {
 			return false, err
@@ -113,15 +139,8 @@ func (v *view) queryManifests(q *ManifestsQuery) (*ManifestsAnswer, *Result, err
 		if err != nil {
 			return false, err
 		}
-		room -= len(m) + len(o.Key)
-		if len(a.Manifests) == most || room < 0 && len(a.Manifests) > 0 {
-			a.Truncated = true
-			return false, nil
-		}
-		a.Manifests = append(a.Manifests, &VersionManifest{
+		return page.add(&VersionManifest{
 			Version: id[:], Manifest: m, Bucket: o.Bucket, Key: o.Key, Recoding: len(o.Recoding) > 0, StorageClass: o.StorageClass,
-		})
-		return true, nil
+		}), nil
 	})
-	return a, nil, err
 }

@@ -126,14 +126,11 @@ func (t *tx) putPart(c *PutPart) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	if replaces && old.Stream == c.Stream && old.Size == c.Size && bytes.Equal(old.Etag, c.Etag) {
+	if replaces && old.wrote(c.Stream) && old.Size == c.Size && bytes.Equal(old.Etag, c.Etag) {
 		return partWritten(old.Mtime), nil
 	}
-	if r, err := t.streamsOpen(id, []uint64{c.Stream}); r != nil || err != nil {
+	if r, err := t.streamFree(id, c.Stream); r != nil || err != nil {
 		return r, err
-	}
-	if used, err := t.has(t.streamKey(spaceManifest, id, c.Stream)); used || err != nil {
-		return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
 	}
 	if r, err := t.sourceLives(c.Source); r != nil || err != nil {
 		return r, err
@@ -143,22 +140,38 @@ func (t *tx) putPart(c *PutPart) (*Result, error) {
 			return nil, err
 		}
 	}
-	return t.storePart(c, id)
-}
-
-func (t *tx) storePart(c *PutPart, id versionID) (*Result, error) {
-	err := t.setMessage(t.partNumberKey(id, c.Number), &PartInfo{
+	err = t.setPart(id, &PartInfo{
 		Number: c.Number, Stream: c.Stream, Size: c.Size, Etag: c.Etag, Mtime: t.now(),
 		ChecksumAlgorithm: c.ChecksumAlgorithm, ChecksumType: c.ChecksumType, ChecksumValue: c.ChecksumValue,
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := t.set(t.streamKey(spaceManifest, id, c.Stream), c.Manifest); err != nil {
-		return nil, err
-	}
-	err = t.setMessage(t.streamKey(spaceStream, id, c.Stream), &StreamRecord{Part: c.Number})
+	}, c.Manifest)
 	return partWritten(t.now()), err
+}
+
+// wrote says that the part was uploaded in a stream, though it may have been recoded since.
+func (p *PartInfo) wrote(stream uint64) bool {
+	return p.Stream == stream || p.Written != 0 && p.Written == stream
+}
+
+// streamFree refuses a stream of an upload that was closed or belongs to a part.
+func (t *tx) streamFree(id versionID, stream uint64) (*Result, error) {
+	if r, err := t.streamsOpen(id, []uint64{stream}); r != nil || err != nil {
+		return r, err
+	}
+	if used, err := t.has(t.streamKey(spaceManifest, id, stream)); used || err != nil {
+		return refuse(api.UploadExpired, ""), err // garbage still names it, though its tombstone is gone
+	}
+	return nil, nil
+}
+
+// setPart writes a part with its manifest, and makes its stream's owner live.
+func (t *tx) setPart(id versionID, p *PartInfo, manifest []byte) error {
+	if err := t.setMessage(t.partNumberKey(id, p.Number), p); err != nil {
+		return err
+	}
+	if err := t.set(t.streamKey(spaceManifest, id, p.Stream), manifest); err != nil {
+		return err
+	}
+	return t.setMessage(t.streamKey(spaceStream, id, p.Stream), &StreamRecord{Part: p.Number})
 }
 
 func partWritten(at int64) *Result {
@@ -293,10 +306,7 @@ func (v *view) queryPartManifests(q *PartManifestsQuery) (*PartManifestsAnswer, 
 		if !ok {
 			return nil, refuse(api.InvalidPart, ""), nil
 		}
-		if p.Manifest, ok, err = v.getInto(nil, v.streamKey(spaceManifest, id, p.Info.Stream)); err != nil || !ok {
-			if err == nil {
-				err = broken("part %d of upload %x has no manifest", n, id)
-			}
+		if p.Manifest, err = v.partManifest(id, p.Info); err != nil {
 			return nil, nil, err
 		}
 		room -= len(p.Manifest)
