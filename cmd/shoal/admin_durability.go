@@ -137,7 +137,11 @@ func showLost(w *tabwriter.Writer, d *api.Durability) {
 	row(w)
 	row(w, "CANNOT BE READ", "VERSION", "KEY")
 	for _, v := range d.Lost {
-		row(w, v.Bucket, v.Version, strconv.Quote(v.Key))
+		version := v.Version
+		if v.Upload {
+			version = "upload " + version
+		}
+		row(w, v.Bucket, version, strconv.Quote(v.Key))
 	}
 	if more := d.Unreadable.Versions - int64(len(d.Lost)); more > 0 {
 		row(w, fmt.Sprintf("and %d more", more))

@@ -294,7 +294,7 @@ func gatewayCommands(t *testing.T, r *ring) {
 	v := r.vault(t, "a24-commands")
 	for _, name := range []protoreflect.Name{
 		"init_cluster", "put_member", "remove_member", "set_member", "put_invite", "use_invite", "put_placement", "drop_placements",
-		"put_kek", "set_current_kek", "put_group", "found_group", "set_setting", "next_sequence", "set_cursor", "transition",
+		"put_kek", "set_current_kek", "put_group", "found_group", "set_setting", "next_sequence", "set_cursor", "transition", "recode_part",
 	} {
 		cmd := new(meta.Command)
 		m := cmd.ProtoReflect()

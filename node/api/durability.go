@@ -47,7 +47,7 @@ type Durability struct {
 	Unreadable Affected `json:"unreadable"` // stripes with too few reachable shards
 	// Gone are those of the unreadable ones of which no shard is left on any drive, and all were asked.
 	Gone Affected `json:"gone"`
-	// Lost names versions that have unreadable stripes, LostMax at most.
+	// Lost names versions and open uploads that have unreadable stripes, LostMax at most.
 	Lost []LostVersion `json:"lost,omitempty"`
 	// Groups is how many metadata groups keep buckets, and Compared how many of them were compared with
 	// what is on the drives since drives or nodes last came or went.
@@ -73,11 +73,13 @@ type Durability struct {
 // LostMax bounds Durability.Lost.
 const LostMax = 100
 
-// LostVersion names a version of an object some of whose stripes cannot be read.
+// LostVersion names a version of an object, or an open upload, some of whose stripes cannot be read.
 type LostVersion struct {
 	Bucket  string `json:"bucket"`
 	Key     string `json:"key"`
-	Version string `json:"version"` // in hexadecimal digits
+	Version string `json:"version"` // in hexadecimal digits; of an upload: its ID
+	// Upload says that it is an open upload: parts of it are to be uploaded again.
+	Upload bool `json:"upload,omitempty"`
 }
 
 // GroupStripes says of which stripes nothing was found that the versions of a metadata group name.

@@ -27,6 +27,20 @@ func (c *Client) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 	if err != nil {
 		return api.Written{}, err
 	}
+	for attempt := 1; ; attempt++ {
+		w, err := c.completeOnce(ctx, u, req, cmd)
+		if err == nil || api.KindOf(err) != api.ConditionalConflict || attempt == completeAttempts {
+			return w, err
+		}
+	}
+}
+
+// completeAttempts is how often parts are read that were replaced or recoded before the object was made of them. Once that was found
+// none is recoded for a while, so further conflicts are a client's that replaces parts while it completes.
+const completeAttempts = 4
+
+// completeOnce makes the object of what the parts are now, and gives ConditionalConflict when one is in other shards at the commit.
+func (c *Client) completeOnce(ctx context.Context, u *openUpload, req *api.CompleteUpload, cmd *meta.CompleteUpload) (api.Written, error) {
 	l, err := c.layoutOf(ctx, u.b.group, u.meta.Class())
 	if err != nil {
 		return api.Written{}, err
@@ -38,7 +52,7 @@ func (c *Client) CompleteUpload(ctx context.Context, req *api.CompleteUpload) (a
 	owner := shardstore.Owner{Group: uint32(u.b.group), Bucket: u.b.id, Version: [16]byte(u.id)}
 	text, nodes, err := c.storeManifest(ctx, l, parts, owner)
 	if err == nil {
-		cmd.Bucket, cmd.Manifest, cmd.Size = u.b.id, text, uint64(parts.Size)
+		cmd.Bucket, cmd.Manifest, cmd.Size, cmd.Streams = u.b.id, text, uint64(parts.Size), nil
 		for _, n := range nodes {
 			cmd.Streams = append(cmd.Streams, n.owner.Stream)
 		}

@@ -26,6 +26,7 @@ type fakeNode struct {
 
 	killed bool
 	paused chan struct{}                                         // closed while the node runs
+	before func(*meta.Command)                                   // called before a command is applied; may be nil
 	lose   func(*meta.Command) bool                              // the answer to an applied command is lost
 	kept   func(peer.RecallQuestion) (*peer.Recollection, error) // of Recall; nil keeps nothing
 	calls  int                                                   // metadata requests that arrived
@@ -109,6 +110,9 @@ func (n *fakeNode) group(ctx context.Context, g consensus.GroupID, changes bool)
 func (n *fakeNode) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Command) (*meta.Result, error) {
 	if err := n.group(ctx, g, true); err != nil {
 		return nil, err
+	}
+	if n.before != nil {
+		n.before(cmd)
 	}
 	res, err := n.f.apply(g, cmd)
 	if n.lose != nil && n.lose(cmd) {

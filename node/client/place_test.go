@@ -294,14 +294,24 @@ func TestReadsDoNotWaitForTheDead(t *testing.T) {
 	}
 }
 
-// take removes all shards from all drives.
-func (f *fakeCluster) take() map[shardstore.ID]*fakeShard {
+// kept lists the shards of all drives.
+func (f *fakeCluster) kept() map[shardstore.ID]*fakeShard {
 	all := make(map[shardstore.ID]*fakeShard)
 	for _, n := range f.nodes {
 		for _, d := range n.drives {
 			for id, sh := range d.shards {
 				all[id] = sh
 			}
+		}
+	}
+	return all
+}
+
+// take removes all shards from all drives.
+func (f *fakeCluster) take() map[shardstore.ID]*fakeShard {
+	all := f.kept()
+	for _, n := range f.nodes {
+		for _, d := range n.drives {
 			clear(d.shards)
 		}
 	}

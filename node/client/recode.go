@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 
@@ -17,9 +18,9 @@ import (
 // recodeStreamsMax is how many streams one announcement names.
 const recodeStreamsMax = 256
 
-// Recode puts the content of a version into shards of the profile that the layout has for its storage
+// Recode puts the content of a version, or of a part of an open upload, into shards of the profile that the layout has for its storage
 // class, unless it is in such shards already. No byte is opened: sealed chunks are gathered and coded anew, and what seals them
-// stays. done is false when the version is gone, or was changed by somebody else meanwhile. It may
+// stays. done is false when the version or part is gone, or was changed by somebody else meanwhile. It may
 // be called again after an error; what was written until then is given back.
 func (c *Client) Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (done bool, err error) {
 	l, err := c.layoutOf(ctx, g, v.Class())
@@ -37,6 +38,9 @@ func (c *Client) Recode(ctx context.Context, g consensus.GroupID, v *meta.Versio
 	if r.m, err = r.flatten(ctx, m); err != nil || r.current {
 		return err == nil, err
 	}
+	if v.GetPart() > 0 {
+		return r.part(ctx)
+	}
 	if err := r.announce(ctx); err != nil {
 		return false, gone(err)
 	}
@@ -49,13 +53,13 @@ func (c *Client) Recode(ctx context.Context, g consensus.GroupID, v *meta.Versio
 
 // gone makes nothing of errors that say that there is nothing left to do.
 func gone(err error) error {
-	if kind := api.KindOf(err); kind == api.NoSuchVersion || kind == api.ConditionalConflict {
+	if kind := api.KindOf(err); kind == api.NoSuchVersion || kind == api.NoSuchUpload || kind == api.ConditionalConflict {
 		return nil
 	}
 	return err
 }
 
-// recoding is the work on one version.
+// recoding is the work on one version or part.
 type recoding struct {
 	c     *Client
 	l     *peer.Layout
@@ -63,7 +67,7 @@ type recoding struct {
 	v     *meta.VersionManifest
 	owner shardstore.Owner // of the new chunks
 
-	m       *chunker.Manifest // the version's chunks, without a tree
+	m       *chunker.Manifest // the chunks, without a tree
 	current bool              // nothing is to be done
 	streams []uint64          // announced: that of the chunks first, then those of manifest nodes
 	renamed map[chunker.ChunkID]chunker.ChunkID
@@ -114,12 +118,30 @@ func (r *recoding) propose(ctx context.Context, cmd *meta.Recode) error {
 	return err
 }
 
-// run writes the new shards and replaces the manifest.
+// part writes the new shards of a part and replaces its manifest. As with a part that is uploaded nothing is announced, and what is
+// not used in the end is condemned and dropped. The parts of an upload that has ended since they were listed cost no more than a look.
+func (r *recoding) part(ctx context.Context) (done bool, err error) {
+	now, err := r.c.ManifestNow(ctx, r.g, r.v)
+	if err != nil || now.GetHeld() || !bytes.Equal(now.GetManifest(), r.v.GetManifest()) {
+		return false, err
+	}
+	if err = r.chunks(ctx); err == nil {
+		old := sha256.Sum256(r.v.GetManifest())
+		_, err = r.c.propose(ctx, r.g, "client.Recode", &meta.Command{Op: &meta.Command_RecodePart{RecodePart: &meta.RecodePart{
+			Upload: r.v.GetVersion(), Number: r.v.GetPart(), OldDigest: old[:], Manifest: r.m.Append(nil), Stream: r.owner.Stream,
+		}}})
+	}
+	if err == nil {
+		return true, nil
+	}
+	r.c.abandon(r.l, r.owner, r.stripes)
+	return false, gone(err)
+}
+
+// run writes the new shards of a version and replaces the manifest.
 func (r *recoding) run(ctx context.Context) error {
-	for i := range r.m.Segments {
-		if err := r.segment(ctx, &r.m.Segments[i]); err != nil {
-			return err
-		}
+	if err := r.chunks(ctx); err != nil {
+		return err
 	}
 	unused := r.streams[1:]
 	text, nodes, err := r.c.storeTree(ctx, r.l, r.m, r.owner, func() (s uint64) {
@@ -138,6 +160,16 @@ func (r *recoding) run(ctx context.Context) error {
 	}
 	old := sha256.Sum256(r.v.GetManifest())
 	return r.propose(ctx, &meta.Recode{OldDigest: old[:], Manifest: text, Streams: used})
+}
+
+// chunks writes all new shards.
+func (r *recoding) chunks(ctx context.Context) error {
+	for i := range r.m.Segments {
+		if err := r.segment(ctx, &r.m.Segments[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // segment recodes the chunks of a segment, or gives them their new owner if they are right already.

@@ -71,7 +71,7 @@ func TestStripes(t *testing.T) {
 	})
 }
 
-// What cannot be read is named by bucket and key; a version that is gone is left out.
+// What cannot be read is named by bucket and key; a version that is gone is left out. An open upload is named by its ID.
 func TestLostVersions(t *testing.T) {
 	bubble(t, 4, 1, erasure.Profile{K: 2, M: 2}, func(t *testing.T, fc *fakeCluster) {
 		c := fc.client()
@@ -86,17 +86,23 @@ func TestLostVersions(t *testing.T) {
 				ids = append(ids, hex.EncodeToString(v.GetVersion()))
 			}
 		}
+		u := beginUpload(t, c)
+		u.put(t, c, 7)
+		for _, p := range fc.parts(t, c) {
+			keys = append(binary.BigEndian.AppendUint32(keys, uint32(p.g)), p.v.GetVersion()...)
+			ids = append(ids, u.ref.UploadID)
+		}
 		keys = append(binary.BigEndian.AppendUint32(keys, 1), make([]byte, 16)...)
 		lost := c.lostVersions(t.Context(), keys)
 		var names []string
 		for _, v := range lost {
-			if v.Bucket != "b" || !slices.Contains(ids, v.Version) {
+			if v.Bucket != "b" || !slices.Contains(ids, v.Version) || v.Upload != (v.Version == u.ref.UploadID) {
 				t.Errorf("%+v", v)
 			}
 			names = append(names, v.Key)
 		}
 		slices.Sort(names)
-		if !slices.Equal(names, []string{"one", "two"}) {
+		if !slices.Equal(names, []string{"one", "two", "up"}) {
 			t.Errorf("%v are lost", names)
 		}
 	})
@@ -106,7 +112,7 @@ func TestVersionBefore(t *testing.T) {
 	for id, want := range map[string]string{"0001": "0000", "0100": "00ff", "0000": "", "ffff": "fffe"} {
 		b, err := hex.DecodeString(id)
 		check(t, err)
-		if got := hex.EncodeToString(VersionBefore(b)); got != want {
+		if got := hex.EncodeToString(versionBefore(b)); got != want {
 			t.Errorf("before %s is %s, want %s", id, got, want)
 		}
 	}

@@ -2,6 +2,7 @@ package repair
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -480,11 +481,35 @@ func (c *cluster) GarbageDone(_ context.Context, _ consensus.GroupID, seqs []uin
 }
 
 func (c *cluster) Manifests(_ context.Context, _ consensus.GroupID, after []byte, most int) (*meta.ManifestsAnswer, error) {
+	return c.page(most, func(m *meta.VersionManifest) bool {
+		return m.GetPart() == 0 && slices.Compare(m.GetVersion(), after) > 0
+	})
+}
+
+func (c *cluster) PartManifests(_ context.Context, _ consensus.GroupID, upload []byte, part uint32, most int) (*meta.ManifestsAnswer, error) {
+	return c.page(most, func(m *meta.VersionManifest) bool {
+		return m.GetPart() > 0 && cmp.Or(slices.Compare(m.GetVersion(), upload), cmp.Compare(m.GetPart(), part)) > 0
+	})
+}
+
+func (c *cluster) ManifestNow(_ context.Context, _ consensus.GroupID, v *meta.VersionManifest) (*meta.VersionManifest, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.pages {
+		if bytes.Equal(m.GetVersion(), v.GetVersion()) && m.GetPart() == v.GetPart() {
+			return m, nil
+		}
+	}
+	return nil, nil
+}
+
+// page gives a page of those that are meant, which pages lists in their order.
+func (c *cluster) page(most int, meant func(*meta.VersionManifest) bool) (*meta.ManifestsAnswer, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a := new(meta.ManifestsAnswer)
 	for _, m := range c.pages {
-		if slices.Compare(m.GetVersion(), after) <= 0 {
+		if !meant(m) {
 			continue
 		}
 		if len(a.Manifests) == min(most, 2) {
@@ -493,7 +518,7 @@ func (c *cluster) Manifests(_ context.Context, _ consensus.GroupID, after []byte
 		}
 		a.Manifests = append(a.Manifests, m)
 	}
-	if c.onPage != nil {
+	if c.onPage != nil && len(a.Manifests) > 0 {
 		c.onPage()
 	}
 	return a, nil

@@ -6,8 +6,8 @@
 //   - scrub reads everything again in a stated period, and heals what it finds.
 //   - rebalance brings shards home that lie elsewhere, as after a change of the layout.
 //   - check finds stripes that lack shards, has them healed, and counts what more losses they survive.
-//   - verify finds stripes that versions name and of which nothing is left on any drive.
-//   - recode puts versions into shards of the present profile when that has become safer.
+//   - verify finds stripes that versions and parts of open uploads name and of which nothing is left on any drive.
+//   - recode puts versions and parts of open uploads into shards of the present profile when that has become safer.
 //   - lifecycle carries out the lifecycle rules of buckets, for the metadata groups that this node leads.
 //   - compact gives back what deleted metadata takes on disk.
 //

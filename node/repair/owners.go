@@ -29,6 +29,10 @@ type Groups interface {
 	GarbageDone(ctx context.Context, g consensus.GroupID, seqs []uint64) error
 	// Manifests lists manifests of live versions after a version ID, at most so many.
 	Manifests(ctx context.Context, g consensus.GroupID, after []byte, most int) (*meta.ManifestsAnswer, error)
+	// PartManifests lists manifests of the parts of open uploads after a part, at most so many.
+	PartManifests(ctx context.Context, g consensus.GroupID, upload []byte, part uint32, most int) (*meta.ManifestsAnswer, error)
+	// ManifestNow gives what a version or part is made of by now; nil when it is gone.
+	ManifestNow(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (*meta.VersionManifest, error)
 	// Stripes calls f for all chunks that a manifest names, its tree's included, until f says false. An
 	// error says that not all could be told.
 	Stripes(ctx context.Context, g consensus.GroupID, manifest []byte, f func(client.Stripe) bool) error

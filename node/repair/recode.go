@@ -21,8 +21,8 @@ import (
 	"shoal/p2p/placement"
 )
 
-// Recoder puts a version's content into shards of the present profile of its storage class. It tells whether it did; it
-// need not when the version is gone or is another one by now.
+// Recoder puts the content of a version, or of a part of an open upload, into shards of the present profile of its storage class. It
+// tells whether it did; it need not when that is gone or is another one by now.
 type Recoder interface {
 	Recode(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (bool, error)
 	// EndRecode gives up a recoding that was announced and never finished.
@@ -40,10 +40,7 @@ const (
 	recodeEvery = 30 * time.Second
 )
 
-// manifestsPage is how many manifests are asked for at a time.
-const manifestsPage = 1000
-
-// recoder gives the versions of the groups led here the redundancy of the present profiles.
+// recoder gives the versions and parts of the groups led here the redundancy of the present profiles.
 type recoder struct {
 	c       Groups
 	r       Recoder
@@ -110,6 +107,7 @@ func (r *recoder) cycle(ctx context.Context) error {
 	limit := rate.NewLimiter(rate.Limit(r.rate), int(max(r.rate/8, 1)))
 	clean := make(map[consensus.GroupID]cleanGroup)
 	var errs []error
+	again := false
 	for _, g := range r.leads() {
 		if g == consensus.SystemGroup {
 			continue
@@ -126,11 +124,12 @@ func (r *recoder) cycle(ctx context.Context) error {
 			clean[g] = was
 			continue
 		}
-		found, err := r.group(ctx, g, l, limit)
+		found, held, err := r.group(ctx, g, l, limit)
 		if err != nil {
 			errs = append(errs, fmt.Errorf("group %d: %w", g, err))
 			continue
 		}
+		again = again || held
 		was.passes, was.at = was.passes+1, r.now()
 		if found > 0 {
 			was.passes = 0
@@ -138,48 +137,53 @@ func (r *recoder) cycle(ctx context.Context) error {
 		clean[g] = was
 	}
 	r.clean = clean
+	if len(errs) == 0 && again {
+		return errAgain
+	}
 	return errors.Join(errs...)
 }
 
-// group recodes what a group has. It tells how many versions it found that want it. One that cannot
-// be recoded is passed over, and counts as found.
-func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout, limit *rate.Limiter) (found int, err error) {
+// group recodes what a group has. It tells how many versions and parts it found that want it, and whether some were left for later
+// because their uploads are being completed. One that cannot be recoded is passed over, and counts as found.
+func (r *recoder) group(ctx context.Context, g consensus.GroupID, l *peer.Layout, limit *rate.Limiter) (found int, held bool, err error) {
 	var failed error
 	wrong := make(map[api.StorageClass]func(erasure.Profile) bool)
 	for _, class := range [...]api.StorageClass{api.StandardClass, api.ReducedRedundancy} {
 		wrong[class] = wrongProfiles(l, class)
 	}
-	for after := []byte(nil); ; {
-		a, err := r.c.Manifests(ctx, g, after, manifestsPage)
-		if err != nil {
-			return found, err
+	err = eachManifest(ctx, r.c, g, func(v *meta.VersionManifest) error {
+		if r.layouts.outdated(l) {
+			return errOutdated
 		}
-		for _, v := range a.GetManifests() {
-			if r.layouts.outdated(l) || ctx.Err() != nil {
-				return found + 1, ctx.Err()
-			}
-			after = v.GetVersion()
-			r.worker.progress(1)
-			bytes := r.wants(ctx, g, wrong[v.Class()], v.GetManifest())
-			if bytes == 0 {
-				// Who announced a new manifest for what may stay as it is has crashed, or is not up to date.
-				if v.GetRecoding() {
-					found++
-					failed = errors.Join(failed, r.r.EndRecode(ctx, g, v))
-				}
-				continue
-			}
-			if found++; found == 1 {
-				r.worker.begin(0)
-			}
-			if err := r.one(ctx, g, v, bytes, limit); err != nil {
-				failed = err
-			}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
-		if !a.GetTruncated() || len(a.GetManifests()) == 0 {
-			return found, failed
+		r.worker.progress(1)
+		bytes := r.wants(ctx, g, wrong[v.Class()], v.GetManifest())
+		if bytes == 0 {
+			// Who announced a new manifest for what may stay as it is has crashed, or is not up to date.
+			if v.GetRecoding() {
+				found++
+				failed = errors.Join(failed, r.r.EndRecode(ctx, g, v))
+			}
+			return nil
 		}
+		if found++; found == 1 {
+			r.worker.begin(0)
+		}
+		if v.GetHeld() {
+			held = true
+			return nil
+		}
+		if err := r.one(ctx, g, v, bytes, limit); err != nil {
+			failed = err
+		}
+		return nil
+	})
+	if err == nil {
+		err = failed
 	}
+	return found, held, err
 }
 
 func (r *recoder) one(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest, bytes int64, limit *rate.Limiter) error {
@@ -202,6 +206,9 @@ func (r *recoder) one(ctx context.Context, g consensus.GroupID, v *meta.VersionM
 		if kind := api.KindOf(err); kind == api.NoSuchVersion || kind == api.ConditionalConflict {
 			return nil
 		}
+		if v.GetPart() > 0 {
+			return fmt.Errorf("recode part %d of upload %x: %w", v.GetPart(), v.GetVersion(), err)
+		}
 		return fmt.Errorf("recode version %x: %w", v.GetVersion(), err)
 	}
 	if done {
@@ -211,7 +218,7 @@ func (r *recoder) one(ctx context.Context, g consensus.GroupID, v *meta.VersionM
 	return nil
 }
 
-// wants gives the bytes of a version some of whose stripes are of a wrong profile, those of its tree included;
+// wants gives the bytes of a version or part some of whose stripes are of a wrong profile, those of its tree included;
 // 0 when it may stay as it is. What cannot be read is for others to find.
 func (r *recoder) wants(ctx context.Context, g consensus.GroupID, wrong func(erasure.Profile) bool, manifest []byte) (bytes int64) {
 	m, err := chunker.ParseManifest(manifest)

@@ -105,6 +105,48 @@ func TestRecode(t *testing.T) {
 	pass("\x01\x02\x03\x04\x05", 0)
 }
 
+// TestRecodeOfParts: parts of open uploads are recoded as versions are, and before them. An upload that is being completed is left for soon
+// after, and its group is not called clean.
+func TestRecodeOfParts(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, c.Nodes()...)
+	rec := &recodings{c: c, to: two2}
+	w := &c.nodes["a"].repair.recode
+	w.r = rec
+	page := func(id byte, part uint32, p erasure.Profile) *meta.VersionManifest {
+		v := &meta.VersionManifest{Version: append([]byte{id}, make([]byte, 15)...), Part: part, Manifest: manifestOf(p)}
+		c.pages = append(c.pages, v)
+		return v
+	}
+	page(1, 0, erasure.Profile{K: 1})
+	page(2, 1, erasure.Profile{K: 1})
+	page(2, 2, two2)
+	held := page(2, 10_000, erasure.Profile{K: 1})
+	page(3, 1, erasure.Profile{K: 2, M: 1})
+	held.Held = true
+	pass := func(want string, again error) {
+		t.Helper()
+		rec.seen = nil
+		if err := w.cycle(t.Context()); !errors.Is(err, again) {
+			t.Errorf("a pass: %v, want %v", err, again)
+		}
+		if string(rec.seen) != want {
+			t.Errorf("recoded were %v, want %v", rec.seen, []byte(want))
+		}
+	}
+	pass("\x02\x03\x01", errAgain)
+	for range recodeClean + 1 {
+		pass("", errAgain)
+	}
+	held.Held = false
+	pass("\x02", nil)
+	for range recodeClean + 1 {
+		pass("", nil)
+	}
+	page(4, 1, erasure.Profile{K: 1})
+	pass("", nil) // clean
+}
+
 // TestRecodeOfTrees: what lies below the nodes of a manifest's tree is looked at too.
 func TestRecodeOfTrees(t *testing.T) {
 	c := newCluster(t, 4, 1)

@@ -33,7 +33,7 @@ const (
 	verifyBatch = 1000
 )
 
-// verifier looks whether there is anything at all of every stripe that a living version names. The
+// verifier looks whether there is anything at all of every stripe that a living version names, or a part of an open upload. The
 // check walks drives, and sees each stripe of which one shard is left; one that is gone from all drives
 // only the metadata know of. It walks the groups led here: after each change of the layout or of who
 // is alive, and now and then.
@@ -55,7 +55,7 @@ type verifier struct {
 type groupTally struct {
 	epoch, changes uint64
 	began, ended   time.Time
-	whole          bool     // every version could be looked at
+	whole          bool     // all could be looked at
 	gone           affected // stripes of which there is nothing on any drive
 	away           affected // the same, but drives did not answer
 }
@@ -137,7 +137,7 @@ func (v *verifier) report(l *peer.Layout) (out []api.GroupStripes) {
 	return out
 }
 
-// verifyWalk is a walk over the living versions of one group.
+// verifyWalk is a walk over the living versions of one group, and the parts of its open uploads.
 type verifyWalk struct {
 	v *verifier
 	g consensus.GroupID
@@ -146,7 +146,7 @@ type verifyWalk struct {
 	*asker
 }
 
-// named is a stripe with a version that names it.
+// named is a stripe with a version or part that names it.
 type named struct {
 	client.Stripe
 	version *meta.VersionManifest
@@ -154,36 +154,34 @@ type named struct {
 
 func (w *verifyWalk) run(ctx context.Context) error {
 	var batch []named
-	for after := []byte(nil); ; {
-		a, err := w.v.c.Manifests(ctx, w.g, after, manifestsPage)
-		if err != nil {
-			return err
-		}
-		for _, v := range a.GetManifests() {
-			after = v.GetVersion()
-			if len(v.GetManifest()) == 0 {
-				continue // its content lies with it
-			}
-			err := w.v.c.Stripes(ctx, w.g, v.GetManifest(), func(s client.Stripe) bool {
-				if batch = append(batch, named{s, v}); len(batch) == verifyBatch {
-					w.judge(ctx, batch)
-					batch = batch[:0]
-				}
-				return ctx.Err() == nil
-			})
-			if err != nil {
-				w.t.whole = false
-				w.v.log.Warn("the stripes of a version are not known", "group", w.g, "version", fmt.Sprintf("%x", v.GetVersion()), "err", err)
-			}
-		}
+	err := eachManifest(ctx, w.v.c, w.g, func(v *meta.VersionManifest) error {
 		if w.v.layouts.outdated(w.l) {
 			return errOutdated
 		}
-		if !a.GetTruncated() || len(a.GetManifests()) == 0 || ctx.Err() != nil {
-			w.judge(ctx, batch)
-			return ctx.Err()
+		if len(v.GetManifest()) == 0 {
+			return ctx.Err() // its content lies with it
 		}
+		err := w.v.c.Stripes(ctx, w.g, v.GetManifest(), func(s client.Stripe) bool {
+			if batch = append(batch, named{s, v}); len(batch) == verifyBatch {
+				w.judge(ctx, batch)
+				batch = batch[:0]
+			}
+			return ctx.Err() == nil
+		})
+		if err != nil {
+			w.t.whole = false
+			w.v.log.Warn("the stripes of a version are not known", "group", w.g, "version", fmt.Sprintf("%x", v.GetVersion()), "part", v.GetPart(), "err", err)
+		}
+		return ctx.Err()
+	})
+	if err != nil {
+		return err
 	}
+	if w.v.layouts.outdated(w.l) {
+		return errOutdated
+	}
+	w.judge(ctx, batch)
+	return ctx.Err()
 }
 
 // judge looks for anything of each stripe: where its shards belong, one after another, then where they
@@ -268,14 +266,10 @@ func (w *verifyWalk) anywhere(ctx context.Context, list []named) (found map[clie
 	return found, unknown
 }
 
-// lives says that a version has the manifest still, or that this is not known.
+// lives says that a version or part has the manifest still, or that this is not known.
 func (w *verifyWalk) lives(ctx context.Context, v *meta.VersionManifest) bool {
-	a, err := w.v.c.Manifests(ctx, w.g, client.VersionBefore(v.GetVersion()), 1)
-	if err != nil {
-		return true
-	}
-	list := a.GetManifests()
-	return len(list) > 0 && bytes.Equal(list[0].GetVersion(), v.GetVersion()) && bytes.Equal(list[0].GetManifest(), v.GetManifest())
+	now, err := w.v.c.ManifestNow(ctx, w.g, v)
+	return err != nil || now != nil && bytes.Equal(now.GetManifest(), v.GetManifest())
 }
 
 // everyDrive lists the drives of all epochs and widths that the layout knows.

@@ -120,6 +120,44 @@ func TestVerifyDeletedMeanwhile(t *testing.T) {
 	}
 }
 
+// TestVerifyParts: of the parts of open uploads as well, that of which nothing is left is found. What is the version's by now is not
+// counted for the part.
+func TestVerifyParts(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, c.Nodes()...)
+	r := rand.New(rand.NewPCG(6, 6))
+	for i := range 4 {
+		o := makeObject(t, r, two2, 300+i, testOwner(1))
+		c.put(o)
+		c.name(o).Part = uint32(i + 1)
+		if i > 1 {
+			c.forget(o)
+		}
+	}
+	now := time.Unix(1e9, 0)
+	n := c.nodes["a"].repair
+	n.verify.now = func() time.Time { return now }
+	walk := func(stripes int64) {
+		t.Helper()
+		now = now.Add(verifyEvery)
+		if err := n.verify.cycle(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		w := n.verify.report(c.layout)
+		if len(w) != 1 || w[0].Gone.Stripes != stripes || w[0].Away.Stripes != 0 {
+			t.Errorf("%+v, want %d stripes", w, stripes)
+		}
+	}
+	walk(2)
+	c.onPage = func() { // was listed, and is completed without the last part before anybody looks
+		if len(c.pages) > 3 {
+			c.pages = c.pages[:3]
+			c.pages[2].Part = 0
+		}
+	}
+	walk(1)
+}
+
 // TestVerifyTrees: a node of a tree that is gone is found, and the group is not said to be looked
 // through.
 func TestVerifyTrees(t *testing.T) {
