@@ -177,8 +177,8 @@ func (w *world) whole() bool {
 		if v.m == nil {
 			continue
 		}
-		for _, c := range v.m.chunks {
-			if w.check.count(v, c) < v.m.profile.Width() {
+		for _, c := range v.m.pieces {
+			if w.check.count(user{v, c}) < c.profile.Width() {
 				return false
 			}
 		}
@@ -186,11 +186,10 @@ func (w *world) whole() bool {
 	return true
 }
 
-// known says whether all owners of a shard are versions that live: nothing is on its way to it, or being read that is counted no more.
-func (w *world) known(s *shard) bool {
+// known says whether all owners of a shard are versions or parts that live: nothing is on its way to it, or being read that is counted no more.
+func (w *world) known(id shardstore.ID, s *shard) bool {
 	return !slices.ContainsFunc(s.owners, func(o shardstore.Owner) bool {
-		v := w.check.versions[o.Version]
-		return v == nil || v.dead || v.stream != o.Stream
+		return !slices.ContainsFunc(w.check.users[id.Chunk], func(u user) bool { return u.owner() == o })
 	})
 }
 
@@ -205,7 +204,7 @@ func (w *world) rot(n *node) {
 			continue
 		}
 		id := ids[w.rng.IntN(len(ids))]
-		if s := d.shards[id]; s.m > 0 && s.good() && w.known(s) { // what has no parity bears no rot
+		if s := d.shards[id]; s.m > 0 && s.good() && w.known(id, s) { // what has no parity bears no rot
 			w.logf("shard %v on %s rots", id, n.id)
 			w.counts["rot"]++
 			s.rotten = true
@@ -220,16 +219,16 @@ func (w *world) wipe(n *node) {
 	if !n.up || len(n.drives) < 2 || d.gone || !w.whole() || !w.wiped.IsZero() && w.now.Sub(w.wiped) < 3*time.Minute {
 		return
 	}
-	for _, s := range d.shards {
-		if !w.known(s) {
+	for id, s := range d.shards {
+		if !w.known(id, s) {
 			return
 		}
 	}
 	d.gone = true
 	for _, v := range w.check.alive() {
 		if v.m != nil {
-			for _, c := range v.m.chunks {
-				if w.check.count(v, c) < int(v.m.profile.K) {
+			for _, c := range v.m.pieces {
+				if w.check.count(user{v, c}) < int(c.profile.K) {
 					d.gone = false
 					return
 				}

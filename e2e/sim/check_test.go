@@ -29,7 +29,9 @@ type checker struct {
 	// What the groups hold, as the first replica that applied each entry has made it.
 	versions map[peer.VersionID]*version
 	current  map[place]*version
-	users    map[chunker.ChunkID][]*version // that live
+	uploads  map[peer.VersionID]*upload
+	streams  map[uint64]bool            // of parts, that were committed at any time
+	users    map[chunker.ChunkID][]user // that live
 	etags    map[place][]string
 	retained []*version      // all that were made in the bucket that has object lock
 	heard    map[string]bool // requests that changed locks
@@ -56,24 +58,29 @@ type termKey struct {
 	term uint64
 }
 
-// version is a version of an object.
+// version is a version of an object, or a part of an open upload.
 type version struct {
-	id     peer.VersionID
-	b      bucket
-	key    string
-	etag   string
-	m      *manifest // nil for inline content
-	stream uint64
-	dead   bool
-	lock   lock.State
+	id   peer.VersionID // of a part: that of its upload
+	b    bucket
+	key  string
+	etag string
+	m    *manifest // nil for inline content
+	dead bool
+	lock lock.State
 }
 
-func (v *version) owner() shardstore.Owner { return v.b.owner(v.id[:], v.stream) }
+// user is a version that lives by a chunk.
+type user struct {
+	*version
+	piece
+}
+
+func (u user) owner() shardstore.Owner { return u.b.owner(u.id[:], u.stream) }
 
 func newChecker(w *world) *checker {
 	return &checker{
 		w: w, chain: map[entryKey]made{}, last: map[consensus.GroupID]uint64{}, led: map[termKey]consensus.NodeID{},
-		versions: map[peer.VersionID]*version{}, current: map[place]*version{}, users: map[chunker.ChunkID][]*version{}, etags: map[place][]string{}, heard: map[string]bool{},
+		versions: map[peer.VersionID]*version{}, current: map[place]*version{}, uploads: map[peer.VersionID]*upload{}, streams: map[uint64]bool{}, users: map[chunker.ChunkID][]user{}, etags: map[place][]string{}, heard: map[string]bool{},
 	}
 }
 
@@ -133,6 +140,14 @@ func (c *checker) took(n *node, g consensus.GroupID, e *consensus.Entry, cmd *me
 		c.altered(cmd)
 	case cmd.GetRecode() != nil && !cmd.GetRecode().GetBegin():
 		c.recoded(cmd.GetRecode())
+	case cmd.GetPutPart() != nil:
+		c.partPut(cmd.GetPutPart())
+	case cmd.GetRecodePart() != nil:
+		c.partRecoded(cmd.GetRecodePart())
+	case cmd.GetCompleteUpload() != nil:
+		c.completed(cmd.GetCompleteUpload())
+	case cmd.GetAbortUpload() != nil:
+		c.aborted(cmd.GetAbortUpload())
 	case cmd.GetPutPlacement() != nil:
 		c.epoch = max(c.epoch, cmd.GetPutPlacement().GetPlacement().GetEpoch())
 	case cmd.GetPutGroup() != nil:
@@ -170,14 +185,20 @@ func (c *checker) put(g consensus.GroupID, put *meta.PutVersion) {
 			c.w.failf("%v is a copy of a version that does not live", at)
 		}
 	}
-	if cur != nil && !locks {
+	v := &version{id: id, b: at.b, key: at.key, etag: string(put.GetEtag()), m: decodeManifest(put.GetManifest()), lock: lockOf(put.GetLock())}
+	c.install(v)
+	c.promised(v)
+}
+
+// install makes a version the current one.
+func (c *checker) install(v *version) {
+	at := place{v.b, v.key}
+	if v.b == c.w.lockedBucket() {
+		c.retained = append(c.retained, v)
+	} else if cur := c.current[at]; cur != nil {
 		c.bury(cur)
 	}
-	v := &version{id: id, b: at.b, key: at.key, etag: string(put.GetEtag()), m: decodeManifest(put.GetManifest()), lock: lockOf(put.GetLock())}
-	if locks {
-		c.retained = append(c.retained, v)
-	}
-	c.versions[id], c.current[at] = v, v
+	c.versions[v.id], c.current[at] = v, v
 	c.etags[at] = append(c.etags[at], v.etag)
 	c.use(v)
 	c.w.logf("%v is %s, version %x", at, v.etag, v.id[:4])
@@ -188,10 +209,10 @@ func (c *checker) use(v *version) {
 	if v.m == nil {
 		return
 	}
-	for _, id := range v.m.chunks {
-		c.users[id] = append(c.users[id], v)
-		c.enough(v, id)
-		c.promised(v, id)
+	for _, piece := range v.m.pieces {
+		u := user{v, piece}
+		c.users[piece.chunk] = append(c.users[piece.chunk], u)
+		c.enough(u)
 	}
 }
 
@@ -199,8 +220,8 @@ func (c *checker) unuse(v *version) {
 	if v.m == nil {
 		return
 	}
-	for _, id := range v.m.chunks {
-		c.users[id] = slices.DeleteFunc(c.users[id], func(o *version) bool { return o == v })
+	for _, piece := range v.m.pieces {
+		c.users[piece.chunk] = slices.DeleteFunc(c.users[piece.chunk], func(o user) bool { return o.version == v })
 	}
 }
 
@@ -236,16 +257,22 @@ func (c *checker) deleted(g consensus.GroupID, del *meta.DeleteObjects, res *met
 
 func (c *checker) recoded(r *meta.Recode) {
 	v := c.versions[peer.VersionID(r.GetVersion())]
-	if v != nil && v.stream == r.GetStreams()[0] {
+	if v != nil && v.m != nil && v.m.pieces[0].stream == r.GetStreams()[0] {
 		return // a repeat, which gives the first result
 	}
 	if v == nil || v.dead || v.m == nil {
 		c.w.failf("version %x was recoded and does not live", r.GetVersion())
 	}
+	c.replace(v, r.GetManifest())
+	c.w.logf("version %x is recoded to %v", v.id[:4], v.m.pieces[0].profile)
+}
+
+// replace gives a version other chunks.
+func (c *checker) replace(v *version, manifest []byte) {
 	c.unuse(v)
-	v.m, v.stream = decodeManifest(r.GetManifest()), r.GetStreams()[0]
+	v.m = decodeManifest(manifest)
 	c.use(v)
-	c.w.logf("version %x is recoded to %v", v.id[:4], v.m.profile)
+	c.promised(v)
 }
 
 // shardChanged looks whether something was taken away that is needed.
@@ -254,27 +281,29 @@ func (c *checker) shardChanged(op *driveOp) {
 		return
 	}
 	c.removed(op)
-	for _, v := range c.users[op.id.Chunk] {
-		c.enough(v, op.id.Chunk)
+	for _, u := range c.users[op.id.Chunk] {
+		c.enough(u)
 	}
 }
 
 // enough checks that a living version can be read from what is durable, on nodes that run or will run again.
-func (c *checker) enough(v *version, id chunker.ChunkID) {
-	if n := c.count(v, id); n < int(v.m.profile.K) {
-		c.w.failf("version %x (%s of %d/%s) has %d shards of chunk %v, and needs %d: %s", v.id[:4], v.etag, v.b.id, v.key, n, id, v.m.profile.K, c.where(id))
+func (c *checker) enough(u user) {
+	if n := c.count(u); n < int(u.profile.K) {
+		c.w.failf("version %x (%s of %d/%s) has %d shards of chunk %v, and needs %d: %s", u.id[:4], u.etag, u.b.id, u.key, n, u.chunk, u.profile.K, c.where(u.chunk))
 	}
 }
 
 // promised checks that a version begins with one shard more than it needs, where there is parity. Faults that took one from under an
 // upload are not held against it.
-func (c *checker) promised(v *version, id chunker.ChunkID) {
-	if !c.w.wiped.IsZero() && c.w.now.Sub(c.w.wiped) < 5*time.Minute || c.w.rotten(id) {
+func (c *checker) promised(v *version) {
+	if v.m == nil || !c.w.wiped.IsZero() && c.w.now.Sub(c.w.wiped) < 5*time.Minute {
 		return
 	}
-	p := v.m.profile
-	if n, want := c.count(v, id), int(p.K)+min(int(p.M), 1); n < want {
-		c.w.failf("version %x (%s of %d/%s) begins with %d shards of chunk %v, and is promised %d:%s", v.id[:4], v.etag, v.b.id, v.key, n, id, want, c.where(id))
+	for _, piece := range v.m.pieces {
+		p := piece.profile
+		if n, want := c.count(user{v, piece}), int(p.K)+min(int(p.M), 1); n < want && !c.w.rotten(piece.chunk) {
+			c.w.failf("version %x (%s of %d/%s) begins with %d shards of chunk %v, and is promised %d:%s", v.id[:4], v.etag, v.b.id, v.key, n, piece.chunk, want, c.where(piece.chunk))
+		}
 	}
 }
 
@@ -283,18 +312,18 @@ func (c *checker) removed(op *driveOp) {
 	if !op.removed || !c.w.wiped.IsZero() && c.w.now.Sub(c.w.wiped) < 5*time.Minute || c.w.rotten(op.id.Chunk) {
 		return
 	}
-	for _, o := range op.had {
-		if v := c.versions[o.Version]; v != nil && !v.dead && v.owner() == o && !c.has(op.id, o) {
-			c.w.failf("shard %v was handed on without its owner %s", op.id, v.etag)
+	for _, u := range c.users[op.id.Chunk] {
+		if o := u.owner(); slices.Contains(op.had, o) && !c.has(op.id, o) {
+			c.w.failf("shard %v was handed on without its owner %s", op.id, u.etag)
 		}
 	}
 }
 
 // count gives the good shards of a chunk that know a version as their owner.
-func (c *checker) count(v *version, id chunker.ChunkID) (n int) {
-	o := v.owner()
-	for i := range v.m.profile.Width() {
-		if c.has(shardID(id, i), o) {
+func (c *checker) count(u user) (n int) {
+	o := u.owner()
+	for i := range u.profile.Width() {
+		if c.has(shardID(u.chunk, i), o) {
 			n++
 		}
 	}
@@ -327,21 +356,21 @@ func (c *checker) where(id chunker.ChunkID) (s string) {
 }
 
 // unreadable is told that a version that is pinned cannot be read.
-func (c *checker) unreadable(o *opened, id chunker.ChunkID) {
+func (c *checker) unreadable(o *opened, piece piece) {
 	if c.w.now.After(o.kept) {
 		return // its pin has ended
 	}
 	n := 0
-	for i := range o.m.profile.Width() {
-		if c.anyGood(shardID(id, i)) {
+	for i := range piece.profile.Width() {
+		if c.anyGood(shardID(piece.chunk, i)) {
 			n++
 		}
 	}
-	if n < int(o.m.profile.K) {
-		if v := c.versions[o.version]; v != nil && v.m != nil && !slices.Equal(v.m.chunks, o.m.chunks) && !v.dead {
+	if n < int(piece.profile.K) {
+		if v := c.versions[o.version]; v != nil && v.m != nil && !slices.Equal(v.m.pieces, o.m.pieces) && !v.dead {
 			c.w.failf("version %x is being read, and what it was before it was recoded is gone", o.version[:4])
 		}
-		c.w.failf("version %x is being read, and %d shards of its chunk are left:%s", o.version[:4], n, c.where(id))
+		c.w.failf("version %x is being read, and %d shards of its chunk are left:%s", o.version[:4], n, c.where(piece.chunk))
 	}
 }
 
@@ -419,8 +448,8 @@ func (c *checker) end(call *pendingCall, v any, err error) {
 			return
 		}
 		out.etag, in.etag = etag, ""
-	case putObjectOp:
-		in.etag = string(etagOf(op.content))
+	case putObjectOp, completeOp:
+		in.kind, in.etag = putObjectOp, string(etagOf(op.content))
 		if err == nil {
 			c.acknowledged(in.at, in.etag)
 		}

@@ -36,6 +36,7 @@ const (
 	putObjectOp
 	deleteOp
 	copyOp
+	completeOp
 )
 
 // operation is what a client does.
@@ -43,7 +44,7 @@ type operation struct {
 	kind opKind
 	b    bucket
 	key  string
-	// what a put writes; of a copy, what it turned out to write.
+	// what a put or a completion writes; of a copy, what it turned out to write.
 	content uint64
 	chunks  int
 	// conditions: ifNone wants no object, ifMatch one with this ETag.
@@ -62,9 +63,9 @@ type place struct {
 }
 
 func (o *operation) String() string {
-	name := [...]string{"get", "put", "delete", "copy"}[o.kind]
+	name := [...]string{"get", "put", "delete", "copy", "complete"}[o.kind]
 	s := fmt.Sprintf("%s %d/%s", name, o.b.id, o.key)
-	if o.kind == putObjectOp {
+	if o.kind == putObjectOp || o.kind == completeOp {
 		s += fmt.Sprintf(" v%d", o.content)
 	}
 	if o.from != nil {
@@ -107,7 +108,7 @@ func (c *client) live(p *proc) {
 
 // chase has a client copy an object at the moment that a shard of it is moved.
 func (w *world) chase(c chunker.ChunkID) {
-	users := slices.DeleteFunc(slices.Clone(w.check.users[c]), func(v *version) bool { return v.b == w.lockedBucket() })
+	users := slices.DeleteFunc(slices.Clone(w.check.users[c]), func(u user) bool { return u.b == w.lockedBucket() || w.check.versions[u.id] != u.version })
 	if !w.faulty || w.mix.chase == 0 || len(users) == 0 || w.rng.IntN(w.mix.chase) > 0 {
 		return
 	}
@@ -258,7 +259,7 @@ func (p *proc) keepPinned(o *opened) {
 			n.pin(o.version, false)
 			return nil, nil
 		})
-		if err == nil {
+		if err == nil && !p.w.now.After(o.kept) { // one that had ended may have been too late
 			o.kept = asked.Add(peer.PinTTL)
 		}
 	}
@@ -291,7 +292,7 @@ func (p *proc) read(o *opened) (any, error) {
 		return string(o.answer.GetInline()), nil
 	}
 	etag := string(o.answer.GetHead().GetEtag())
-	for _, c := range o.m.chunks {
+	for _, c := range o.m.pieces {
 		if err := p.readSome(o, c); err != nil {
 			return "", err
 		}
@@ -300,7 +301,7 @@ func (p *proc) read(o *opened) (any, error) {
 }
 
 // readSome reads a chunk. Shards that move while they are looked for are looked for again.
-func (p *proc) readSome(o *opened, c chunker.ChunkID) error {
+func (p *proc) readSome(o *opened, c piece) error {
 	for attempt := 0; ; attempt++ {
 		l, err := p.getLayout()
 		if attempt > 0 {
@@ -309,7 +310,7 @@ func (p *proc) readSome(o *opened, c chunker.ChunkID) error {
 		if err != nil {
 			return err
 		}
-		_, err = p.readChunk(l, o.m, c)
+		_, err = p.readChunk(l, o.m.content, c)
 		if err == nil {
 			return nil
 		}
@@ -350,20 +351,20 @@ func (p *proc) copy(op *operation) (any, error) {
 	}
 	owner := op.b.owner(put.Version, 0)
 	if err = p.adopt(l, o.m, owner); err == nil {
-		put.Manifest = o.m.encode()
+		put.Manifest = o.m.under(owner.Stream).encode()
 		var v any
 		if v, err = commit(); err == nil {
 			return v, nil
 		}
 	}
-	p.later(func(p *proc) { p.abandon(l, o.m, owner) })
+	p.later(func(p *proc) { p.abandon(l, o.m.under(owner.Stream), owner) })
 	return "", err
 }
 
 // adopt adds an owner to all shards of chunks, where they belong or wherever else they are.
 func (p *proc) adopt(l *peer.Layout, m *manifest, o shardstore.Owner) error {
-	width := m.profile.Width()
-	for _, c := range m.chunks {
+	for _, piece := range m.pieces {
+		c, width := piece.chunk, piece.profile.Width()
 		owned := map[int]bool{}
 		add := func(i int, ts []peer.Target) {
 			for _, t := range ts {
@@ -389,7 +390,7 @@ func (p *proc) adopt(l *peer.Layout, m *manifest, o shardstore.Owner) error {
 		if len(owned) < width {
 			p.later(func(p *proc) { p.n.heal(p, c, width) })
 		}
-		if len(owned) < int(m.profile.K)+min(int(m.profile.M), 1) {
+		if len(owned) < int(piece.profile.K)+min(int(piece.profile.M), 1) {
 			return errShards
 		}
 	}

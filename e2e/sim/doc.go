@@ -7,8 +7,9 @@
 // nodes' answers, the clients, the repair workers, the failure detector and the network, since those consist of goroutines. Chunks have no
 // bytes: a shard carries the number of its content.
 //
-// One bucket has object lock: no version of it may be removed while it is locked. Uploads in parts, renames, delete markers, revocation and
-// the recovery of groups by hand are not simulated.
+// One bucket has object lock: no version of it may be removed while it is locked. Uploads in parts begin before the cluster grows and stay open
+// while it does: no part that was acknowledged may be lost. Renames, delete markers, revocation and the recovery of groups by hand are not
+// simulated.
 //
 // SHOAL_SIM_SEEDS is the number of seeds that TestSimulation runs, SHOAL_SIM_FROM the first, and SHOAL_SIM_DIGESTS a file that gets a line for
 // each; SHOAL_SIM_SEED picks one for TestSeed, which then tells what happens.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -72,7 +73,7 @@ func (c *checker) altered(cmd *meta.Command) {
 	v.lock.Retention = to
 }
 
-// alive lists the versions that live, in order.
+// alive lists the versions and the parts of open uploads that live, in order.
 func (c *checker) alive() (out []*version) {
 	for _, at := range c.places() {
 		if at.b != c.w.lockedBucket() {
@@ -82,6 +83,11 @@ func (c *checker) alive() (out []*version) {
 	for _, v := range c.retained {
 		if !v.dead {
 			out = append(out, v)
+		}
+	}
+	for _, u := range c.open() {
+		for _, n := range slices.Sorted(maps.Keys(u.parts)) {
+			out = append(out, u.parts[n])
 		}
 	}
 	return out

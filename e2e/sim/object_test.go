@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"shoal/chunker"
 	"shoal/chunker/erasure"
@@ -13,30 +14,53 @@ import (
 	"shoal/node/shardstore"
 )
 
-// manifest is the list of chunks of a version. The state machine does not look into it.
+// manifest is the list of chunks of a version, or of a part of an upload. The state machine does not look into it.
 type manifest struct {
-	profile erasure.Profile
 	content uint64
-	chunks  []chunker.ChunkID
+	pieces  []piece
 }
 
+// piece is a chunk with how it is coded, and the stream that its shards belong to.
+type piece struct {
+	chunk   chunker.ChunkID
+	profile erasure.Profile
+	stream  uint64
+}
+
+const pieceLen = 32 + 2 + 8
+
 func (m *manifest) encode() []byte {
-	b := binary.BigEndian.AppendUint64([]byte{m.profile.K, m.profile.M}, m.content)
-	for _, c := range m.chunks {
-		b = append(b, c[:]...)
+	b := binary.BigEndian.AppendUint64(nil, m.content)
+	for _, c := range m.pieces {
+		b = append(append(b, c.chunk[:]...), c.profile.K, c.profile.M)
+		b = binary.BigEndian.AppendUint64(b, c.stream)
 	}
 	return b
 }
 
 func decodeManifest(b []byte) *manifest {
-	if len(b) < 10 || (len(b)-10)%32 != 0 {
+	if len(b) < 8 || (len(b)-8)%pieceLen != 0 {
 		return nil
 	}
-	m := &manifest{profile: erasure.Profile{K: b[0], M: b[1]}, content: binary.BigEndian.Uint64(b[2:])}
-	for b = b[10:]; len(b) > 0; b = b[32:] {
-		m.chunks = append(m.chunks, chunker.ChunkID(b))
+	m := &manifest{content: binary.BigEndian.Uint64(b)}
+	for b = b[8:]; len(b) > 0; b = b[pieceLen:] {
+		m.pieces = append(m.pieces, piece{chunker.ChunkID(b), erasure.Profile{K: b[32], M: b[33]}, binary.BigEndian.Uint64(b[34:])})
 	}
 	return m
+}
+
+// under gives the same chunks as those of one stream.
+func (m *manifest) under(stream uint64) *manifest {
+	out := &manifest{content: m.content, pieces: slices.Clone(m.pieces)}
+	for i := range out.pieces {
+		out.pieces[i].stream = stream
+	}
+	return out
+}
+
+// wrong says that some chunk keeps less safe than those of a layout, or has no places in it.
+func (m *manifest) wrong(l *peer.Layout) bool {
+	return slices.ContainsFunc(m.pieces, func(c piece) bool { return c.profile.M < l.Profile.M || l.TableFor(c.profile.Width()) == nil })
 }
 
 // bucket is a bucket and its group.
@@ -54,10 +78,10 @@ var errShards = errors.New("too few shards")
 
 // store writes a content as chunks of an owner: node/client's upload. The manifest names what may have been written also after an error.
 func (p *proc) store(l *peer.Layout, content uint64, chunks int, o shardstore.Owner) (*manifest, error) {
-	m := &manifest{profile: l.Profile, content: content}
+	m := &manifest{content: content}
 	for range chunks {
 		c := chunker.ChunkID(p.w.bytes(32))
-		m.chunks = append(m.chunks, c)
+		m.pieces = append(m.pieces, piece{c, l.Profile, o.Stream})
 		if err := p.storeChunk(l, c, content, o); err != nil {
 			return m, err
 		}
@@ -105,7 +129,7 @@ func (p *proc) storeChunk(l *peer.Layout, c chunker.ChunkID, content uint64, o s
 
 // abandon makes sure that what was written never lives, and drops it.
 func (p *proc) abandon(l *peer.Layout, m *manifest, o shardstore.Owner) {
-	if m == nil || len(m.chunks) == 0 {
+	if m == nil || len(m.pieces) == 0 {
 		return
 	}
 	states, err := p.condemn(consensus.GroupID(o.Group), []shardstore.Owner{o})
@@ -115,17 +139,20 @@ func (p *proc) abandon(l *peer.Layout, m *manifest, o shardstore.Owner) {
 	_ = p.dropOwner(l, m, o)
 }
 
-// eachHome calls f for each drive where shards of chunks belong, or belonged in earlier epochs, unless its node is dead.
-func (p *proc) eachHome(l *peer.Layout, m *manifest, f func(p *proc, n *node, d peer.DriveID, ids []shardstore.ID) error) error {
+// eachHome calls f for each drive where shards of a stream's chunks belong, or belonged in earlier epochs, unless its node is dead.
+func (p *proc) eachHome(l *peer.Layout, m *manifest, stream uint64, f func(p *proc, n *node, d peer.DriveID, ids []shardstore.ID) error) error {
 	byDrive := map[peer.Target][]shardstore.ID{}
 	var order []peer.Target
-	for _, c := range m.chunks {
-		for i := range m.profile.Width() {
-			for _, t := range l.Homes(c, m.profile.Width(), i) {
+	for _, c := range m.pieces {
+		for i := range c.profile.Width() {
+			for _, t := range l.Homes(c.chunk, c.profile.Width(), i) {
+				if c.stream != stream {
+					continue
+				}
 				if byDrive[t] == nil {
 					order = append(order, t)
 				}
-				byDrive[t] = append(byDrive[t], shardID(c, i))
+				byDrive[t] = append(byDrive[t], shardID(c.chunk, i))
 			}
 		}
 	}
@@ -142,9 +169,20 @@ func (p *proc) eachHome(l *peer.Layout, m *manifest, f func(p *proc, n *node, d 
 	return first
 }
 
-// dropOwner takes an owner off the shards of chunks.
+// dropOwner takes an owner off the shards of chunks, that of each stream off those of the stream.
 func (p *proc) dropOwner(l *peer.Layout, m *manifest, o shardstore.Owner) error {
-	return p.eachHome(l, m, func(p *proc, n *node, d peer.DriveID, ids []shardstore.ID) error { return n.dropOwner(p, d, ids, o) })
+	done := map[uint64]bool{}
+	for _, c := range m.pieces {
+		if done[c.stream] {
+			continue
+		}
+		done[c.stream], o.Stream = true, c.stream
+		err := p.eachHome(l, m, c.stream, func(p *proc, n *node, d peer.DriveID, ids []shardstore.ID) error { return n.dropOwner(p, d, ids, o) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // located is where the shards of a chunk are, by index.
@@ -217,12 +255,13 @@ func (n *node) whatOf(at peer.DriveID, c chunker.ChunkID, width int) ([]info, er
 
 // readChunk reads k shards of a chunk. The error is errShards when all places answered and too few have one, and errSilent when some did
 // not answer.
-func (p *proc) readChunk(l *peer.Layout, m *manifest, c chunker.ChunkID) (uint64, error) {
-	at, _, away := p.locate(l, c, m.profile.Width())
+func (p *proc) readChunk(l *peer.Layout, want uint64, piece piece) (uint64, error) {
+	c, profile := piece.chunk, piece.profile
+	at, _, away := p.locate(l, c, profile.Width())
 	good := 0
 	var content uint64
 	var reads []func(*proc)
-	for i := range m.profile.Width() {
+	for i := range profile.Width() {
 		if len(at[i]) == 0 {
 			continue
 		}
@@ -237,8 +276,8 @@ func (p *proc) readChunk(l *peer.Layout, m *manifest, c chunker.ChunkID) (uint64
 				})
 				if err == nil {
 					good, content = good+1, v.(uint64)
-					if content != m.content {
-						p.w.failf("shard %d of chunk %v holds content %d, its manifest says %d", i, c, content, m.content)
+					if content != want {
+						p.w.failf("shard %d of chunk %v holds content %d, its manifest says %d", i, c, content, want)
 					}
 					return
 				}
@@ -250,7 +289,7 @@ func (p *proc) readChunk(l *peer.Layout, m *manifest, c chunker.ChunkID) (uint64
 	}
 	p.all(reads)
 	switch {
-	case good >= int(m.profile.K):
+	case good >= int(profile.K):
 		return content, nil
 	case away:
 		return 0, errSilent

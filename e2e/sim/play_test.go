@@ -22,6 +22,10 @@ const nodesMax = 6
 // play runs a cluster through its life.
 func (w *world) play() {
 	w.found()
+	uploading := w.startUploads()
+	if w.rng.IntN(2) == 0 { // the cluster grows around parts that are there
+		w.until("some parts are stored", 5*time.Minute, func() bool { return len(w.check.streams) >= uploaders })
+	}
 	for range max(1+w.rng.IntN(4), w.mix.joins) {
 		w.join()
 	}
@@ -40,7 +44,7 @@ func (w *world) play() {
 	})
 	w.spawn(nil, "chaos", w.chaos)
 	idle := func() bool {
-		return !locking && !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done })
+		return !locking && *uploading == 0 && !slices.ContainsFunc(w.clients, func(c *client) bool { return !c.done })
 	}
 	w.until("the clients are done", time.Hour, idle)
 	w.mend()
@@ -202,17 +206,17 @@ func (w *world) unsettledShards() string {
 		if v.m == nil {
 			continue
 		}
-		if v.m.profile.M < l.Profile.M {
-			return fmt.Sprintf("%v is coded %v, and new chunks are %v", place{v.b, v.key}, v.m.profile, l.Profile)
-		}
-		for _, c := range v.m.chunks {
-			for i := range v.m.profile.Width() {
-				home, ok := homeOf(l, c, v.m.profile.Width(), i)
+		for _, c := range v.m.pieces {
+			if c.profile.M < l.Profile.M {
+				return fmt.Sprintf("%v is coded %v, and new chunks are %v", place{v.b, v.key}, c.profile, l.Profile)
+			}
+			for i := range c.profile.Width() {
+				home, ok := homeOf(l, c.chunk, c.profile.Width(), i)
 				if !ok {
-					return fmt.Sprintf("chunk %v has no home", c)
+					return fmt.Sprintf("chunk %v has no home", c.chunk)
 				}
-				k := shardKey{drive: home.Drive, id: shardID(c, i)}
-				wanted[k] = append(wanted[k], v.owner())
+				k := shardKey{drive: home.Drive, id: shardID(c.chunk, i)}
+				wanted[k] = append(wanted[k], user{v, c}.owner())
 			}
 		}
 	}
@@ -259,7 +263,9 @@ func (w *world) owners(list []shardstore.Owner) string {
 	for _, o := range list {
 		state := "unknown"
 		if v := w.check.versions[o.Version]; v != nil {
-			state = fmt.Sprintf("%s dead=%v stream=%x", v.etag, v.dead, v.stream)
+			state = fmt.Sprintf("%s dead=%v", v.etag, v.dead)
+		} else if u := w.check.uploads[o.Version]; u != nil {
+			state = fmt.Sprintf("upload of v%d ended=%v", u.content, u.ended)
 		}
 		out = append(out, fmt.Sprintf("%x.%x (%s)", o.Version[:4], o.Stream, state))
 	}
@@ -354,9 +360,10 @@ func (w *world) verify() {
 			}
 		}
 		p.readRetained()
+		p.completeAll()
 		done = true
 	})
-	w.until("everything is read", 10*time.Minute, func() bool { return done })
+	w.until("everything is read", 20*time.Minute, func() bool { return done })
 	w.check.linearizable()
 }
 

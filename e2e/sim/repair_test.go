@@ -111,9 +111,6 @@ func (n *node) dropCycle(p *proc) {
 				break
 			}
 			o := shardstore.Owner{Group: uint32(g), Bucket: item.GetBucket(), Version: [16]byte(item.GetVersion())}
-			if s := item.GetStreams(); len(s) == 1 {
-				o.Stream = s[0]
-			}
 			if p.dropOwner(l, decodeManifest(item.GetManifest()), o) == nil {
 				delete(n.overdue, e)
 				done = append(done, item.GetSeq())
@@ -491,20 +488,21 @@ func (n *node) scrubCycle(p *proc) {
 	}
 }
 
-// recodeCycle puts versions into shards of the present profile when that has more parity.
+// recodeCycle puts versions, and parts of open uploads before them, into shards of the present profile when that has more parity.
 func (n *node) recodeCycle(p *proc) {
 	l, err := p.getLayout()
 	if err != nil {
 		return
 	}
 	for _, g := range n.leads() {
+		n.recodeParts(p, l, g)
 		a, err := p.query(g, &meta.Query{Q: &meta.Query_Manifests{Manifests: &meta.ManifestsQuery{}}})
 		if err != nil {
 			continue
 		}
 		for _, v := range a.GetManifests().GetManifests() {
 			m := decodeManifest(v.GetManifest())
-			if m != nil && (m.profile.M < l.Profile.M || l.TableFor(m.profile.Width()) == nil) {
+			if m != nil && m.wrong(l) {
 				n.recode(p, l, bucket{v.GetBucket(), g}, v, m)
 			} else if v.GetRecoding() {
 				_ = n.announce(p, g, v)
@@ -519,16 +517,7 @@ func (n *node) recode(p *proc, l *peer.Layout, b bucket, v *meta.VersionManifest
 		return
 	}
 	o := b.owner(v.GetVersion(), stream)
-	var made *manifest
-	err := error(nil)
-	for _, c := range m.chunks {
-		if err == nil {
-			_, err = p.readChunk(l, m, c)
-		}
-	}
-	if err == nil {
-		made, err = p.store(l, m.content, len(m.chunks), o)
-	}
+	made, err := p.storeAgain(l, m, o)
 	if err == nil {
 		old := sha256.Sum256(v.GetManifest())
 		if err = p.proposeRecode(b.group, v, &meta.Recode{OldDigest: old[:], Manifest: made.encode(), Streams: []uint64{stream}}); err == nil {
@@ -537,6 +526,16 @@ func (n *node) recode(p *proc, l *peer.Layout, b bucket, v *meta.VersionManifest
 		}
 	}
 	n.unrecode(p, l, o, made, v)
+}
+
+// storeAgain reads chunks and writes them as those of another owner.
+func (p *proc) storeAgain(l *peer.Layout, m *manifest, o shardstore.Owner) (*manifest, error) {
+	for _, c := range m.pieces {
+		if _, err := p.readChunk(l, m.content, c); err != nil {
+			return nil, err
+		}
+	}
+	return p.store(l, m.content, len(m.pieces), o)
 }
 
 func (p *proc) proposeRecode(g consensus.GroupID, v *meta.VersionManifest, r *meta.Recode) error {

@@ -80,7 +80,7 @@ func TestSimulation(t *testing.T) {
 		return
 	}
 	t.Logf("%d seeds: %v", n, total)
-	for _, k := range []string{"crash", "snapshot", "change", "epoch", "lost", "moved", "healed", "recoded", "dropped", "condemned", "ok", "refused", "unknown"} {
+	for _, k := range []string{"crash", "snapshot", "change", "epoch", "lost", "moved", "healed", "recoded", "parts recoded", "parts overtaken", "completed", "completed late", "dropped", "condemned", "ok", "refused", "unknown"} {
 		if total[k] == 0 && n >= 50 {
 			t.Errorf("no %s in %d seeds: the simulation does not reach it", k, n)
 		}
