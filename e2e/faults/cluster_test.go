@@ -3,6 +3,7 @@ package faults
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,28 +172,77 @@ func drained(c *cluster.Cluster, id string) error {
 	return nil
 }
 
-// TestGrowth lets one server with data become a cluster under load.
+// TestGrowth lets one server with data become a cluster under load. Clients that try again as the SDK does by itself notice nothing; what is
+// written survives more with each step that allows it, and in the end so does what was stored before, which is coded anew, and that shows as
+// progress.
 func TestGrowth(t *testing.T) {
 	t.Parallel()
 	seed := newSeed(t)
-	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Gateways: 1})
+	// What was coded anew, overwritten or deleted leaves shards of the profile before, which go after the grace.
+	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Gateways: 1, Args: []string{"--orphan-grace", "5s"}})
 	d := newDataset(t, c.S3(), "growth", seed)
 	d.fill(60, c.Serving())
 	l := newLoad(t, "growing", c.Serving())
 	l.begin(seed)
-	for _, more := range []int{1, 1, 3} {
-		for range more {
+	for _, step := range []struct {
+		more    int
+		profile string
+		recodes bool // has more parity, so that what was stored before is coded anew
+	}{{1, "1+1", true}, {1, "2+1", false}, {3, "4+2", true}} {
+		began := time.Now()
+		end := atWork(t, c, "growth-to-"+strings.ReplaceAll(step.profile, "+", "-"))
+		for range step.more {
 			c.AddNode("default")
 		}
+		eventually(t, redundantWithin, func() error {
+			if p := profileOf(t, c); p != step.profile {
+				return fmt.Errorf("%d nodes write %s", len(c.Nodes()), p)
+			}
+			return nil
+		})
 		waitRedundant(t, c)
 		d.verify(c.Serving())
+		if step.recodes {
+			eventually(t, redundantWithin, func() error { return recodedSince(c, began) })
+		}
+		writes, reads := end()
 		d.fill(10, c.Serving())
-		t.Logf("%d nodes", len(c.Nodes()))
+		t.Logf("%d nodes with %s after %.1f s; %d writes and %d reads of clients that try again, none failed", len(c.Nodes()), step.profile,
+			time.Since(began).Seconds(), writes, reads)
 	}
 	eventually(t, settleWithin, l.flows)
 	l.end()
+	l.abort() // what was uploaded and not completed stays as it is
+	recoded(t, c, "4+2")
+	must(t, survives(c, 2))
 	l.check()
 	d.verify(c.Serving())
+}
+
+// survives is nil if every stripe is readable after the loss of that many drives.
+func survives(c *cluster.Cluster, drives int) error {
+	var d api.Durability
+	if err := c.Operator().Query(&d, "durability"); err != nil {
+		return err
+	}
+	if len(d.Tolerance) == 0 || d.Tolerance[0].Tolerates < drives || d.Unreadable.Stripes > 0 {
+		return fmt.Errorf("not every stripe survives the loss of %d drives: %+v, unreadable %+v", drives, d.Tolerance, d.Unreadable)
+	}
+	return nil
+}
+
+// recodedSince is nil once some node shows that it has coded versions anew since a moment, and how many it has looked at.
+func recodedSince(c *cluster.Cluster, began time.Time) error {
+	var workers []api.Worker
+	if err := c.Operator().Query(&workers, "workers"); err != nil {
+		return err
+	}
+	for _, w := range workers {
+		if w.Name == "recode" && w.LastRun.After(began) && w.Done > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("no worker shows that it recodes: %+v", workers)
 }
 
 // TestGatewayOverNodes lets gateways work while the node that made the cluster, and whose

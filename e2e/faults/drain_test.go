@@ -137,6 +137,7 @@ func recoded(t *testing.T, c *cluster.Cluster, profile string) {
 	if _, err := fmt.Sscanf(profile, "%d+%d", &k, &m); err != nil {
 		t.Fatal(err)
 	}
+	defer tellAfter(t, c, redundantWithin-time.Second)()
 	eventually(t, redundantWithin, func() error {
 		var d api.Durability
 		if err := c.Operator().Query(&d, "durability"); err != nil {

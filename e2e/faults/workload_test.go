@@ -82,6 +82,25 @@ func (l *load) end() {
 	l.done.Wait()
 }
 
+// abort gives up the uploads whose completion was refused.
+func (l *load) abort() {
+	l.t.Helper()
+	s := l.serving[0]
+	all, err := s.ListBuckets(l.t.Context(), &s3.ListBucketsInput{Prefix: &l.name})
+	must(l.t, err)
+	for _, b := range all.Buckets {
+		pages := s3.NewListMultipartUploadsPaginator(s, &s3.ListMultipartUploadsInput{Bucket: b.Name})
+		for pages.HasMorePages() {
+			page, err := pages.NextPage(l.t.Context())
+			must(l.t, err)
+			for _, u := range page.Uploads {
+				_, err := s.AbortMultipartUpload(l.t.Context(), &s3.AbortMultipartUploadInput{Bucket: b.Name, Key: u.Key, UploadId: u.UploadId})
+				must(l.t, err)
+			}
+		}
+	}
+}
+
 // epoch numbers the sets of keys in use.
 func (l *load) epoch() int { return int(time.Since(l.start) / epochEvery) }
 
