@@ -52,6 +52,8 @@ type Config struct {
 	// Health and Admin are required where AdminAddr is given.
 	Health api.Health
 	Admin  api.Admin
+	// OnSettings is told the settings when they are known and when they have changed. May be nil.
+	OnSettings func([]api.Setting)
 
 	// Logger gets everything but access records. Default: nothing is logged.
 	Logger *slog.Logger

@@ -97,7 +97,7 @@ func (*operator) SetMember(context.Context, api.MemberChange) error     { return
 func (*operator) RemoveDrive(context.Context, string) error             { return nil }
 func (*operator) Revoke(context.Context, string) (api.Revoked, error)   { return api.Revoked{}, nil }
 func (*operator) Settings(context.Context) ([]api.Setting, error)       { return nil, nil }
-func (*operator) SetSetting(context.Context, string, string) error      { return nil }
+func (*operator) SetSetting(context.Context, api.SettingChange) error   { return nil }
 func (*operator) Usage(context.Context, string) (api.Usage, error)      { return api.Usage{}, nil }
 func (*operator) SetQuota(context.Context, string, api.Quota) error     { return nil }
 func (*operator) ReadOnlyStatus(context.Context) (api.ReadOnlyStatus, error) {

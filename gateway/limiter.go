@@ -23,6 +23,7 @@ const (
 // limiter holds sources and principals to the limits that are set, and tells servers which addresses they serve.
 // While settings cannot be asked for they stay as they were.
 type limiter struct {
+	tell    func([]api.Setting) // hears settings too; may be nil
 	servers []*edge.Server
 	limited *prometheus.CounterVec
 	first   chan struct{} // closed when settings are known
@@ -48,8 +49,8 @@ type provenKey struct {
 	id     string
 }
 
-func newLimiter(reg prometheus.Registerer) (*limiter, error) {
-	l := &limiter{first: make(chan struct{}), limited: prometheus.NewCounterVec(prometheus.CounterOpts{
+func newLimiter(tell func([]api.Setting), reg prometheus.Registerer) (*limiter, error) {
+	l := &limiter{tell: tell, first: make(chan struct{}), limited: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "shoal_gateway_limited_requests_total", Help: "Requests of S3 and management told to come back later, by what was used up: the bounds of a source or a principal, its failures, the gateway itself, or the place for their records.",
 	}, []string{"reason"})}
 	l.limits.Store(readLimits(nil))
@@ -71,17 +72,16 @@ func (l *limiter) awaitFirst(ctx context.Context) {
 func (l *limiter) follow(settings []api.Setting) {
 	now := readLimits(settings)
 	l.limits.Store(now)
-	blocked := make(map[netip.Prefix]bool)
-	for _, r := range api.IPRules(settings) {
-		blocked[r.Prefix] = r.Verdict == api.IPBlock
-	}
-	rules := edge.NewRules(blocked)
+	rules := api.NewIPFilter(api.IPRules(settings, api.IPClients))
 	for _, s := range l.servers {
 		s.SetRules(rules)
 		s.SetSourceRequests(now.sourceParallel)
 		s.SetSourceConnections(now.sourceConnections)
 	}
 	l.known.Do(func() { close(l.first) })
+	if l.tell != nil {
+		l.tell(settings)
+	}
 }
 
 // readLimits leaves out what it does not understand: a later release has set it.

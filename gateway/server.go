@@ -50,7 +50,7 @@ func New(cfg Config) (*Server, error) {
 	}
 	s := &Server{cfg: cfg.withDefaults()}
 	var err error
-	if s.limiter, err = newLimiter(s.cfg.Registerer); err != nil {
+	if s.limiter, err = newLimiter(cfg.OnSettings, s.cfg.Registerer); err != nil {
 		return nil, err
 	}
 	s.iam = iam.New(iam.Config{Credentials: s.cfg.Credentials, Identities: s.cfg.Identities, Sessions: s.cfg.Sessions, Uses: s.cfg.KeyUses, Settings: s.limiter.follow, Logger: s.cfg.Logger, Now: s.cfg.Now})

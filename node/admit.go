@@ -229,9 +229,14 @@ func (n *Node) setMember(ctx context.Context, req api.MemberChange) error {
 }
 
 // setSetting changes one of the store's settings.
-func (n *Node) setSetting(ctx context.Context, s api.Setting) error {
+func (n *Node) setSetting(ctx context.Context, s api.SettingChange) error {
 	if err := api.CheckSetting(s.Name, s.Value); err != nil {
 		return err
+	}
+	if api.IsPeerRule(s.Name) {
+		if err := n.checkPeerRule(ctx, s); err != nil {
+			return err
+		}
 	}
 	_, err := n.propose(ctx, &meta.Command{Op: &meta.Command_SetSetting{SetSetting: &meta.SetSetting{Name: s.Name, Value: s.Value}}})
 	n.control.Poke()

@@ -50,6 +50,9 @@ type Config struct {
 	CacheBytes int64
 	// Degraded lets the node start without drives that are missing.
 	Degraded bool
+	// IgnorePeerRules lets the node run without the rules for addresses of peers: the way back when a rule shuts out so
+	// many nodes that no majority is left to remove it.
+	IgnorePeerRules bool
 	// AcceptLogLoss lets the node start although its metadata log has lost acknowledged writes.
 	AcceptLogLoss bool
 

@@ -61,6 +61,7 @@ type Gateway struct {
 	client *client.Client
 
 	witnesses witnesses
+	peerRules *peerRules
 }
 
 // renewEvery is how often a gateway looks whether its credential wants renewing.
@@ -131,6 +132,9 @@ func (g *Gateway) open(ctx context.Context) error {
 		return err
 	}
 	g.witnesses.net = g.net
+	if g.peerRules, err = openPeerRules(g.cfg.DataDir, g.net.Host.Block, false, g.cfg.Logger); err != nil {
+		return errors.Join(err, g.net.Close())
+	}
 	g.client = client.New(client.Config{
 		Directory: g.net.Dir, Alive: g.net.Alive, Far: g.net.Far, OnLayout: g.net.SetLayout, BufferBytes: g.cfg.BufferBytes, StaleCredentials: api.StaleIdentity,
 		Logger: g.cfg.Logger, Registerer: g.cfg.Registerer,

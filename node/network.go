@@ -66,6 +66,10 @@ func (n *Node) openNetwork() error {
 		Log: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})
 	n.witnesses.net = n.net
+	if err != nil {
+		return err
+	}
+	n.peerRules, err = openPeerRules(n.cfg.DataDir, n.net.Host.Block, n.cfg.IgnorePeerRules, n.cfg.Logger)
 	return err
 }
 

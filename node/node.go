@@ -61,6 +61,7 @@ type Node struct {
 	onAct     func(ctx context.Context, a api.Act) error // puts an act on record; nil keeps none; not written once Run was called
 	widths    atomic.Pointer[widthsFound]
 
+	peerRules       *peerRules
 	moveRate        atomic.Int64           // bytes per second that the operator allows, 0 for no bound
 	survives        atomic.Pointer[string] // the setting, as last read; nil before
 	settingsChanged chan struct{}          // holds a token when a setting was changed here

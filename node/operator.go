@@ -87,8 +87,13 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 		return with(arg, func(put api.PutACMEItem) (uint64, error) { return o.n.putACMEItem(ctx, put) })
 	case "delete-acme-item":
 		return with(arg, func(name string) (struct{}, error) { return struct{}{}, o.n.deleteACMEItem(ctx, name) })
-	case "set-setting":
-		return with(arg, func(s api.Setting) (struct{}, error) { return struct{}{}, o.n.setSetting(ctx, s) })
+	case "set-setting", "set-peer-rule": // the second is for nodes alone
+		return with(arg, func(s api.SettingChange) (struct{}, error) {
+			if api.IsPeerRule(s.Name) != (what == "set-peer-rule") {
+				return struct{}{}, api.Invalid("node.operator", "Rules for addresses of peers, and they alone, are set by set-peer-rule.")
+			}
+			return struct{}{}, o.n.setSetting(ctx, s)
+		})
 	}
 	return nil, &api.Error{Kind: api.NotImplemented, Op: "node.operator", Detail: "This node does not know the question " + what + "."}
 }

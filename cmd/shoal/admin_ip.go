@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"net/netip"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -13,51 +14,89 @@ func newIPCommand(a *adminCommand) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "ip",
 		Short: "Say which addresses are served",
-		Long: "Say which addresses are served by S3 and management. Of all blocks that hold an address the smallest decides; one that no block holds is served. " +
-			"To serve a few alone, block 0.0.0.0/0 and ::/0 and allow them. It holds on every gateway within a second. Management always answers loopback.",
+		Long: "Say which addresses are served by S3 and management or, with --peers, may connect to the ports of peers. Of all blocks that hold an address the smallest decides; " +
+			"one that no block holds is served. To serve a few alone, block 0.0.0.0/0 and ::/0 and allow them. It holds everywhere within a second. Management always answers loopback, and so do peers. " +
+			"A rule for peers that cuts off a member is refused without --yes, and one that leaves the store without a majority always.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	rule := func(use, short, verdict string) *cobra.Command {
-		return &cobra.Command{
-			Use: use + " BLOCK", Short: short, Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error { return a.setIP(cmd, args[0], verdict) },
-		}
-	}
 	cmd.AddCommand(
-		rule("block", "Serve no requests from a block of addresses, such as 192.0.2.0/24", api.IPBlock),
-		rule("allow", "Serve requests from a block of addresses within one that is blocked", api.IPAllow),
-		rule("remove", "Forget the rule for a block of addresses", ""),
-		&cobra.Command{
-			Use: "list", Short: "List the rules", Args: cobra.NoArgs,
-			RunE: func(cmd *cobra.Command, _ []string) error { return a.listIP(cmd) },
-		},
+		newIPRuleCommand(a, "block", "Serve nothing to a block of addresses, such as 192.0.2.0/24", api.IPBlock),
+		newIPRuleCommand(a, "allow", "Serve a block of addresses within one that is blocked", api.IPAllow),
+		newIPRuleCommand(a, "remove", "Forget the rule for a block of addresses", ""),
+		newIPListCommand(a),
 	)
 	return cmd
 }
 
-// setIP changes the rule for a block of addresses.
-func (a *adminCommand) setIP(cmd *cobra.Command, block, verdict string) error {
-	p, err := api.ParsePrefix(block)
-	if err != nil {
-		return &usageError{err.Error()}
+func newIPListCommand(a *adminCommand) *cobra.Command {
+	var peers bool
+	cmd := &cobra.Command{
+		Use: "list", Short: "List the rules, those for clients first", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if peers {
+				return a.listIP(cmd, api.IPPeers)
+			}
+			return a.listIP(cmd, api.IPClients, api.IPPeers)
+		},
 	}
+	cmd.Flags().BoolVar(&peers, "peers", false, "those for the ports of peers alone")
+	cmd.Flags().Bool("all", false, "all, as without")
+	cmd.MarkFlagsMutuallyExclusive("peers", "all")
+	return cmd
+}
+
+func newIPRuleCommand(a *adminCommand, use, short, verdict string) *cobra.Command {
+	var peers, all, yes bool
+	cmd := &cobra.Command{
+		Use: use + " BLOCK", Short: short, Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			p, err := api.ParsePrefix(args[0])
+			if err != nil {
+				return &usageError{err.Error()}
+			}
+			scopes := []api.IPScope{api.IPClients}
+			switch {
+			case all:
+				scopes = []api.IPScope{api.IPPeers, api.IPClients} // the first may be refused
+			case peers:
+				scopes = []api.IPScope{api.IPPeers}
+			}
+			return a.setIP(cmd, scopes, p, verdict, yes)
+		},
+	}
+	cmd.Flags().BoolVar(&peers, "peers", false, "the rule is for the ports of peers, not for S3 and management")
+	cmd.Flags().BoolVar(&all, "all", false, "the rule is for both")
+	cmd.MarkFlagsMutuallyExclusive("peers", "all")
+	cmd.Flags().BoolVar(&yes, "yes", false, "also where it cuts off a member")
+	return cmd
+}
+
+// setIP changes the rules for a block of addresses.
+func (a *adminCommand) setIP(cmd *cobra.Command, scopes []api.IPScope, p netip.Prefix, verdict string, force bool) error {
 	client, err := a.connect()
 	if err != nil {
 		return err
 	}
-	if _, err := fetch[struct{}](cmd.Context(), client, http.MethodPost, settingsPath, change{api.IPSetting(p), verdict}); err != nil {
-		return err
-	}
-	return show(a, api.IPRule{Prefix: p, Verdict: verdict}, func(w *tabwriter.Writer, r api.IPRule) {
-		if r.Verdict == "" {
-			r.Verdict = "as larger blocks say"
+	var rules []api.IPRule
+	for _, scope := range scopes {
+		c := api.SettingChange{Name: api.IPSetting(scope, p), Value: verdict, Force: force && scope == api.IPPeers}
+		if _, err := fetch[struct{}](cmd.Context(), client, http.MethodPost, settingsPath, c); err != nil {
+			return err
 		}
-		row(w, r.Prefix.String()+": "+r.Verdict)
+		rules = append(rules, api.IPRule{Scope: scope, Prefix: p, Verdict: verdict})
+	}
+	return show(a, rules, func(w *tabwriter.Writer, rules []api.IPRule) {
+		for _, r := range rules {
+			if r.Verdict == "" {
+				r.Verdict = "as larger blocks say"
+			}
+			row(w, r.Prefix.String()+": "+r.Verdict+" ("+string(r.Scope)+")")
+		}
 	})
 }
 
-func (a *adminCommand) listIP(cmd *cobra.Command) error {
+func (a *adminCommand) listIP(cmd *cobra.Command, scopes ...api.IPScope) error {
 	client, err := a.connect()
 	if err != nil {
 		return err
@@ -66,14 +105,14 @@ func (a *adminCommand) listIP(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	rules := api.IPRules(settings)
-	if rules == nil {
-		rules = []api.IPRule{}
+	rules := []api.IPRule{}
+	for _, scope := range scopes {
+		rules = append(rules, api.IPRules(settings, scope)...)
 	}
 	return show(a, rules, func(w *tabwriter.Writer, rules []api.IPRule) {
-		row(w, "BLOCK", "REQUESTS")
+		row(w, "FOR", "BLOCK", "VERDICT")
 		for _, r := range rules {
-			row(w, r.Prefix, r.Verdict)
+			row(w, r.Scope, r.Prefix, r.Verdict)
 		}
 	})
 }

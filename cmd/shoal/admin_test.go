@@ -47,7 +47,7 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 		},
 		"GET /admin/v1/placement": api.Placement{Epoch: 12, Profile: "2+1", Reduced: "2+1", Widths: []int{3, 2}, Earlier: []uint64{11}, Moving: api.Moving{Shards: 8, Bytes: 1 << 20},
 			Drives: []api.PlacementDrive{{DriveID: "ab", Node: peerA, Site: "here", Weight: 100, Share: 0.3333}}},
-		"GET /admin/v1/settings":              append(api.KnownSettings(), api.Setting{Name: "later", Value: "7"}, api.Setting{Name: "ip/192.0.2.0/24", Value: "block"}),
+		"GET /admin/v1/settings":              append(api.KnownSettings(), api.Setting{Name: "later", Value: "7"}, api.Setting{Name: "ip/192.0.2.0/24", Value: "block"}, api.Setting{Name: "peer-ip/10.0.0.0/8", Value: "block"}),
 		"GET /admin/v1/health":                api.ClusterHealth{Reasons: []string{"The node q is dead."}, More: 2},
 		"POST /admin/v1/scrub":                api.ScrubReport{Shards: 10, Corrupt: 1, Healed: 1},
 		"POST /admin/v1/members/allow":        api.Allowed{Join: []string{"/ip4/10.0.0.1/tcp/4003/p2p/" + peerA}},
@@ -134,7 +134,10 @@ func TestAdminCommands(t *testing.T) {
 		{"ip block 192.0.2.7", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block"}},
 		{"ip allow 2001:DB8::/48", []string{`POST /admin/v1/settings {"name":"ip/2001:db8::/48","value":"allow"}`}, []string{"2001:db8::/48: allow"}},
 		{"ip remove 192.0.2.0/24", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.0/24","value":""}`}, []string{"192.0.2.0/24: as larger blocks say"}},
-		{"ip list", []string{getSettings}, []string{"192.0.2.0/24", "block"}},
+		{"ip block 192.0.2.7 --peers", []string{`POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)"}},
+		{"ip block 192.0.2.7 --all --yes", []string{`POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block","force":true}`, `POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)", "192.0.2.7/32: block (clients)"}},
+		{"ip list", []string{getSettings}, []string{"clients", "192.0.2.0/24", "block", "peers", "10.0.0.0/8"}},
+		{"ip list --all", []string{getSettings}, []string{"clients", "192.0.2.0/24", "block", "peers", "10.0.0.0/8"}},
 		{"ip list --json", []string{getSettings}, []string{`"prefix": "192.0.2.0/24"`}},
 		{"durability", []string{"GET /admin/v1/durability "}, []string{"40 (160.0 MiB)", "3 (12.0 MiB), of at least 2 versions", "1 more drives", "148.0 MiB", "1 more nodes", "0 more sites", "lie in the metadata", "6 stripes since", "CODED AS", "3+1", "36.0 MiB", "node yzaaaaa1"}},
 		{"durability --what-if site=there", []string{getMembers, `POST /admin/v1/durability {"lost_site":"there"}`}, []string{"If site there were lost, unreadable: 9 (9.0 MiB), of 8 versions; below promise: none."}},
@@ -182,6 +185,16 @@ func TestAdminCommands(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Rules for peers can be listed alone.
+func TestListPeerRules(t *testing.T) {
+	address, _ := adminServer(t)
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), environment{out: &out, err: &errs}, []string{"admin", "ip", "list", "--peers", "--data", credentialsDir(t), "--admin", address})
+	if code != exitOK || !strings.Contains(out.String(), "10.0.0.0/8") || strings.Contains(out.String(), "clients") {
+		t.Errorf("exit %d: %s%s", code, out.String(), errs.String())
 	}
 }
 

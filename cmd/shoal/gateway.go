@@ -24,7 +24,7 @@ func runGateway(ctx context.Context, p *process) error {
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(p.gatewayConfig(below.Store(), below.Witnesses(), s.s3))
+	g, err := gateway.New(p.gatewayConfig(below.Store(), below, s.s3))
 	if err != nil {
 		return errors.Join(err, closeByRunning(ctx, below.Run))
 	}

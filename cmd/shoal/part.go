@@ -89,9 +89,15 @@ type store interface {
 	api.Admin
 }
 
+// below is the member of the store that a gateway stands on.
+type below interface {
+	Witnesses() api.Witnesses
+	FollowSettings([]api.Setting)
+}
+
 // gatewayConfig is the gateway over a store. Without an S3 address it is the management
 // port alone.
-func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) gateway.Config {
+func (p *process) gatewayConfig(st store, b below, s3Addr string) gateway.Config {
 	s := p.settings
 	var obtain *gateway.ACMEConfig
 	if s3Addr != "" {
@@ -102,7 +108,7 @@ func (p *process) gatewayConfig(st store, others api.Witnesses, s3Addr string) g
 	return gateway.Config{
 		S3Addr: s3Addr, AdminAddr: s.admin, Domains: s.domains, Region: s.region,
 		Buckets: st, Objects: st, Uploads: st, Versions: st, Credentials: st, Identities: st, Sessions: st, KeyUses: st, Health: st, Admin: st,
-		Logger: p.log, Logs: p.logs(), Targets: s.targets, Witnesses: others, Registerer: p.metrics, Gatherer: p.metrics,
+		Logger: p.log, Logs: p.logs(), Targets: s.targets, Witnesses: b.Witnesses(), OnSettings: b.FollowSettings, Registerer: p.metrics, Gatherer: p.metrics,
 		Certificates: pairs(s.tlsCert, s.tlsKey), AdminCertificates: pairs(s.adminTLSCert, s.adminTLSKey), InsecureHTTP: s.insecureHTTP,
 		MetricsTokenFile: s.metricsToken,
 		ClientCAs:        s.tlsClientCA, ACME: obtain, ACMEHTTPAddr: s.acmeHTTP,
@@ -175,7 +181,7 @@ func (p *process) nodeConfig() node.Config {
 		Join: s.join, Token: s.token, MDNS: s.mdns, RelayOnly: s.relayOnly, Announce: s.announce,
 		OrphanGrace: s.orphanGrace, ScrubPeriod: s.scrubPeriod,
 		BufferBytes: int64(s.buffer), CacheBytes: int64(s.cache),
-		Degraded: s.degraded, AcceptLogLoss: s.acceptLogLoss,
+		Degraded: s.degraded, AcceptLogLoss: s.acceptLogLoss, IgnorePeerRules: s.ignorePeerRules,
 		Logger: p.log, Registerer: p.metrics, Release: releaseName(), Now: p.now,
 	}
 }

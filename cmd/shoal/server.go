@@ -38,7 +38,7 @@ func (p *process) runNodeWith(ctx context.Context, s3Addr string) error {
 	if err != nil {
 		return err
 	}
-	g, err := gateway.New(p.gatewayConfig(n.Store(), n.Witnesses(), s3Addr))
+	g, err := gateway.New(p.gatewayConfig(n.Store(), n, s3Addr))
 	if err != nil {
 		return errors.Join(err, closeByRunning(ctx, n.Run))
 	}

@@ -30,57 +30,58 @@ const (
 
 // settings are the values of all keys once file, environment and flags are read.
 type settings struct {
-	data          string
-	s3            string
-	admin         string
-	p2p           string
-	p2pBulk       string
-	p2pJoin       string
-	drives        []string
-	erasure       string
-	domains       []string
-	region        string
-	site          string
-	join          string
-	token         string
-	mdns          bool
-	relayOnly     bool
-	announce      []string
-	partitions    int
-	insecureHTTP  bool
-	tlsCert       []string
-	tlsKey        []string
-	adminTLSCert  []string
-	adminTLSKey   []string
-	metricsToken  string
-	tlsClientCA   []string
-	acmeDomain    []string
-	acmeDirectory string
-	acmeEmail     string
-	acmeTerms     bool
-	acmeCA        string
-	acmeHTTP      string
-	trustedProxy  []string
-	proxyHeader   string
-	proxyProtocol []string
-	degraded      bool
-	acceptLogLoss bool
-	orphanGrace   time.Duration
-	scrubPeriod   time.Duration
-	buffer        byteCount
-	cache         byteCount
-	grace         time.Duration
-	logLevel      string
-	logFormat     string
-	credentials   string
-	auditFull     string
-	auditSync     bool
-	auditFileSize byteCount
-	auditFileAge  time.Duration
-	auditKeepSize byteCount
-	auditKeepAge  time.Duration
-	auditEvery    time.Duration
-	targets       []export.Config
+	data            string
+	s3              string
+	admin           string
+	p2p             string
+	p2pBulk         string
+	p2pJoin         string
+	drives          []string
+	erasure         string
+	domains         []string
+	region          string
+	site            string
+	join            string
+	token           string
+	mdns            bool
+	relayOnly       bool
+	announce        []string
+	partitions      int
+	insecureHTTP    bool
+	tlsCert         []string
+	tlsKey          []string
+	adminTLSCert    []string
+	adminTLSKey     []string
+	metricsToken    string
+	tlsClientCA     []string
+	acmeDomain      []string
+	acmeDirectory   string
+	acmeEmail       string
+	acmeTerms       bool
+	acmeCA          string
+	acmeHTTP        string
+	trustedProxy    []string
+	proxyHeader     string
+	proxyProtocol   []string
+	degraded        bool
+	acceptLogLoss   bool
+	ignorePeerRules bool
+	orphanGrace     time.Duration
+	scrubPeriod     time.Duration
+	buffer          byteCount
+	cache           byteCount
+	grace           time.Duration
+	logLevel        string
+	logFormat       string
+	credentials     string
+	auditFull       string
+	auditSync       bool
+	auditFileSize   byteCount
+	auditFileAge    time.Duration
+	auditKeepSize   byteCount
+	auditKeepAge    time.Duration
+	auditEvery      time.Duration
+	targets         []export.Config
 }
 
 // key is one setting: a flag, a key of shoal.toml and a SHOAL_* variable of one name.
@@ -196,6 +197,9 @@ var keys = []key{
 	}},
 	{"accept-log-loss", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.BoolVar(&s.acceptLogLoss, n, false, "start although the metadata log lost acknowledged entries")
+	}},
+	{"ignore-peer-rules", storing, func(f *pflag.FlagSet, s *settings, n string) {
+		f.BoolVar(&s.ignorePeerRules, n, false, "start without the rules for addresses of peers (shoal admin ip --peers), to remove one that shuts the store's own nodes out")
 	}},
 	{"orphan-grace", storing, func(f *pflag.FlagSet, s *settings, n string) {
 		f.DurationVar(&s.orphanGrace, n, 24*time.Hour, "`time` before shards of an upload that never completed are dropped, from 1s")

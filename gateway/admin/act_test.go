@@ -34,10 +34,14 @@ func (c *changing) SetMember(_ context.Context, m api.MemberChange) error {
 	return c.fail
 }
 func (c *changing) Settings(context.Context) ([]api.Setting, error) {
-	return []api.Setting{{Name: "voters", Value: c.settings["voters"]}}, nil
+	var all []api.Setting
+	for name, value := range c.settings {
+		all = append(all, api.Setting{Name: name, Value: value})
+	}
+	return all, nil
 }
-func (c *changing) SetSetting(_ context.Context, name, value string) error {
-	c.settings[name] = value
+func (c *changing) SetSetting(_ context.Context, ch api.SettingChange) error {
+	c.settings[ch.Name] = ch.Value
 	return c.fail
 }
 
@@ -102,6 +106,7 @@ func TestActs(t *testing.T) {
 	acts, text := recordedActs(t, nil,
 		post("settings", `{"name":"voters","value":"5"}`),
 		post("settings", `{"name":"voters","value":"nonsense"}`), // refused: no act
+		post("settings", `{"name":"peer-ip/192.0.2.0/24","value":"block","force":true}`),
 		post("invites", `{"role":"node","site":"b","ttl":"1h"}`),
 		post("members/allow", `{"peer_id":"q","role":"gateway","ttl":"1h"}`),
 		post("members/set", `{"peer_id":"p","state":"draining"}`),
@@ -118,7 +123,7 @@ func TestActs(t *testing.T) {
 		request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":"3"}`, id: "guest-key"}, // denied: no act
 		request{method: "GET", target: "/admin/v1/keys"},
 	)
-	if len(acts) != 13 {
+	if len(acts) != 14 {
 		t.Fatalf("%d acts: %s", len(acts), text)
 	}
 	var got []string
@@ -130,6 +135,7 @@ func TestActs(t *testing.T) {
 	}
 	for i, want := range []string{
 		`configuration POST /admin/v1/settings voters: 3 -> 5`,
+		`configuration POST /admin/v1/settings peer-ip/192.0.2.0/24:  -> block`,
 		`membership POST /admin/v1/invites a new member:  -> {"role":"node","site":"b","ttl":"1h","invitation":"0123456789abcdef"}`,
 		`membership POST /admin/v1/members/allow q:  -> {"peer_id":"q","role":"gateway","ttl":"1h"}`,
 		`membership POST /admin/v1/members/set p: {"roles":null,"site":"a","state":"active","weight":0} -> {"roles":null,"site":"a","state":"draining","weight":0}`,
@@ -147,7 +153,7 @@ func TestActs(t *testing.T) {
 			t.Errorf("act %d: %s\nwant %s", i, got[i], want)
 		}
 	}
-	if !strings.Contains(got[10], `"policies":["readonly"]`) || !strings.Contains(got[12], `"principal":"user:alice"`) {
+	if !strings.Contains(got[11], `"policies":["readonly"]`) || !strings.Contains(got[13], `"principal":"user:alice"`) {
 		t.Errorf("acts %q", got)
 	}
 	for _, secret := range []string{testSecret, "one-time", "secret_access_key"} {

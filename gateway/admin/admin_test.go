@@ -111,8 +111,8 @@ func (n *node) RemoveDrive(_ context.Context, drive string) error {
 	n.did("remove drive %s", drive)
 	return n.fail
 }
-func (n *node) SetSetting(_ context.Context, name, value string) error {
-	n.did("setting %s=%q", name, value)
+func (n *node) SetSetting(_ context.Context, c api.SettingChange) error {
+	n.did("setting %s=%q", c.Name, c.Value)
 	return n.fail
 }
 

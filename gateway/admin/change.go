@@ -176,6 +176,8 @@ func (h *Handler) removeDrive(ctx context.Context, _ *call, req *driveRequest) (
 type settingRequest struct {
 	Name  string `json:"name"`
 	Value string `json:"value"`
+	// Force also sets a rule for addresses of peers that cuts off a member.
+	Force bool `json:"force,omitempty"`
 }
 
 func (h *Handler) setSetting(ctx context.Context, _ *call, req *settingRequest) (done, error) {
@@ -185,5 +187,5 @@ func (h *Handler) setSetting(ctx context.Context, _ *call, req *settingRequest) 
 	if err := api.CheckSetting(req.Name, req.Value); err != nil {
 		return done{}, err
 	}
-	return done{}, h.cfg.Admin.SetSetting(ctx, req.Name, req.Value)
+	return done{}, h.cfg.Admin.SetSetting(ctx, api.SettingChange(*req))
 }

@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"sync/atomic"
 	"time"
+
+	"shoal/node/api"
 )
 
 // Server is an http.Server within limits. It speaks HTTP/1.1, and HTTP/2 to who asks for it over TLS.
@@ -21,7 +23,7 @@ type Server struct {
 	proxies  Proxies
 	inFlight atomic.Int64
 	sources  sourceTable
-	rules    atomic.Pointer[Rules]
+	rules    atomic.Pointer[api.IPFilter]
 	denied   http.Handler
 	freeOwn  bool
 	turned   turned
@@ -142,7 +144,7 @@ func (s *Server) limit(cfg *Config) http.Handler {
 }
 
 // SetRules says from now on which addresses are served.
-func (s *Server) SetRules(r *Rules) { s.rules.Store(r) }
+func (s *Server) SetRules(r *api.IPFilter) { s.rules.Store(r) }
 
 // SetSourceRequests says from now on how many requests of one source may be in flight; 0 is what Limits say.
 func (s *Server) SetSourceRequests(most int64) {

@@ -58,9 +58,9 @@ type Admin interface {
 type Tuning interface {
 	// Settings lists every setting with its value.
 	Settings(ctx context.Context) ([]Setting, error)
-	// SetSetting changes one; an empty value goes back to the default. InvalidArgument when
-	// CheckSetting refuses it.
-	SetSetting(ctx context.Context, name, value string) error
+	// SetSetting changes one. InvalidArgument when CheckSetting refuses it, or when it is a rule for addresses that
+	// cuts off a member: a few may be, by force, but not so many that it could not be taken back.
+	SetSetting(ctx context.Context, c SettingChange) error
 }
 
 // ScrubReport says what a scrub found and mended.

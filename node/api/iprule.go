@@ -8,8 +8,17 @@ import (
 	"strings"
 )
 
+// What rules for addresses are about. Those for clients mean nothing to peers, and the other way round.
+const (
+	IPClients IPScope = "clients" // requests of S3 and management
+	IPPeers   IPScope = "peers"   // connections of the store's members, and of those who want to be
+)
+
+// IPScope is what a rule for addresses is about.
+type IPScope string
+
 // settingIP begins the names of settings that are rules for addresses; the block of addresses follows.
-const settingIP = "ip/"
+var settingIP = map[IPScope]string{IPClients: "ip/", IPPeers: "peer-ip/"}
 
 // What rules for addresses say.
 const (
@@ -17,36 +26,56 @@ const (
 	IPAllow = "allow"
 )
 
-// IPRule says whether requests from a block of addresses are served. Of all rules that speak of an address,
+// IPRule says whether a block of addresses is served. Of all rules of one scope that speak of an address,
 // that with the smallest block decides; an address of which none speaks is served.
 type IPRule struct {
+	Scope   IPScope      `json:"scope"`
 	Prefix  netip.Prefix `json:"prefix"`
 	Verdict string       `json:"verdict"` // IPBlock or IPAllow
 }
 
 // IPSetting is the name of the setting that is the rule for a block of addresses.
-func IPSetting(p netip.Prefix) string { return settingIP + p.String() }
+func IPSetting(scope IPScope, p netip.Prefix) string { return settingIP[scope] + p.String() }
+
+// IsPeerRule says whether a setting of that name is a rule for addresses of peers.
+func IsPeerRule(name string) bool {
+	scope, _, _ := cutIPSetting(name)
+	return scope == IPPeers
+}
+
+// cutIPSetting tells of the name of a setting which rule it is.
+func cutIPSetting(name string) (scope IPScope, block string, ok bool) {
+	for scope, begin := range settingIP {
+		if block, ok := strings.CutPrefix(name, begin); ok {
+			return scope, block, true
+		}
+	}
+	return "", "", false
+}
 
 // DescribeSetting makes a setting that is not one of KnownSettings: a rule for addresses, or one of a later
 // release, which has no meaning here.
 func DescribeSetting(name, value string) Setting {
 	s := Setting{Name: name, Value: value}
-	if strings.HasPrefix(name, settingIP) {
+	switch scope, _, _ := cutIPSetting(name); scope {
+	case IPClients:
 		s.Default, s.Meaning = "as larger blocks say", "whether requests from there are served"
+	case IPPeers:
+		s.Default, s.Meaning = "as larger blocks say", "whether members may connect from there"
 	}
 	return s
 }
 
-// IPRules gives the rules among settings, ordered by address and length. What cannot be read is left out.
-func IPRules(settings []Setting) []IPRule {
+// IPRules gives the rules of a scope among settings, ordered by address and length. What cannot be read is left out.
+func IPRules(settings []Setting, scope IPScope) []IPRule {
 	var out []IPRule
 	for i := range settings {
-		text, ok := strings.CutPrefix(settings[i].Name, settingIP)
-		if !ok || !validIPRule(text, settings[i].Value) {
+		of, text, ok := cutIPSetting(settings[i].Name)
+		if !ok || of != scope || settings[i].Value == "" || !validIPRule(text, settings[i].Value) {
 			continue
 		}
 		if p, err := ParsePrefix(text); err == nil {
-			out = append(out, IPRule{Prefix: p, Verdict: settings[i].Value})
+			out = append(out, IPRule{Scope: scope, Prefix: p, Verdict: settings[i].Value})
 		}
 	}
 	slices.SortFunc(out, func(a, b IPRule) int {

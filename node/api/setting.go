@@ -15,6 +15,14 @@ type Setting struct {
 	Meaning string `json:"meaning"`
 }
 
+// SettingChange is what an operator does to a setting.
+type SettingChange struct {
+	Name  string `json:"name"`
+	Value string `json:"value"` // "" goes back to the default
+	// Force also sets a rule for addresses that cuts off a member.
+	Force bool `json:"force,omitempty"`
+}
+
 // Names of the settings.
 const (
 	SettingSurvives     = "survives"
@@ -111,9 +119,9 @@ func KnownSettings() []Setting {
 // CheckSetting refuses unknown names and values that mean nothing: InvalidArgument. The empty value
 // is the default of every setting.
 func CheckSetting(name, value string) error {
-	if block, ok := strings.CutPrefix(name, settingIP); ok {
+	if _, block, ok := cutIPSetting(name); ok {
 		if !validIPRule(block, value) {
-			return Invalid("api.CheckSetting", `A rule for addresses is named ip/BLOCK, such as ip/192.0.2.0/24, and takes "block", "allow", or "" for none.`)
+			return Invalid("api.CheckSetting", `A rule for addresses is named ip/BLOCK or peer-ip/BLOCK, such as ip/192.0.2.0/24, and takes "block", "allow", or "" for none.`)
 		}
 		return nil
 	}

@@ -250,11 +250,15 @@ func (c *Client) Settings(ctx context.Context) ([]api.Setting, error) {
 }
 
 // SetSetting implements api.Tuning.
-func (c *Client) SetSetting(ctx context.Context, name, value string) error {
-	if err := api.CheckSetting(name, value); err != nil {
+func (c *Client) SetSetting(ctx context.Context, change api.SettingChange) error {
+	if err := api.CheckSetting(change.Name, change.Value); err != nil {
 		return err
 	}
-	_, err := act[struct{}](ctx, c, "set-setting", api.Setting{Name: name, Value: value})
+	what := "set-setting"
+	if api.IsPeerRule(change.Name) {
+		what = "set-peer-rule"
+	}
+	_, err := act[struct{}](ctx, c, what, change)
 	return err
 }
 

@@ -114,10 +114,10 @@ func TestAskAllFails(t *testing.T) {
 func TestSetSettingChecks(t *testing.T) {
 	n := &asked{answer: "{}"}
 	c := &Client{dir: few{n}}
-	if err := c.SetSetting(t.Context(), api.SettingVoters, "4"); api.KindOf(err) != api.InvalidArgument || n.count != 0 {
+	if err := c.SetSetting(t.Context(), api.SettingChange{Name: api.SettingVoters, Value: "4"}); api.KindOf(err) != api.InvalidArgument || n.count != 0 {
 		t.Errorf("%v, asked %d times", err, n.count)
 	}
-	if err := c.SetSetting(t.Context(), api.SettingVoters, "3"); err != nil || n.count != 1 {
+	if err := c.SetSetting(t.Context(), api.SettingChange{Name: api.SettingVoters, Value: "3"}); err != nil || n.count != 1 {
 		t.Errorf("%v, asked %d times", err, n.count)
 	}
 }

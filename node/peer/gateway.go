@@ -25,16 +25,16 @@ func gatewayMay(cmd *meta.Command) bool {
 	return false
 }
 
-// forNodes are the acts of operators that decide who belongs to the cluster and what it is made of. They are done at the
+// forNodes are the acts of operators that decide who belongs to the cluster, who may connect to it and what it is made of. They are done at the
 // management port of a node: who has taken a gateway over must not make itself a node, nor nodes strangers.
-var forNodes = map[string]bool{"invite": true, "allow": true, "set-member": true, "revoke": true, "remove-drive": true}
+var forNodes = map[string]bool{"invite": true, "allow": true, "set-member": true, "revoke": true, "remove-drive": true, "set-peer-rule": true}
 
 // mayAdmin refuses acts of operators that are not for the member that sends them.
 func mayAdmin(from p2p.Peer, what string) error {
 	if from.Roles.Has(p2p.RoleNode) || !forNodes[what] {
 		return nil
 	}
-	return &api.Error{Kind: api.AccessDenied, Op: "peer.admin", Detail: "A gateway does not change members or drives: ask the management port of a node."}
+	return &api.Error{Kind: api.AccessDenied, Op: "peer.admin", Detail: "A gateway does not change members, rules for addresses of peers or drives: ask the management port of a node."}
 }
 
 // mayPropose refuses commands that are not for the member that sends them.

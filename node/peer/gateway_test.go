@@ -38,7 +38,7 @@ func TestCommandsOfGateways(t *testing.T) {
 			t.Errorf("%s as a node: %v", f.Name(), err)
 		}
 	}
-	for _, what := range []string{"invite", "allow", "set-member", "revoke", "remove-drive"} {
+	for _, what := range []string{"invite", "allow", "set-member", "revoke", "remove-drive", "set-peer-rule"} {
 		if _, err := gateway.Admin(t.Context(), what, nil); api.KindOf(err) != api.AccessDenied {
 			t.Errorf("%s as a gateway: %v", what, err)
 		}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
+	"net/netip"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -157,9 +160,22 @@ func (p *bulkPool) closeAll() {
 	p.idle, p.all = nil, make(map[*bulkConn]struct{})
 	p.stopTimer()
 	p.mu.Unlock()
-	for c := range all {
-		c.Close()
+	closeTogether(slices.Collect(maps.Keys(all)))
+}
+
+// closeWhere closes the connections for which is is true; calls under way on them fail.
+func (p *bulkPool) closeWhere(is func(*bulkConn) bool) {
+	p.mu.Lock()
+	var list []*bulkConn
+	for c := range p.all {
+		if is(c) {
+			list = append(list, c)
+			delete(p.all, c)
+		}
 	}
+	p.idle = slices.DeleteFunc(p.idle, func(c *bulkConn) bool { return slices.Contains(list, c) })
+	p.mu.Unlock()
+	closeTogether(list)
 }
 
 func (p *bulkPool) stopTimer() {
@@ -188,6 +204,9 @@ func (p *bulkPool) dialDirect(ctx context.Context) (*bulkConn, error) {
 func (p *bulkPool) dialAddr(ctx context.Context, addr string) (*bulkConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
 	defer cancel()
+	if at, err := netip.ParseAddrPort(addr); err == nil && p.l.h.guard.blocks(at.Addr().Unmap()) {
+		return nil, fmt.Errorf("%s is blocked", addr)
+	}
 	d := net.Dialer{KeepAlive: 15 * time.Second}
 	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
@@ -213,7 +232,7 @@ func (p *bulkPool) adopt(ctx context.Context, c *bulkConn) error {
 	p.mu.Lock()
 	p.all[c] = struct{}{}
 	p.mu.Unlock()
-	if _, ok := p.l.h.door.inside(p.l.id); !ok || p.l.h.tasks.ctx.Err() != nil {
+	if _, ok := p.l.h.door.inside(p.l.id); !ok || p.l.h.blockedConn(c) || p.l.h.tasks.ctx.Err() != nil {
 		p.drop(c)
 		return p2p.ErrClosed
 	}

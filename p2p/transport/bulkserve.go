@@ -64,9 +64,22 @@ func (r *registry) closePeer(id p2p.NodeID) {
 		list = append(list, c)
 	}
 	r.mu.Unlock()
-	for _, c := range list {
-		c.Close()
+	closeTogether(list)
+}
+
+// closeWhere closes the connections for which is is true.
+func (r *registry) closeWhere(is func(*bulkConn) bool) {
+	r.mu.Lock()
+	var list []*bulkConn
+	for _, m := range r.conns {
+		for c := range m {
+			if is(c) {
+				list = append(list, c)
+			}
+		}
 	}
+	r.mu.Unlock()
+	closeTogether(list)
 }
 
 func (r *registry) closeAll() {
@@ -79,9 +92,17 @@ func (r *registry) closeAll() {
 		}
 	}
 	r.mu.Unlock()
+	closeTogether(list)
+}
+
+// closeTogether closes connections, none of which waits for another: each may take a moment when its peer takes
+// nothing.
+func closeTogether(list []*bulkConn) {
+	var wg sync.WaitGroup
 	for _, c := range list {
-		c.Close()
+		wg.Go(func() { c.Close() })
 	}
+	wg.Wait()
 }
 
 // acceptBulk serves the bulk listener.
@@ -139,9 +160,9 @@ func (h *Host) serveBulkConn(c *bulkConn, id p2p.NodeID) {
 	if !h.waitGreeted(id) {
 		return
 	}
-	// A revocation may have come between the handshake and the registry.
+	// A revocation, or a rule, may have come between the handshake and the registry.
 	from, ok := h.door.inside(id)
-	if !ok {
+	if !ok || h.blockedConn(c) {
 		return
 	}
 	if err := c.writeFrame(&wire.Frame{Kind: wire.KindCredit, Arg: 1}, nil, nil); err != nil {

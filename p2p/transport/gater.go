@@ -11,11 +11,12 @@ import (
 	"shoal/p2p/member"
 )
 
-// gater refuses revoked peers wherever libp2p asks. Membership itself is decided in the handshake;
+// gater refuses revoked peers and blocked addresses wherever libp2p asks. Membership itself is decided in the handshake;
 // this is what a handshake cannot do: not dial at all, and close the gap between the handshake and
 // a revocation that arrives meanwhile.
 type gater struct {
 	trust *member.Trust
+	guard *guard
 }
 
 var _ connmgr.ConnectionGater = gater{}
@@ -27,9 +28,11 @@ func (g gater) member(p peer.ID) bool {
 	return ok
 }
 
-func (g gater) InterceptPeerDial(p peer.ID) bool                 { return g.allowed(p) }
-func (g gater) InterceptAddrDial(p peer.ID, _ ma.Multiaddr) bool { return g.allowed(p) }
-func (g gater) InterceptAccept(network.ConnMultiaddrs) bool      { return true }
+func (g gater) InterceptPeerDial(p peer.ID) bool { return g.allowed(p) }
+func (g gater) InterceptAddrDial(p peer.ID, a ma.Multiaddr) bool {
+	return g.allowed(p) && !g.guard.blocks(addrOfMultiaddr(a))
+}
+func (g gater) InterceptAccept(network.ConnMultiaddrs) bool { return true }
 
 func (g gater) InterceptSecured(_ network.Direction, p peer.ID, _ network.ConnMultiaddrs) bool {
 	return g.member(p)

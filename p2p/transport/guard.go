@@ -55,6 +55,7 @@ type guard struct {
 	omitted int                       // lines since the last one
 	told    map[sameRefusal]time.Time // when a line was last written of what is the same again
 	closing bool                      // what fails now is our doing
+	blocked func(netip.Addr) bool     // the operator's rules; nil blocks nothing
 }
 
 // origin is what is known of an address.
@@ -72,14 +73,19 @@ func newGuard(log *slog.Logger, m *metrics) *guard {
 	}
 }
 
-// originOf is the address that counts: of IPv6 the network, since a host has as many addresses
-// there as it likes.
-func originOf(addr net.Addr) netip.Addr {
+// addrOf is the IP address of one of the network; invalid where it has none.
+func addrOf(addr net.Addr) netip.Addr {
 	ap, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
 		return netip.Addr{}
 	}
-	ip := ap.Addr().Unmap().WithZone("")
+	return ap.Addr().Unmap().WithZone("")
+}
+
+// originOf is the address that counts: of IPv6 the network, since a host has as many addresses
+// there as it likes.
+func originOf(addr net.Addr) netip.Addr {
+	ip := addrOf(addr)
 	if ip.Is6() {
 		p, _ := ip.Prefix(64)
 		return p.Addr()
@@ -93,6 +99,12 @@ func (g *guard) admit(p plane, conn net.Conn) (*guarded, bool) {
 	c := &guarded{Conn: conn, g: g, plane: p, origin: originOf(conn.RemoteAddr())}
 	var victim *guarded
 	g.mu.Lock()
+	if g.blocksLocked(addrOf(conn.RemoteAddr())) { // nothing is remembered of those
+		g.mu.Unlock()
+		conn.Close()
+		g.report(c, reasonBlocked, nil)
+		return nil, false
+	}
 	c.at = g.now()
 	o := g.origin(c.origin)
 	r := g.mayEnter(o, c)

@@ -33,12 +33,13 @@ const (
 	reasonRevoked           //
 	reasonTable             // not in the member table
 	reasonJoin              // not admitted
+	reasonBlocked           // the operator's rules block its address
 )
 
 // reasons are the values of the label of that name.
 var reasons = [...]string{
 	"none", "rate", "full", "slow", "handshake", "credential", "other_cluster", "expired", "other_peer", "revoked",
-	"not_in_table", "join",
+	"not_in_table", "join", "blocked",
 }
 
 // reasonOf classifies what a handshake or a join ended with.

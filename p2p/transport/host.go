@@ -11,8 +11,9 @@
 // control connection instead.
 //
 // Invariants: no stream handler runs before the peer's membership is proved and hellos have been
-// exchanged; a revocation closes every connection of the peer before Trust.Revoke returns; each
-// queue and buffer has a bound; Run returns when the last goroutine has ended.
+// exchanged; a revocation closes every connection of the peer before Trust.Revoke returns, and a rule
+// those of the addresses that it blocks before Block does; each queue and buffer has a bound; Run
+// returns when the last goroutine has ended.
 //
 // The package does not retry what may have been executed, and does not judge whether a peer lives.
 package transport
@@ -22,7 +23,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -275,6 +278,13 @@ func (h *Host) link(id p2p.NodeID) (*link, error) {
 	return h.linkOf(pid), nil
 }
 
+// allLinks gives the records of all peers that there are.
+func (h *Host) allLinks() []*link {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	return slices.Collect(maps.Values(h.links))
+}
+
 func (h *Host) linkOf(pid peer.ID) *link {
 	h.mu.RLock()
 	l := h.pids[pid]
@@ -325,13 +335,7 @@ func (h *Host) Close() error {
 			h.joinLn.Close()
 		}
 		h.inbound.closeAll()
-		h.mu.RLock()
-		links := make([]*link, 0, len(h.links))
-		for _, l := range h.links {
-			links = append(links, l)
-		}
-		h.mu.RUnlock()
-		for _, l := range links {
+		for _, l := range h.allLinks() {
 			l.bulk.closeAll()
 		}
 		h.nat.close()

@@ -91,7 +91,7 @@ func (l *link) state(c network.Conn) *connState {
 // connected is told by the swarm of each new connection. Whoever dialled says hello.
 func (l *link) connected(c network.Conn) {
 	cs := l.state(c)
-	if _, ok := l.h.door.inside(l.id); !ok {
+	if _, ok := l.h.door.inside(l.id); !ok || l.h.blockedControl(c) {
 		// It was cut off between its handshake and now.
 		cs.finish()
 		l.h.tasks.start(func() { c.Close() })

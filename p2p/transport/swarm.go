@@ -41,7 +41,7 @@ func newSwarm(h *Host) (*swarm.Swarm, *basichost.BasicHost, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	g := gater{h.trust}
+	g := gater{h.trust, h.guard}
 	bus := eventbus.NewBus()
 	sw, err := swarm.NewSwarm(h.id.pid, ps, bus,
 		swarm.WithConnectionGater(g),
