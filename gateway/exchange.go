@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"shoal/gateway/audit"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/s3op"
 	"shoal/gateway/sts"
@@ -39,6 +40,9 @@ type exchange struct {
 	unrecorded bool
 	ending     bool // it was recorded before the last bytes of the answer
 	token      bool // it is for the token service
+	// unprovenHere: its signature proved nothing, and it is counted as that.
+	unprovenHere bool
+	blocked      bool // its address is not served
 }
 
 // serve runs a request through its stations.
@@ -113,6 +117,7 @@ func (x *exchange) unproven(err error) error {
 	e := s3err.From(err)
 	if !x.token || e.Code == s3err.SignatureDoesNotMatch || e.Code == s3err.InvalidAccessKeyId { // the token service refuses for other reasons too
 		x.metrics.unproven.count(e)
+		x.unprovenHere = true
 	}
 	x.failed(e)
 	return err
@@ -260,14 +265,27 @@ func (x *exchange) version() string {
 	return ""
 }
 
+// denial is what a denial rests on, from the closed list of acl.Reasons and iam's reasons beside them; "" when nothing was denied.
+func (x *exchange) denial() string {
+	if x.decided != nil {
+		if reason, denied := x.decided.Denial(); denied {
+			return string(reason)
+		}
+	}
+	switch f := x.failure; {
+	case f == nil || f.Status != http.StatusForbidden || x.unprovenHere || x.blocked: // the latter is counted where connections are
+		return ""
+	default:
+		return iam.DenialOf(f)
+	}
+}
+
 // finish counts the request, and records an answer that did not end as its record says. It runs whatever
 // happened.
 func (x *exchange) finish() {
 	x.metrics.observe(x.op, x.w.Status(), x.now().Sub(x.started), x.body.Received(), x.w.Sent())
-	if x.decided != nil {
-		if reason, denied := x.decided.Denial(); denied {
-			x.metrics.denied.WithLabelValues(string(reason)).Inc()
-		}
+	if reason := x.denial(); reason != "" {
+		x.metrics.denied.WithLabelValues(reason).Inc()
 	}
 	if x.unrecorded || !x.ending || !x.aborted && x.w.Failed() == nil {
 		return

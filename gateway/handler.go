@@ -133,7 +133,8 @@ func (h *handler) crowded(w http.ResponseWriter, r *http.Request) {
 
 // denied answers a request from an address that is not served.
 func (h *handler) denied(w http.ResponseWriter, r *http.Request) {
-	h.refuse(w, r, func(*exchange) error {
+	h.refuse(w, r, func(x *exchange) error {
+		x.blocked = true
 		return s3err.Newf(s3err.AccessDenied, "Requests from this address are not served.")
 	})
 }

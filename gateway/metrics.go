@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"errors"
 	"strconv"
 	"sync"
 	"time"
@@ -12,15 +13,14 @@ import (
 	"shoal/gateway/s3err"
 )
 
-// metrics counts requests. Labels are operation names of the S3 model and HTTP
+// metrics counts requests of S3. Labels are operation names of the S3 model and HTTP
 // statuses, so their number is bounded whatever clients send.
 type metrics struct {
-	requests *prometheus.CounterVec
+	*answered
 	seconds  *prometheus.HistogramVec
 	received prometheus.Counter
 	sent     prometheus.Counter
 	unproven *unproven
-	denied   *prometheus.CounterVec
 
 	mu       sync.RWMutex
 	counters map[requestLabels]prometheus.Counter // guarded by mu
@@ -32,12 +32,9 @@ type requestLabels struct {
 	status    int
 }
 
-func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store, failures *unproven) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store, both *answered, failures *unproven) (*metrics, error) {
 	m := &metrics{
-		unproven: failures,
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_requests_total", Help: "S3 requests answered, by operation and status.",
-		}, []string{"operation", "status"}),
+		answered: both, unproven: failures,
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "shoal_gateway_request_seconds", Help: "Time from a request's head to the end of its answer.",
 			Buckets: []float64{.0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 60},
@@ -48,13 +45,10 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 		sent: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "shoal_gateway_sent_bytes_total", Help: "Bytes of answers' bodies sent.",
 		}),
-		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_permission_denied_total", Help: "S3 requests of which at least a part was denied, by what the first denial rests on; ip counts connections, too, of addresses that are not served.",
-		}, []string{"reason"}),
 		counters: make(map[requestLabels]prometheus.Counter),
 		timers:   make(map[string]prometheus.Observer),
 	}
-	all := []prometheus.Collector{m.requests, m.seconds, m.received, m.sent, m.denied,
+	all := []prometheus.Collector{m.seconds, m.received, m.sent,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 			Name: "shoal_gateway_in_flight_requests", Help: "S3 requests being served.",
 		}, func() float64 { return float64(server.InFlight()) }),
@@ -85,7 +79,7 @@ func newMetrics(reg prometheus.Registerer, server *edge.Server, known *iam.Store
 	return m, nil
 }
 
-// deniedByIP is the reason of a denial by the rules for addresses; the others are those of acl.
+// deniedByIP is the reason of a denial by the rules for addresses; the others are those of acl, and of iam beside them.
 const deniedByIP = "ip"
 
 // observe counts one request.
@@ -108,6 +102,29 @@ func (m *metrics) observe(operation string, status int, took time.Duration, rece
 	}
 	if sent > 0 {
 		m.sent.Add(float64(sent))
+	}
+}
+
+// answered counts the requests of both ports, and those that were denied.
+type answered struct{ requests, denied *prometheus.CounterVec }
+
+func newAnswered(reg prometheus.Registerer) (*answered, error) {
+	a := &answered{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_requests_total", Help: "Requests of S3 and management answered, by operation, or route of the management port, and status.",
+		}, []string{"operation", "status"}),
+		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "shoal_permission_denied_total", Help: "Requests of S3 and management of which at least a part was denied, by what the first denial rests on; signatures that prove nothing are not among them, and ip counts connections of S3, too, of addresses that are not served.",
+		}, []string{"reason"}),
+	}
+	return a, errors.Join(reg.Register(a.requests), reg.Register(a.denied))
+}
+
+// manage counts a request to the management port: denial is "" for one that was not denied.
+func (a *answered) manage(operation string, status int, denial string) {
+	a.requests.WithLabelValues(operation, strconv.Itoa(status)).Inc()
+	if denial != "" {
+		a.denied.WithLabelValues(denial).Inc()
 	}
 }
 

@@ -170,7 +170,9 @@ func TestMetrics(t *testing.T) {
 		`shoal_auth_failures_total{reason="signature"} 2`,
 		`shoal_auth_failures_total{reason="unknown_key"} 2`,
 		`shoal_auth_failures_total{reason="malformed"} 1`,
-		`shoal_permission_denied_total{reason="nothing_allows"} 1`,
+		`shoal_permission_denied_total{reason="nothing_allows"} 2`,
+		`shoal_requests_total{operation="GET /admin/v1/space",status="200"} 1`,
+		`shoal_requests_total{operation="GET /admin/v1/space",status="403"} 3`,
 		"shoal_gateway_received_bytes_total 5",
 		"shoal_gateway_in_flight_requests 0",
 	} {
@@ -180,6 +182,64 @@ func TestMetrics(t *testing.T) {
 	}
 	if a.status != 200 || strings.Contains(a.body, "bucket=") || strings.Contains(a.body, testID) {
 		t.Errorf("status %d, or a name in the metrics", a.status)
+	}
+}
+
+// TestDeniedCounted: every refusal of either port is counted once, by what it rests on.
+func TestDeniedCounted(t *testing.T) {
+	g := start(t, nil)
+	for _, ch := range []api.IdentityChange{
+		{Kind: api.KindUser, Name: "alice", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoDisable},
+		{Kind: api.KindPolicy, Name: "no-quota", Do: api.DoCreate, Document: `{"Statement":[{"Effect":"Allow","Action":"admin:*","Resource":"*"},{"Effect":"Deny","Action":"admin:GetQuota","Resource":"*"}]}`},
+		{Kind: api.KindUser, Name: "alice", Do: api.DoAttach, Policy: "no-quota"},
+	} {
+		if err := g.people.ChangeIdentity(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	key := func(principal string) func(call) call {
+		k, err := g.people.CreateKey(t.Context(), api.NewKey{Principal: principal})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return func(c call) call { c.id, c.secret = k.AccessKeyID, k.Secret; return c }
+	}
+	alice, bob := key("user:alice"), key("user:bob")
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	for _, c := range []call{
+		bob(call{target: "/bucket"}), bob(call{target: "/bucket/key"}), bob(call{target: "/admin/v1/space", admin: true}), // disabled
+		alice(call{target: "/admin/v1/buckets/bucket/quota", admin: true}),                                // a statement denies it
+		alice(call{method: "POST", target: "/admin/v1/root/replace", admin: true, body: `{"overlap":0}`}), // for root alone
+		alice(call{target: "/bucket"}), // nothing allows it
+		{target: "/bucket", header: http.Header{"X-Amz-Expected-Bucket-Owner": {"111111111111"}}}, // no policy
+		{target: "/admin/v1/space", admin: true, id: "-"},                                         // not signed
+	} {
+		if a := g.do(c); a.status != 403 {
+			t.Errorf("%s: %d %s", c.target, a.status, a.body)
+		}
+	}
+	for _, c := range []call{{target: "/bucket", secret: "wrong"}, {target: "/admin/v1/space", admin: true, secret: "wrong"}} { // no denials: they prove nothing
+		if a := g.do(c); a.status != 403 || !strings.Contains(a.body, "SignatureDoesNotMatch") {
+			t.Errorf("%s: %d %s", c.target, a.status, a.body)
+		}
+	}
+	g.want(call{target: "/health/ready", id: "-", admin: true}, 200, "")
+	body := g.do(call{target: "/metrics", id: "-", admin: true}).body
+	for _, line := range []string{
+		`shoal_permission_denied_total{reason="principal"} 3`,
+		`shoal_permission_denied_total{reason="identity_policy"} 1`,
+		`shoal_permission_denied_total{reason="root_only"} 1`,
+		`shoal_permission_denied_total{reason="nothing_allows"} 2`,
+		`shoal_permission_denied_total{reason="other"} 1`,
+		`shoal_auth_failures_total{reason="signature"} 2`,
+		`shoal_requests_total{operation="GET /admin/v1/buckets/{bucket}/quota",status="403"} 1`,
+	} {
+		if !strings.Contains(body, line+"\n") {
+			t.Errorf("metrics lack %s", line)
+		}
+	}
+	if n := strings.Count(body, "shoal_permission_denied_total{"); n != 5 {
+		t.Errorf("%d reasons", n)
 	}
 }
 

@@ -39,6 +39,7 @@ type Server struct {
 	proxies  edge.Proxies
 	limiter  *limiter
 	unproven *unproven
+	answered *answered
 	draining atomic.Bool
 }
 
@@ -60,6 +61,9 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	if s.unproven, err = newUnproven(s.cfg.Registerer); err != nil {
+		return nil, err
+	}
+	if s.answered, err = newAnswered(s.cfg.Registerer); err != nil {
 		return nil, err
 	}
 	s.proxies = edge.Proxies{Trusted: trusted, Header: cfg.ProxyHeader}
@@ -241,7 +245,7 @@ func (s *Server) openS3(certs *edge.Certificates) error {
 		Limits:  cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerS3),
 	})
 	h.server = s.s3
-	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam, s.unproven)
+	h.metrics, err = newMetrics(cfg.Registerer, s.s3, s.iam, s.answered, s.unproven)
 	return err
 }
 
@@ -282,7 +286,7 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 		},
 		Draining: s.draining.Load, Gatherer: cfg.Gatherer, Logger: cfg.Logger, Release: cfg.Release, Now: cfg.Now,
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
-		Targets: s.targets, Unproven: s.refused, MetricsToken: token,
+		Targets: s.targets, Unproven: s.refused, Answered: s.answered.manage, MetricsToken: token,
 	})
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,

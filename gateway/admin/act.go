@@ -71,10 +71,7 @@ func (h *Handler) recordAct(c *call, target string, before, after any, failed st
 	}
 	a := &audit.Act{
 		Time: h.now(), RemoteAddr: c.http.RemoteAddr, User: c.auth.Principal, AccessKeyID: c.auth.AccessKeyID, Kind: kind,
-		Operation: c.method + " " + c.path, Target: target, Before: audit.StateText(before), After: audit.StateText(after), Failed: failed,
-	}
-	if c.visit != nil {
-		a.RequestID = c.visit.record.RequestID
+		Operation: c.method + " " + c.path, RequestID: c.visit.record.RequestID, Target: target, Before: audit.StateText(before), After: audit.StateText(after), Failed: failed,
 	}
 	if err := h.cfg.Acts.Append(a); err != nil {
 		c.log().Error("an act is not on the record", "err", err)

@@ -60,6 +60,9 @@ type Config struct {
 	// Arrive holds a request to limits, unless it is free. ctx is what the request goes on with, whatever err says; leave is called when it has been
 	// served. Nil holds none.
 	Arrive func(r *http.Request, free bool) (ctx context.Context, leave func(), err error)
+	// Answered hears of each request with its route and status, and with what its denial rests on, one of acl.Reasons or of iam's reasons
+	// beside them; "" for one that was not denied. Nil hears of none.
+	Answered func(operation string, status int, denial string)
 	// Targets says how the targets of the logs stand. Nil has none.
 	Targets func() []audit.TargetStatus
 	// MetricsToken gives metrics to who brings it, at least MetricsTokenMin bytes. Empty is none.
@@ -102,12 +105,9 @@ func New(cfg Config) *Handler {
 
 // ServeHTTP answers one request. A panic is logged and answered with 500.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.cfg.Access != nil && recorded(r.URL.Path) {
-		var v *visit
-		v, r = h.begin(w, r)
-		w = v
-		defer h.end(v)
-	}
+	v, r := h.begin(w, r)
+	w = v
+	defer h.end(v)
 	defer func() {
 		if v := recover(); v != nil {
 			if v == http.ErrAbortHandler {

@@ -134,7 +134,7 @@ func noSuchKey(err error) error {
 // whoever may make keys could make one that may do everything.
 func (c *call) mayKey(verb, principal string) error {
 	if principal == api.RootPrincipal && c.caller.Kind != acl.Root {
-		return s3err.Newf(s3err.AccessDenied, "Access keys of root are for root alone.")
+		return c.rootOnly("Access keys of root are for root alone.")
 	}
 	if principal == c.caller.ID {
 		return c.may("admin:" + verb + "OwnAccessKey")

@@ -102,7 +102,7 @@ type call struct {
 	auth   *sigv4.Auth
 	caller iam.Caller
 	asked  []string // the actions that were allowed
-	visit  *visit   // nil where no record is kept
+	visit  *visit
 }
 
 // may asks for one of the route's rights: nil, or AccessDenied, which names the right.
@@ -126,10 +126,16 @@ func (c *call) may(action string) error {
 	return nil
 }
 
+// rootOnly refuses what is for root alone.
+func (c *call) rootOnly(message string) error {
+	c.visit.denial = iam.DeniedRootOnly
+	return s3err.Newf(s3err.AccessDenied, "%s", message)
+}
+
 // allowed asks for what the route takes whatever its body says.
 func (c *call) allowed() error {
 	if c.root && c.caller.Kind != acl.Root {
-		return s3err.Newf(s3err.AccessDenied, "This is for access keys of root alone.")
+		return c.rootOnly("This is for access keys of root alone.")
 	}
 	if c.chosen {
 		return nil
@@ -174,6 +180,7 @@ func (c *call) admit(w http.ResponseWriter) (body []byte, err error) {
 	ctx := c.http.Context()
 	auth, err := c.h.verifier.Authenticate(ctx, c.http)
 	if err != nil {
+		c.visit.unproven = true
 		if c.h.cfg.Unproven != nil {
 			c.h.cfg.Unproven(ctx, s3err.From(err))
 		}
@@ -181,6 +188,7 @@ func (c *call) admit(w http.ResponseWriter) (body []byte, err error) {
 	}
 	c.auth = auth
 	if auth.Anonymous {
+		c.visit.denial = string(acl.ByNothing)
 		return nil, s3err.New(s3err.AccessDenied)
 	}
 	if c.caller, err = c.h.cfg.Caller(ctx, auth); err != nil {

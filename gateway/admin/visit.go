@@ -8,6 +8,7 @@ import (
 
 	"shoal/acl"
 	"shoal/gateway/audit"
+	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
 )
@@ -15,7 +16,10 @@ import (
 // visit is one request to the admin API on its way to its record. It is the writer of the answer, too.
 type visit struct {
 	http.ResponseWriter
-	record audit.Record
+	record   audit.Record
+	recorded bool   // it leaves the record
+	unproven bool   // its signature proves nothing
+	denial   string // what the first denial rests on
 }
 
 // Unwrap gives the writer of net/http.
@@ -53,20 +57,33 @@ func recorded(path string) bool { return !strings.HasPrefix(path, "/health/") &&
 
 // begin makes the visit of a request, and the request that knows it.
 func (h *Handler) begin(w http.ResponseWriter, r *http.Request) (*visit, *http.Request) {
-	v := &visit{ResponseWriter: w, record: audit.Record{
+	v := &visit{ResponseWriter: w, recorded: h.cfg.Access != nil && recorded(r.URL.Path), record: audit.Record{
 		Time: h.now(), RemoteAddr: r.RemoteAddr, Method: r.Method, UserAgent: r.UserAgent(),
-		BytesReceived: max(r.ContentLength, 0), RequestID: h.cfg.NewRequestID(), Operation: "Unrouted",
+		BytesReceived: max(r.ContentLength, 0), Operation: "Unrouted",
 	}}
 	if _, pattern := h.mux.Handler(r); pattern != "" {
 		v.record.Operation = pattern
 	}
-	w.Header().Set("X-Amz-Request-Id", v.record.RequestID)
+	if v.recorded {
+		v.record.RequestID = h.cfg.NewRequestID()
+		w.Header().Set("X-Amz-Request-Id", v.record.RequestID)
+	}
 	return v, r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 }
 
-// end leaves the record, before the answer ends.
+// end counts the request and leaves its record, before the answer ends.
 func (h *Handler) end(v *visit) {
 	rec := &v.record
+	if h.cfg.Answered != nil {
+		denial := v.denial
+		if rec.Status != http.StatusForbidden || v.unproven {
+			denial = ""
+		}
+		h.cfg.Answered(rec.Operation, rec.Status, denial)
+	}
+	if !v.recorded {
+		return
+	}
 	rec.Duration = h.now().Sub(rec.Time)
 	if err := h.cfg.Access.Append(rec); err != nil {
 		h.cfg.Logger.Error("an admin request is answered without a record", "request_id", rec.RequestID, "err", err)
@@ -75,14 +92,15 @@ func (h *Handler) end(v *visit) {
 
 // asks notes who asks.
 func (v *visit) asks(auth *sigv4.Auth) {
-	if v != nil {
-		v.record.User, v.record.AccessKeyID = auth.Principal, auth.AccessKeyID
-	}
+	v.record.User, v.record.AccessKeyID = auth.Principal, auth.AccessKeyID
 }
 
 // decide notes what was decided: the first denial, or else the first right.
 func (v *visit) decide(action string, d *acl.Decision) {
-	if v == nil || v.record.Decision != "" && d.Allowed {
+	if !d.Allowed && v.denial == "" {
+		v.denial = string(d.Reason)
+	}
+	if v.record.Decision != "" && d.Allowed {
 		return
 	}
 	v.record.Decision, v.record.Reason = audit.Denied, action+" "+d.String()
@@ -93,10 +111,10 @@ func (v *visit) decide(action string, d *acl.Decision) {
 
 // fail notes what went wrong.
 func (v *visit) fail(e *s3err.Error) {
-	if v == nil {
-		return
-	}
 	v.record.ErrorCode = string(e.Code)
+	if e.Status == http.StatusForbidden && v.denial == "" {
+		v.denial = iam.DenialOf(e)
+	}
 	if v.record.Decision == "" && e.Status == http.StatusForbidden {
 		v.record.Decision, v.record.Reason = audit.Denied, audit.BeforePolicies
 	}

@@ -2,6 +2,7 @@ package iam
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -266,7 +267,25 @@ func Root() Caller {
 	return Caller{Principal: acl.Principal{Kind: acl.Root, ID: api.RootPrincipal, Account: api.Account}}
 }
 
-// Caller finds out who has signed a request. AccessDenied when nobody may.
+// What refusals rest on that no policy decides, as metrics name it beside acl.Reasons.
+const (
+	DeniedPrincipal = "principal" // who has signed is disabled or gone
+	DeniedRootOnly  = "root_only" // it is for root alone
+	DeniedOther     = "other"     // a lock, the policy of a form, an owner that is another than was expected, …
+)
+
+// DenialOf says what a refusal rests on that no policy has decided.
+func DenialOf(err error) string {
+	if errors.Is(err, ErrPrincipal) {
+		return DeniedPrincipal
+	}
+	return DeniedOther
+}
+
+// ErrPrincipal is the cause of an AccessDenied: who has signed is disabled, or is not there any more.
+var ErrPrincipal = errors.New("the principal is disabled or gone")
+
+// Caller finds out who has signed a request. AccessDenied with ErrPrincipal when nobody may.
 func (s *Store) Caller(ctx context.Context, auth *sigv4.Auth) (Caller, error) {
 	of, session := auth.AccessKeyID, auth.Session
 	if session != nil {
@@ -322,7 +341,7 @@ func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
 	}
 	name, ok := cutUser(id)
 	if !ok {
-		return Caller{}, s3err.New(s3err.AccessDenied)
+		return Caller{}, s3err.New(s3err.AccessDenied).Wrap(ErrPrincipal)
 	}
 	now := time.Now()
 	s.used.Store(now.UnixNano())
@@ -337,7 +356,7 @@ func (s *Store) principal(ctx context.Context, id string) (Caller, error) {
 	}
 	u := t.users[name]
 	if u == nil || u.Disabled {
-		return Caller{}, s3err.New(s3err.AccessDenied)
+		return Caller{}, s3err.New(s3err.AccessDenied).Wrap(ErrPrincipal)
 	}
 	return Caller{Principal: acl.Principal{Kind: acl.User, ID: id, Name: name, Account: api.Account}, Identity: u.rules}, nil
 }
