@@ -185,6 +185,49 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// TestRecordOfManagement: the records of the management port say what was asked about, of what was denied, too.
+func TestRecordOfManagement(t *testing.T) {
+	g := start(t, nil)
+	for _, ch := range []api.IdentityChange{{Kind: api.KindUser, Name: "alice", Do: api.DoCreate}} {
+		if err := g.people.ChangeIdentity(t.Context(), ch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	k, err := g.people.CreateKey(t.Context(), api.NewKey{Principal: "user:alice"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g.want(call{method: "PUT", target: "/bucket"}, 200, "")
+	long := strings.Repeat("x", 2000)
+	tries := []struct{ method, path, body, bucket, target string }{
+		{"GET", "buckets/bucket/quota", "", "bucket", ""},
+		{"PUT", "buckets/bucket/quota", `{"bytes":1}`, "bucket", ""},
+		{"POST", "buckets/bucket/readonly", `{"on":false}`, "bucket", ""},
+		{"POST", "keys", `{"principal":"user:bob"}`, "", "user:bob"},
+		{"POST", "keys/change", `{"access_key_id":"` + k.AccessKeyID + `","do":"enable"}`, "", k.AccessKeyID},
+		{"POST", "identities/change", `{"kind":"policy","name":"readonly","do":"delete"}`, "", "policy:readonly"},
+		{"POST", "identities/change", `{"kind":"user","name":"` + long + `","do":"delete"}`, "", "user:" + long[:507]},
+		{"GET", "keys", "", "", ""},
+	}
+	var statuses []int
+	for _, tt := range tries {
+		for _, c := range []call{{id: k.AccessKeyID, secret: k.Secret}, {}} {
+			c.method, c.target, c.body, c.admin = tt.method, "/admin/v1/"+tt.path, tt.body, true
+			statuses = append(statuses, g.do(c).status)
+		}
+	}
+	recs := g.records()
+	recs = recs[len(recs)-len(statuses):]
+	for i, r := range recs {
+		tt := tries[i/2]
+		target, _ := r["target"].(string)
+		before := i%2 == 0 && tt.method == "PUT" // the right is asked for before the body is read
+		if i%2 == 0 && statuses[i] != 403 || r["bucket"] != tt.bucket || !before && target != tt.target {
+			t.Errorf("%s %s: %d, bucket %q, target %q", tt.method, tt.path, statuses[i], r["bucket"], target)
+		}
+	}
+}
+
 // TestDeniedCounted: every refusal of either port is counted once, by what it rests on.
 func TestDeniedCounted(t *testing.T) {
 	g := start(t, nil)

@@ -42,6 +42,9 @@ func (h *Handler) act(c *call, body []byte) (result any, err error) {
 		return c.run(h, ctx, c, body)
 	}
 	target, before := c.acting.look(ctx, c, body, nil)
+	if target != c.visit.record.Bucket {
+		c.visit.record.Target = target // in the access record too: it has what was denied
+	}
 	result, err = c.run(h, ctx, c, body)
 	var failed string
 	if err != nil {

@@ -152,6 +152,7 @@ func (c *call) allowed() error {
 func (h *Handler) handle(rt *route) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		c := &call{route: rt, h: h, http: r, auth: new(sigv4.Auth), visit: visitOf(r.Context())}
+		c.visit.record.Bucket = r.PathValue("bucket")
 		body, err := c.admit(w)
 		c.visit.asks(c.auth)
 		if err == nil && rt.stream != nil {

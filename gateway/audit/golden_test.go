@@ -41,6 +41,10 @@ func TestGolden(t *testing.T) {
 			Time: someTime, RemoteAddr: "192.0.2.1:5", User: "root", AccessKeyID: "ID", RequestID: "R", Kind: audit.OnPermission, Operation: "PutBucketPolicy",
 			Target: "b", VersionID: "v", After: `{"Version":"2012-10-17"}`, Bypass: true, Failed: "InternalError",
 		},
+		&audit.Record{
+			Time: someTime, User: "user:bob", Method: "POST", Operation: "POST /admin/v1/keys/change", Target: "ID2", Status: 403, RequestID: "T",
+			ErrorCode: "AccessDenied", Decision: audit.Denied, Reason: "admin:RevokeAccessKey denied by nothing_allows",
+		},
 		audit.ShedNote(someTime, 7, "2026-03-01T03:05:06.000000007Z"),
 	)
 	point := audit.PointOf(lines, testWriter, "access", strings.Repeat("0123456789abcdef", 2), someTime, testKey(testWriter))
@@ -64,7 +68,7 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	r := verify(t, verifyOptions(dir))
-	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:7 First:1 Last:7 Pruned:0 Checkpoints:1 Attested:7 ") {
+	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:8 First:1 Last:8 Pruned:0 Checkpoints:1 Attested:8 ") {
 		t.Errorf("read as %s", got)
 	}
 }

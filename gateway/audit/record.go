@@ -22,6 +22,7 @@ type Record struct {
 	Bucket, Key   string
 	VersionID     string // asked for, or else made or read, "" when none is known
 	Operation     string // name in the AWS model, or the route of the management port
+	Target        string // of a request to the management port: what it was to change, beside the bucket, as Act.Target; "" where that is not known
 	Status        int    // as sent; 0 when the connection ended before an answer
 	BytesSent     int64  // of the body
 	BytesReceived int64  // of the body, framing included
@@ -74,6 +75,9 @@ func (r *Record) appendFields(b []byte) []byte {
 	b = appendText(b, "error_code", r.ErrorCode, textBytesMax)
 	b = appendText(b, "decision", r.Decision, textBytesMax)
 	b = appendText(b, "reason", r.Reason, textBytesMax)
+	if r.Target != "" {
+		b = appendText(b, "target", r.Target, textBytesMax)
+	}
 	if r.Aborted {
 		b = append(b, `,"aborted":true`...)
 	}
