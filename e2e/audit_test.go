@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,6 +105,69 @@ func auditLoad(ctx context.Context, c sdkClient, r *rand.Rand, bucket string, ki
 	return nil
 }
 
+// bucketsMade are the buckets that a load of acts has asked for.
+type bucketsMade struct {
+	asked    []string
+	resolved int // of which the outcome is not known
+}
+
+// actLoad makes buckets, one after the other, until the process is killed.
+func actLoad(ctx context.Context, c sdkClient, kill int, made *bucketsMade, killed *atomic.Bool) error {
+	for i := 0; i < 200 && !killed.Load(); i++ {
+		name := fmt.Sprintf("act-%d-%d", kill, i)
+		made.asked = append(made.asked, name)
+		if err := c.mkBucket(ctx, name); err != nil && !killed.Load() {
+			return err
+		}
+	}
+	return nil
+}
+
+// recorded checks that each bucket that there is has an intent and an outcome on the record of a process.
+func (m *bucketsMade) recorded(ctx context.Context, c sdkClient, p *cluster.Process) error {
+	intents, outcomes := make(map[string]string), make(map[string]string)
+	names, err := filepath.Glob(filepath.Join(p.Dir(), "logs", "acts*.jsonl"))
+	if err != nil {
+		return err
+	}
+	m.resolved = 0
+	for _, name := range names {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		for line := range bytes.Lines(text) {
+			var r struct{ Event, Operation, Target, Intent, Failed string }
+			if json.Unmarshal(line, &r) != nil || r.Intent == "" {
+				continue // torn by a kill, or not about an act
+			}
+			switch r.Event {
+			case "intent":
+				intents[r.Intent] = r.Target
+			case "act", "refusal":
+				outcomes[r.Intent] = r.Event
+				if r.Failed == "OutcomeUnknown" {
+					m.resolved++
+				}
+			}
+		}
+	}
+	recorded := make(map[string]bool)
+	for id, target := range intents {
+		if outcomes[id] == "" {
+			return fmt.Errorf("the intent of %s has no outcome", target)
+		}
+		recorded[target] = recorded[target] || outcomes[id] == "act"
+	}
+	for _, name := range m.asked {
+		_, err := c.c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name})
+		if err == nil && !recorded[name] {
+			return fmt.Errorf("%s was made and is not on the record", name)
+		}
+	}
+	return nil
+}
+
 var recordID = regexp.MustCompile(`"event":"request".*"request_id":"([0-9A-V]{16})"`)
 
 // recorded gives the IDs of the requests in the access log of a process.
@@ -154,9 +218,15 @@ func TestAuditKills(t *testing.T) {
 	must(t, sdkClient{node.S3()}.mkBucket(t.Context(), bucket))
 	seen := &answered{ids: make(map[string]bool)}
 	crashes := int64(0)
+	var made bucketsMade
 	for kill := range kills {
 		var killed atomic.Bool
 		var load sync.WaitGroup
+		load.Go(func() {
+			if err := actLoad(t.Context(), sdkClient{g.S3()}, kill, &made, &killed); err != nil {
+				t.Errorf("before kill %d: %v", kill, err)
+			}
+		})
 		for range 6 {
 			client := sdkClient{g.S3(func(o *s3.Options) {
 				o.HTTPClient = &http.Client{Transport: watcher{seen, o.HTTPClient.(*http.Client).Transport}}
@@ -187,6 +257,9 @@ func TestAuditKills(t *testing.T) {
 	}
 	t.Logf("%d requests were answered", len(seen.ids))
 	wantWholeAudit(t, verifyAudit(t, g, nil), crashes)
+	// Every act that took effect is on the record, answered or not; what was begun and has no outcome, the starts after it resolve.
+	eventually(t, time.Minute, func() error { return made.recorded(t.Context(), sdkClient{node.S3()}, g) })
+	t.Logf("%d acts were asked for, and %d resolved", len(made.asked), made.resolved)
 	// What the last start has written is told at the next checkpoint.
 	must(t, sdkClient{g.S3()}.put(t.Context(), bucket, "last", pattern{size: 10}))
 	eventually(t, time.Minute, func() error {

@@ -40,6 +40,8 @@ type Server struct {
 	limiter  *limiter
 	unproven *unproven
 	answered *answered
+	// states look at what an act was about.
+	states   []func(context.Context, *audit.Intent) (state string, ok bool)
 	draining atomic.Bool
 }
 
@@ -236,9 +238,10 @@ func (s *Server) openS3(certs *edge.Certificates) error {
 		h.sts.Client = certs.Client
 	}
 	if s.acts != nil {
-		h.service.RecordAct, h.sts.RecordAct = s.recordAct, s.recordAct
+		h.service.Acts, h.sts.RecordAct = s.acts, s.recordAct
 	}
 	h.service.AuthenticateForm = h.authenticateForm
+	s.states = append(s.states, func(ctx context.Context, i *audit.Intent) (string, bool) { return h.service.StateNow(ctx, &i.Act) })
 	s.s3 = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: newRouter(h), Busy: http.HandlerFunc(h.busy), Crowded: http.HandlerFunc(h.crowded), Denied: http.HandlerFunc(h.denied),
 		Blocked: func() { h.metrics.denied.WithLabelValues(deniedByIP).Inc() },
@@ -288,6 +291,7 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 		Access: s.access, Acts: s.acts, NewRequestID: newRequestID, Keeper: s.keeper,
 		Targets: s.targets, Unproven: s.refused, Answered: s.answered.manage, MetricsToken: token,
 	})
+	s.states = append(s.states, func(ctx context.Context, i *audit.Intent) (string, bool) { return h.StateNow(ctx, &i.Act, i.Request) })
 	s.admin = edge.NewServer(edge.Config{
 		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,
 		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
@@ -346,6 +350,9 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	if s.keeper != nil {
 		writers.Go(func() error { return s.retell(logs) })
+	}
+	if s.acts != nil {
+		writers.Go(func() error { s.resolveActs(logs); return nil })
 	}
 	for _, c := range s.certs {
 		writers.Go(func() error { return c.Watch(logs) })

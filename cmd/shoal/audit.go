@@ -93,6 +93,9 @@ func showChain(w *tabwriter.Writer, c *audit.Chain) {
 	if c.Crashes > 0 {
 		row(w, "crashes", fmt.Sprintf("%d, which broke off %d bytes of records that were not answered for", c.Crashes, c.Torn))
 	}
+	if c.Open > 0 {
+		row(w, "open", fmt.Sprintf("%d acts that were begun and have no outcome: under way, or for the next start to resolve", c.Open))
+	}
 	if c.Shed > 0 {
 		row(w, "shed", fmt.Sprintf("%d requests without a record, since the disk took none", c.Shed))
 	}

@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"shoal/gateway/audit"
 	"shoal/gateway/s3err"
+	"shoal/gateway/sigv4"
 	"shoal/node/api"
 )
 
@@ -35,7 +37,19 @@ func acts[In any](rt route, kind audit.ActKind, look func(ctx context.Context, c
 // lookWithin bounds how long the state after an act is looked for.
 const lookWithin = 5 * time.Second
 
-// act runs a route and records what it did, before the answer. What was refused is in the access log alone.
+// intend records what is about to be asked for, once, and says whether it may be.
+func (c *call) intend() error {
+	if c.act == nil || c.act.Intent != "" {
+		return nil
+	}
+	if err := c.h.cfg.Acts.Begin(c.act, string(c.body)); err != nil {
+		return s3err.Newf(s3err.ServiceUnavailable, "What is to be changed cannot be put on record.").Wrap(err)
+	}
+	return nil
+}
+
+// act runs a route. It records what is intended once the rights to it are known, and before the answer what was done. What was refused
+// before that is in the access log alone.
 func (h *Handler) act(c *call, body []byte) (result any, err error) {
 	ctx := c.http.Context()
 	if c.acting == nil || h.cfg.Acts == nil {
@@ -45,40 +59,79 @@ func (h *Handler) act(c *call, body []byte) (result any, err error) {
 	if target != c.visit.record.Bucket {
 		c.visit.record.Target = target // in the access record too: it has what was denied
 	}
-	result, err = c.run(h, ctx, c, body)
-	var failed string
-	if err != nil {
-		e := s3err.From(err)
-		if e.Status < http.StatusInternalServerError || e.Status == http.StatusNotImplemented {
-			return result, err
+	a := h.newAct(c, target, before)
+	c.act, c.body = a, body
+	if !c.chosen { // its rights were asked for
+		if err := c.intend(); err != nil {
+			return nil, err
 		}
-		failed = string(e.Code)
 	}
-	after := any(nil)
-	if failed == "" {
-		// The client may have gone; the act is done.
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
-		defer cancel()
-		target, after = c.acting.look(ctx, c, body, result)
+	ended := false
+	defer func() {
+		if !ended && a.Intent != "" { // it panicked
+			a.Failed = string(s3err.InternalError)
+			h.recordAct(c, a)
+		}
+	}()
+	result, err = c.run(h, ctx, c, body)
+	ended = true
+	if err != nil {
+		switch e := s3err.From(err); {
+		case a.Intent == "": // nothing was asked for
+		case e.Status < http.StatusInternalServerError || e.Status == http.StatusNotImplemented:
+			h.recordAct(c, &audit.Refusal{Time: h.now(), Intent: a.Intent, ErrorCode: string(e.Code)})
+		default:
+			a.Failed = string(e.Code)
+			h.recordAct(c, a)
+		}
+		return result, err
 	}
-	h.recordAct(c, target, before, after, failed)
+	// The client may have gone; the act is done.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
+	defer cancel()
+	target, after := c.acting.look(ctx, c, body, result)
+	a.Target, a.After = target, audit.StateText(after)
+	h.recordAct(c, a)
 	return result, err
 }
 
-// recordAct writes a record of an act.
-func (h *Handler) recordAct(c *call, target string, before, after any, failed string) {
+// newAct is the record of an act as far as it is known before.
+func (h *Handler) newAct(c *call, target string, before any) *audit.Act {
 	kind := c.acting.kind
 	if kind == "" {
 		before, _, _ := strings.Cut(target, ":")
 		kind = audit.ActKind(before)
 	}
-	a := &audit.Act{
+	return &audit.Act{
 		Time: h.now(), RemoteAddr: c.http.RemoteAddr, User: c.auth.Principal, AccessKeyID: c.auth.AccessKeyID, Kind: kind,
-		Operation: c.method + " " + c.path, RequestID: c.visit.record.RequestID, Target: target, Before: audit.StateText(before), After: audit.StateText(after), Failed: failed,
+		Operation: c.method + " " + c.path, RequestID: c.visit.record.RequestID, Target: target, Before: audit.StateText(before),
 	}
-	if err := h.cfg.Acts.Append(a); err != nil {
+}
+
+// recordAct writes the outcome of an act.
+func (h *Handler) recordAct(c *call, e audit.Entry) {
+	if err := h.cfg.Acts.Append(e); err != nil {
 		c.log().Error("an act is not on the record", "err", err)
 	}
+}
+
+// StateNow is the state that an act of a route is about, as it is now; request is what was asked for. ok is false when there is no route of
+// the name that is an act.
+func (h *Handler) StateNow(ctx context.Context, a *audit.Act, request string) (state string, ok bool) {
+	list := routes()
+	i := slices.IndexFunc(list, func(rt route) bool { return rt.acting != nil && rt.method+" "+rt.path == a.Operation })
+	if i < 0 {
+		return "", false
+	}
+	r := &http.Request{Header: make(http.Header)}
+	for part := range strings.SplitSeq(list[i].path, "/") {
+		if name, ok := strings.CutPrefix(part, "{"); ok {
+			r.SetPathValue(strings.TrimSuffix(name, "}"), a.Target)
+		}
+	}
+	c := &call{route: &list[i], h: h, http: r, auth: &sigv4.Auth{AccessKeyID: a.AccessKeyID, Principal: a.User}, visit: new(visit)}
+	_, now := list[i].acting.look(ctx, c, []byte(request), nil)
+	return audit.StateText(now), true
 }
 
 // unknown is the state of what could not be looked at.

@@ -163,6 +163,53 @@ func TestActs(t *testing.T) {
 	}
 }
 
+// TestIntents: what is intended is on the record before it is asked for, by those alone who may ask for it, and each intent has an outcome.
+func TestIntents(t *testing.T) {
+	post := func(path, body string) request {
+		return request{method: "POST", target: "/admin/v1/" + path, body: body}
+	}
+	guest := func(r request) request { r.id = "guest-key"; return r }
+	_, text := recordedActs(t, nil,
+		post("settings", `{"name":"voters","value":"5"}`),
+		post("settings", `{"name":"voters","value":"nonsense"}`),
+		post("identities/change", `{"kind":"user","name":"alice","do":"create"}`),
+		post("identities/change", `{"kind":"user","name":"bob","do":"delete"}`),
+		post("identities/change", `{"kind":"user","name":"bob","do":"fly"}`), // no right is known
+		guest(post("settings", `{"name":"voters","value":"7"}`)),
+		guest(post("identities/change", `{"kind":"user","name":"eve","do":"create"}`)),
+	)
+	var got []string
+	ids := make(map[any]int)
+	for line := range strings.Lines(text) {
+		var r map[string]any
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			t.Fatal(err)
+		}
+		switch r["event"] {
+		case "intent":
+			ids[r["intent"]]++
+			got = append(got, fmt.Sprint("intent ", r["kind"], " ", r["target"], " ", r["before"], " ", r["request"]))
+		case "act", "refusal":
+			ids[r["intent"]]++
+			got = append(got, fmt.Sprint(r["event"], " ", r["target"], " ", r["error_code"]))
+		}
+	}
+	want := []string{
+		`intent configuration voters 3 {"name":"voters","value":"5"}`, "act voters <nil>",
+		`intent configuration voters 5 {"name":"voters","value":"nonsense"}`, "refusal <nil> InvalidArgument",
+		`intent user user:alice  {"kind":"user","name":"alice","do":"create"}`, "act user:alice <nil>",
+		`intent user user:bob  {"kind":"user","name":"bob","do":"delete"}`, "refusal <nil> NoSuchEntity",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q\nwant %q", got, want)
+	}
+	for id, n := range ids {
+		if n != 2 {
+			t.Errorf("%d records have the intent %v", n, id)
+		}
+	}
+}
+
 // An act of which nobody knows whether it happened is on the record, with the error.
 func TestActUnknown(t *testing.T) {
 	acts, _ := recordedActs(t, &api.Error{Kind: api.OutcomeUnknown}, request{method: "POST", target: "/admin/v1/settings", body: `{"name":"voters","value":"5"}`})

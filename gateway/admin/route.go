@@ -15,6 +15,7 @@ import (
 
 	"shoal/acl"
 	"shoal/acl/policy"
+	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
@@ -103,6 +104,8 @@ type call struct {
 	caller iam.Caller
 	asked  []string // the actions that were allowed
 	visit  *visit
+	act    *audit.Act // what is recorded of it; nil for what is no act
+	body   []byte     // of an act
 }
 
 // may asks for one of the route's rights: nil, or AccessDenied, which names the right.
@@ -123,7 +126,7 @@ func (c *call) may(action string) error {
 		return s3err.Newf(s3err.AccessDenied, "This takes the right %s on %s.", action, r.Resource).Wrap(fmt.Errorf("%s: %s", action, d.String()))
 	}
 	c.asked = append(c.asked, action)
-	return nil
+	return c.intend()
 }
 
 // rootOnly refuses what is for root alone.
@@ -158,7 +161,7 @@ func (h *Handler) handle(rt *route) http.HandlerFunc {
 		if err == nil && rt.stream != nil {
 			if rt.acting != nil && h.cfg.Acts != nil {
 				target, state := rt.acting.look(r.Context(), c, nil, nil)
-				h.recordAct(c, target, state, nil, "")
+				h.recordAct(c, h.newAct(c, target, state))
 			}
 			h.serveStream(w, c)
 			return

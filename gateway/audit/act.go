@@ -24,6 +24,8 @@ type Act struct {
 	Bypass      bool   // governance retention was bypassed
 	// Failed is the error code when it is not known whether the act happened.
 	Failed string
+	// Intent is the ID of the intent that this is the outcome of, "" where none was recorded.
+	Intent string
 }
 
 // ActKind says what an act is on. It comes from a closed list.
@@ -48,6 +50,23 @@ const documentBytesMax = 64 << 10
 func (a *Act) event() string { return "act" }
 
 func (a *Act) appendFields(b []byte) []byte {
+	b = a.appendWhat(b)
+	b = appendDocument(b, "before", a.Before)
+	b = appendDocument(b, "after", a.After)
+	if a.Bypass {
+		b = append(b, `,"bypass":true`...)
+	}
+	if a.Failed != "" {
+		b = appendText(b, "failed", a.Failed, textBytesMax)
+	}
+	if a.Intent != "" {
+		b = appendText(b, "intent", a.Intent, textBytesMax)
+	}
+	return b
+}
+
+// appendWhat appends who does what to what.
+func (a *Act) appendWhat(b []byte) []byte {
 	b = append(b, `,"timestamp":"`...)
 	b = append(appendTime(b, a.Time), '"')
 	b = appendText(b, "remote_addr", a.RemoteAddr, textBytesMax)
@@ -57,16 +76,7 @@ func (a *Act) appendFields(b []byte) []byte {
 	b = appendText(b, "kind", string(a.Kind), textBytesMax)
 	b = appendText(b, "operation", a.Operation, textBytesMax)
 	b = appendText(b, "target", a.Target, 2*keyBytesMax)
-	b = appendText(b, "version_id", a.VersionID, textBytesMax)
-	b = appendDocument(b, "before", a.Before)
-	b = appendDocument(b, "after", a.After)
-	if a.Bypass {
-		b = append(b, `,"bypass":true`...)
-	}
-	if a.Failed != "" {
-		b = appendText(b, "failed", a.Failed, textBytesMax)
-	}
-	return b
+	return appendText(b, "version_id", a.VersionID, textBytesMax)
 }
 
 // StateText gives a state as Before and After hold it: "" for nil, texts as they are, and JSON of anything else.

@@ -25,6 +25,21 @@ func TestLongDocument(t *testing.T) {
 	}
 }
 
+// intended is an act of which the intent is recorded.
+func intended(id, target string) audit.Act {
+	return audit.Act{
+		Time: someTime, RemoteAddr: "192.0.2.1:5", User: "user:alice", AccessKeyID: "ID", RequestID: "R" + id, Kind: audit.OnConfiguration, Operation: "PUT /admin/v1/buckets/{bucket}/quota",
+		Target: target, VersionID: "v", Before: "{}", Bypass: true, Intent: id,
+	}
+}
+
+// outcome is what came of it.
+func outcome(id, target string) *audit.Act {
+	a := intended(id, target)
+	a.After = `{"bytes":7}`
+	return &a
+}
+
 // TestGolden: this release writes the lines of format 1 as they are kept here, and reads those.
 func TestGolden(t *testing.T) {
 	lines := audit.Lines(
@@ -45,6 +60,11 @@ func TestGolden(t *testing.T) {
 			Time: someTime, User: "user:bob", Method: "POST", Operation: "POST /admin/v1/keys/change", Target: "ID2", Status: 403, RequestID: "T",
 			ErrorCode: "AccessDenied", Decision: audit.Denied, Reason: "admin:RevokeAccessKey denied by nothing_allows",
 		},
+		&audit.Intent{Act: intended("1", "b"), Request: `{"bytes":7}`},
+		outcome("1", "b"),
+		&audit.Intent{Act: intended("2", "c")},
+		&audit.Refusal{Time: someTime, Intent: "2", ErrorCode: "NoSuchBucket"},
+		&audit.Intent{Act: intended("3", "d")},
 		audit.ShedNote(someTime, 7, "2026-03-01T03:05:06.000000007Z"),
 	)
 	point := audit.PointOf(lines, testWriter, "access", strings.Repeat("0123456789abcdef", 2), someTime, testKey(testWriter))
@@ -68,7 +88,10 @@ func TestGolden(t *testing.T) {
 		}
 	}
 	r := verify(t, verifyOptions(dir))
-	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:8 First:1 Last:8 Pruned:0 Checkpoints:1 Attested:8 ") {
+	if n := r.Chains[0].Open; n != 1 {
+		t.Errorf("%d acts are open", n)
+	}
+	if got := fmt.Sprintf("%v %+v", r.Whole(), r.Chains); !strings.HasPrefix(got, "true [{Writer:peer Log:access Chain:0123456789abcdef0123456789abcdef Files:1 Records:13 First:1 Last:13 Pruned:0 Checkpoints:1 Attested:13 ") {
 		t.Errorf("read as %s", got)
 	}
 }

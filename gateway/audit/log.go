@@ -121,6 +121,9 @@ type Log struct {
 	shedTotal  atomic.Int64
 	writeTotal atomic.Int64
 
+	intents     string // begins the IDs of intents
+	intentCount atomic.Uint64
+
 	refusing     sync.Mutex // guards what follows
 	refused      shedding   // requests that were refused, and are not on the record yet
 	refusedTotal int64
@@ -148,7 +151,7 @@ func Open(cfg Config) (*Log, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	l := &Log{cfg: cfg, ending: make(chan struct{}), rotated: true}
+	l := &Log{cfg: cfg, ending: make(chan struct{}), rotated: true, intents: newIntentPrefix()}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("%s log: %w", cfg.Name, err)
 	}

@@ -76,6 +76,8 @@ type Chain struct {
 	Crashes int64  `json:"crashes"` // after which the process has begun again
 	Torn    int64  `json:"torn"`    // bytes of records that crashes broke off
 	Shed    int64  `json:"shed"`    // requests without a record, since the disk took none
+	// Open are acts that were begun and of which no outcome is on record: under way, or to be resolved by the next start.
+	Open int64 `json:"open,omitempty"`
 	// Unfinished are bytes at the end that are no record yet: of a crash, or of a process that is writing.
 	Unfinished int64     `json:"unfinished,omitempty"`
 	Findings   []Finding `json:"findings,omitempty"`

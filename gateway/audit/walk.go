@@ -32,6 +32,8 @@ type walker struct {
 	line   int64
 	offset int64 // of the line's begin
 	torn   torn
+
+	intents openIntents
 }
 
 // gap is records that are missing so far, and the finding that says so.
@@ -67,6 +69,7 @@ func (w *walker) walk(ctx context.Context, files []logFile) error {
 		}
 	}
 	w.close()
+	w.Open = int64(len(w.intents.open))
 	return nil
 }
 
@@ -129,6 +132,10 @@ func (w *walker) take(l *line, text []byte) error {
 	case eventFile, eventStart, eventStop, eventCrash, eventShed, eventPruned:
 		var err error
 		if c, err = l.control(text); err != nil {
+			w.at(Changed, l, "record %d is not JSON", l.seq)
+		}
+	default:
+		if w.intents.take(l.event, text) != nil {
 			w.at(Changed, l, "record %d is not JSON", l.seq)
 		}
 	}

@@ -81,7 +81,7 @@ func putBucketACL(ctx context.Context, c *call) error {
 
 // changeConfiguration stores a document of the bucket that follows from its configuration, and answers.
 func (c *call) changeConfiguration(ctx context.Context, name string, follow func(*api.Configuration) ([]byte, error)) error {
-	if err := c.Rules.Change(ctx, c.Bucket, name, follow); err != nil {
+	if err := c.changeRules(ctx, name, follow); err != nil {
 		return err
 	}
 	return c.writeEmpty()

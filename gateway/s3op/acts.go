@@ -54,11 +54,11 @@ var acts = map[string]act{
 // lookWithin bounds how long the state after an act is looked for.
 const lookWithin = 5 * time.Second
 
-// serveActing serves an operation, and records it before its answer when it is an act. What is refused is in the
-// access log alone.
+// serveActing serves an operation. When it is an act, what is intended is recorded before it is asked for, and the outcome
+// before its answer. What is refused before that is in the access log alone.
 func (c *call) serveActing(ctx context.Context) error {
 	a, ok := acts[c.op.Name]
-	if !ok || c.RecordAct == nil {
+	if !ok || c.Acts == nil {
 		return c.op.serve(ctx, c)
 	}
 	bypass, err := c.asksBypass()
@@ -72,25 +72,56 @@ func (c *call) serveActing(ctx context.Context) error {
 	if c.Key != "" {
 		rec.Target += "/" + c.Key
 	}
-	rec.Before = c.look(ctx, &a)
+	plain := *c // asks without an intent
+	c.intending(func(ctx context.Context) error {
+		if rec.Intent != "" {
+			return nil
+		}
+		rec.Before = plain.look(ctx, &a)
+		if err := c.Acts.Begin(rec, ""); err != nil {
+			return s3err.Newf(s3err.ServiceUnavailable, "What is to be changed cannot be put on record.").Wrap(err)
+		}
+		return nil
+	})
 	w := &actWriter{ResponseWriter: c.w}
+	defer func() {
+		if rec.Intent != "" && w.done != nil { // it panicked
+			rec.Failed = string(s3err.InternalError)
+			c.record(rec)
+		}
+	}()
 	w.done = func() {
 		// The client may have gone; the act is done.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookWithin)
 		defer cancel()
 		rec.After = c.look(ctx, &a)
-		c.RecordAct(rec)
+		c.record(rec)
 	}
 	c.w = w
 	if err = c.op.serve(ctx, c); err == nil {
 		w.end()
 		return nil
 	}
-	if e := s3err.From(err); w.done != nil && e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented {
+	if w.done == nil {
+		return err
+	}
+	w.done = nil
+	switch e := s3err.From(err); {
+	case rec.Intent == "": // nothing was asked for
+	case e.Status >= http.StatusInternalServerError && e.Status != http.StatusNotImplemented:
 		rec.Failed = string(e.Code)
-		c.RecordAct(rec)
+		c.record(rec)
+	default:
+		c.record(&audit.Refusal{Time: c.Now, Intent: rec.Intent, ErrorCode: string(e.Code)})
 	}
 	return err
+}
+
+// record adds the outcome of an act. That it cannot be written is told in the log of the process.
+func (c *call) record(e audit.Entry) {
+	if err := c.Acts.Append(e); err != nil && c.Logger != nil {
+		c.Logger.Error("an act is not on the record", "request_id", c.RequestID, "operation", c.op.Name, "err", err)
+	}
 }
 
 // actWriter has an act recorded before it is answered.

@@ -2,6 +2,7 @@ package s3op_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"strings"
 	"testing"
@@ -63,15 +64,21 @@ func TestActs(t *testing.T) {
 			if tt.body != "" {
 				head["Content-Md5"] = md5Of(tt.body)
 			}
-			var acts []*audit.Act
-			s.service.RecordAct = func(a *audit.Act) { acts = append(acts, a) }
+			log := &actBook{t: t}
+			s.service.Acts = log
 			if a := s.do(tt.line, head, tt.body); a.status/100 != 2 {
 				t.Fatalf("answered %d %s", a.status, a.body)
 			}
-			if len(acts) != 1 {
-				t.Fatalf("%d acts", len(acts))
+			if len(log.intents) != 1 || len(log.acts) != 1 || len(log.refusals) != 0 {
+				t.Fatalf("%d intents, %d acts, %d refusals", len(log.intents), len(log.acts), len(log.refusals))
 			}
-			a := acts[0]
+			a, in := log.acts[0], log.intents[0]
+			if in.Intent == "" || a.Intent != in.Intent || in.Operation != a.Operation || in.Target != a.Target || in.Before != a.Before || in.After != "" {
+				t.Errorf("the intent of %+v is %+v", a, in)
+			}
+			if now, ok := s.service.StateNow(t.Context(), &in); !ok || now != a.After && a.Operation != "DeleteObjects" {
+				t.Errorf("the state now is %q, and was %q after the act", now, a.After)
+			}
 			if a.Kind != tt.kind || a.User != "root" || a.RequestID != "R" || !strings.HasPrefix(tt.line, strings.SplitN(tt.line, " ", 2)[0]+" /"+a.Target) || a.Bypass != (tt.head != nil) {
 				t.Errorf("act %+v", a)
 			}
@@ -93,7 +100,8 @@ func TestActs(t *testing.T) {
 func TestNoActs(t *testing.T) {
 	s := newServer(t)
 	s.must("PUT /bkt", nil, "")
-	s.service.RecordAct = func(a *audit.Act) { t.Errorf("act %+v", a) }
+	log := &actBook{t: t}
+	s.service.Acts = log
 	s.must("PUT /bkt/k", nil, "x")
 	s.must("GET /bkt?versioning", nil, "")
 	s.must("DELETE /bkt/k", nil, "")
@@ -102,6 +110,57 @@ func TestNoActs(t *testing.T) {
 			t.Errorf("%s: %d", line, a.status)
 		}
 	}
+	if len(log.acts) != 0 || len(log.intents) != len(log.refusals) {
+		t.Errorf("%d acts; %d intents, %d refusals", len(log.acts), len(log.intents), len(log.refusals))
+	}
+	before := len(log.intents)
+	s.as() // who may nothing leaves no intent, and neither does what is no policy
+	s.do("PUT /bkt?policy", nil, bucketPolicy("Allow", `"*"`, "s3:GetObject", "/*"))
+	s.root()
+	s.do("PUT /bkt?policy", nil, "{")
+	if len(log.intents) != before {
+		t.Errorf("%d intents", len(log.intents)-before)
+	}
+	log.fail = audit.ErrClosed
+	if a := s.do("PUT /bkt?versioning", nil, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"); a.status != 503 {
+		t.Errorf("an act that cannot be put on record: %d", a.status)
+	}
+	if a := s.must("GET /bkt?versioning", nil, ""); strings.Contains(a.body, "Enabled") {
+		t.Error("it was done without a record")
+	}
+}
+
+// actBook is a log of acts.
+type actBook struct {
+	t        *testing.T
+	fail     error
+	intents  []audit.Act
+	acts     []*audit.Act
+	refusals []*audit.Refusal
+}
+
+// Begin implements s3op.ActLog.
+func (b *actBook) Begin(a *audit.Act, _ string) error {
+	if b.fail != nil {
+		return b.fail
+	}
+	if len(b.intents) > len(b.acts)+len(b.refusals) {
+		b.t.Error("an act has two intents")
+	}
+	a.Intent = fmt.Sprint("I", len(b.intents))
+	b.intents = append(b.intents, *a)
+	return nil
+}
+
+// Append implements s3op.ActLog.
+func (b *actBook) Append(e audit.Entry) error {
+	switch e := e.(type) {
+	case *audit.Act:
+		b.acts = append(b.acts, e)
+	case *audit.Refusal:
+		b.refusals = append(b.refusals, e)
+	}
+	return nil
 }
 
 // unsure is a store that does not say what came of a change.
@@ -116,12 +175,12 @@ func TestActUnknown(t *testing.T) {
 	s := newServer(t)
 	s.must("PUT /bkt", nil, "")
 	s.service.Versions = unsure{s.store}
-	var acts []*audit.Act
-	s.service.RecordAct = func(a *audit.Act) { acts = append(acts, a) }
+	log := &actBook{t: t}
+	s.service.Acts = log
 	if a := s.do("PUT /bkt?versioning", nil, "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"); a.status/100 != 5 {
 		t.Fatalf("answered %d", a.status)
 	}
-	if len(acts) != 1 || acts[0].Failed == "" || acts[0].Failed == string(s3err.AccessDenied) {
+	if acts := log.acts; len(log.intents) != 1 || len(acts) != 1 || acts[0].Failed == "" || acts[0].Failed == string(s3err.AccessDenied) || acts[0].Intent == "" {
 		t.Errorf("acts %+v", acts)
 	}
 }

@@ -27,7 +27,7 @@ func putBucketPolicy(ctx context.Context, c *call) error {
 	if err != nil {
 		return s3err.Newf(s3err.MalformedPolicy, "%s", err.Error()).Wrap(err)
 	}
-	err = c.Rules.Change(ctx, c.Bucket, api.ConfigPolicy, func(conf *api.Configuration) ([]byte, error) {
+	err = c.changeRules(ctx, api.ConfigPolicy, func(conf *api.Configuration) ([]byte, error) {
 		if iam.ReadPublicAccess(conf.Documents[api.ConfigPublicAccess]).BlockPolicy && p.Public() {
 			return nil, s3err.Newf(s3err.AccessDenied, "Public policies are blocked by the BlockPublicPolicy block public access setting.")
 		}

@@ -10,7 +10,6 @@ import (
 
 	"shoal/acl"
 	"shoal/chunker/checksum"
-	"shoal/gateway/audit"
 	"shoal/gateway/iam"
 	"shoal/gateway/s3err"
 	"shoal/gateway/sigv4"
@@ -80,8 +79,8 @@ type Service struct {
 	AuthenticateForm func(context.Context, *Request, *sigv4.Form) error
 	// PlainCustomerKeys lets clients bring keys for their objects without TLS.
 	PlainCustomerKeys bool
-	// RecordAct writes a record of an act before it is answered. Nil records none.
-	RecordAct func(*audit.Act)
+	// Acts gets a record of every act, before it is asked for and before it is answered. Nil gets none.
+	Acts ActLog
 	// Logger gets what broke off in the middle of an answer. Nil logs nothing.
 	Logger *slog.Logger
 }
@@ -136,6 +135,7 @@ type call struct {
 	byACL []ground            // see confirm
 	// outcome is what an act has come to, where that cannot be looked at; JSON.
 	outcome string
+	intend  func(context.Context) error // see intending; nil for what is no act
 }
 
 // Serve answers one request. On error nothing was written and the caller writes the
