@@ -33,7 +33,7 @@ func TestAddressRules(t *testing.T) {
 	for _, p := range both {
 		must(t, served(p, "127.0.0.7"))
 	}
-	r.admin("ip", "block", "127.0.0.0/29")
+	r.admin("ip", "block", "127.0.0.0/29", "--yes")
 	r.admin("ip", "allow", "127.0.0.6")
 	for _, p := range both {
 		eventually(t, time.Minute, func() error {

@@ -116,7 +116,7 @@ func TestReadOnly(t *testing.T) {
 	for i, c := range h.both {
 		must(t, c.put(ctx, h.buckets[i], "after", pattern{}))
 	}
-	h.node.AdminJSON(new(api.BucketReadOnly), "readonly", "on", "--bucket", h.buckets[1], "--reason", "moving house")
+	h.node.AdminJSON(new(api.BucketReadOnly), "readonly", "on", "--bucket", h.buckets[1], "--reason", "moving house", "--yes")
 	for i, c := range h.both {
 		must(t, c.put(ctx, h.buckets[0], "after", pattern{seed: uint64(i)}))
 		if err := c.put(ctx, h.buckets[1], "after", pattern{seed: 1}); !held(err) {

@@ -23,7 +23,7 @@ func TestRootReplaced(t *testing.T) {
 	r := &rights{t: t, node: n}
 	old, err := os.ReadFile(n.CredentialsFile())
 	must(t, err)
-	out, err := n.Admin("root", "replace")
+	out, err := n.Admin("root", "replace", "--yes")
 	if err != nil || !strings.Contains(out, "# written to "+n.CredentialsFile()) {
 		t.Fatalf("replace: %v: %s", err, out)
 	}

@@ -73,7 +73,7 @@ func TestSessions(t *testing.T) {
 		}
 	}
 	tokensByCLI(t, n, &alice)
-	r.admin("policy", "set", "docs", r.file(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::rights/other"}}`))
+	r.admin("policy", "set", "docs", r.file(`{"Statement":{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::rights/other"}}`), "--yes")
 	<-time.After(time.Second)
 	if code := get(g, "docs/a"); code != "AccessDenied" {
 		t.Errorf("a role was changed, and a session goes on: %q", code)

@@ -85,7 +85,18 @@ func newPermissionsCommand(a *adminCommand) *cobra.Command {
 	}
 	cmd.Flags().StringArrayVar(&set, "set", nil, "what a grantee is given, `WHO=PERMISSION,…`; may be repeated")
 	cmd.Flags().BoolVar(&none, "none", false, "take everything from everybody but root")
-	return cmd
+	return a.asking(cmd, func(_ *cobra.Command, args []string) (string, error) {
+		p, err := readPermissions(set)
+		if err != nil {
+			return "", err
+		}
+		for _, group := range [...]struct{ name, who string }{{"AllUsers", "everybody, without a signature"}, {"AuthenticatedUsers", "every user of the store"}} {
+			if list := p[group.name]; len(list) > 0 {
+				return "Give " + strings.Join(list, ",") + " of the bucket " + args[0] + " to " + group.who + "?", nil
+			}
+		}
+		return "", nil
+	})
 }
 
 // readPermissions reads values of --set.

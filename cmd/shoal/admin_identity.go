@@ -39,7 +39,8 @@ func newUserCommand(a *adminCommand) *cobra.Command {
 		identityChange(a, "create NAME", "Create a user, who may do nothing yet", api.KindUser, api.DoCreate),
 		identityDelete(a, "Delete a user with its access keys", api.KindUser),
 		identityChange(a, "enable NAME", "Let a user in again", api.KindUser, api.DoEnable),
-		identityChange(a, "disable NAME", "Let a user do nothing, until it is enabled", api.KindUser, api.DoDisable),
+		a.asking(identityChange(a, "disable NAME", "Let a user do nothing, until it is enabled", api.KindUser, api.DoDisable),
+			aboutFirst("Disable user %s? All its access keys and sessions are refused within a second.")),
 		identityChange(a, "attach NAME POLICY", "Give a user what a policy allows and denies", api.KindUser, api.DoAttach),
 		identityChange(a, "detach NAME POLICY", "Take a policy from a user", api.KindUser, api.DoDetach),
 		identityChange(a, "join NAME GROUP", "Put a user into a group", api.KindUser, api.DoJoin),
@@ -100,22 +101,7 @@ func identityChange(a *adminCommand, use, short, kind, do string) *cobra.Command
 
 // identityDelete is a command that asks before it deletes.
 func identityDelete(a *adminCommand, short, kind string) *cobra.Command {
-	var yes bool
-	cmd := &cobra.Command{
-		Use:   "delete NAME",
-		Short: short,
-		Args:  cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			if !yes {
-				if err := a.env.confirm(cmd.Context(), "Delete "+kind+" "+args[0]+"?"); err != nil {
-					return err
-				}
-			}
-			return a.changeIdentity(cmd.Context(), api.IdentityChange{Kind: kind, Name: args[0], Do: api.DoDelete})
-		},
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return cmd
+	return a.asking(identityChange(a, "delete NAME", short, kind, api.DoDelete), aboutFirst("Delete "+kind+" %s?"))
 }
 
 func (a *adminCommand) changeIdentity(ctx context.Context, c api.IdentityChange) error {

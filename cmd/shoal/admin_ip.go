@@ -1,8 +1,10 @@
 package main
 
 import (
+	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -21,9 +23,9 @@ func newIPCommand(a *adminCommand) *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
-		newIPRuleCommand(a, "block", "Serve nothing to a block of addresses, such as 192.0.2.0/24", api.IPBlock),
-		newIPRuleCommand(a, "allow", "Serve a block of addresses within one that is blocked", api.IPAllow),
-		newIPRuleCommand(a, "remove", "Forget the rule for a block of addresses", ""),
+		a.asking(newIPRuleCommand(a, "block", "Serve nothing to a block of addresses, such as 192.0.2.0/24", api.IPBlock), a.blockQuestion),
+		mayCutOff(newIPRuleCommand(a, "allow", "Serve a block of addresses within one that is blocked", api.IPAllow)),
+		mayCutOff(newIPRuleCommand(a, "remove", "Forget the rule for a block of addresses", "")),
 		newIPListCommand(a),
 	)
 	return cmd
@@ -47,7 +49,7 @@ func newIPListCommand(a *adminCommand) *cobra.Command {
 }
 
 func newIPRuleCommand(a *adminCommand, use, short, verdict string) *cobra.Command {
-	var peers, all, yes bool
+	var peers, all bool
 	cmd := &cobra.Command{
 		Use: use + " BLOCK", Short: short, Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -62,14 +64,67 @@ func newIPRuleCommand(a *adminCommand, use, short, verdict string) *cobra.Comman
 			case peers:
 				scopes = []api.IPScope{api.IPPeers}
 			}
+			yes, err := cmd.Flags().GetBool("yes")
+			if err != nil {
+				return err
+			}
 			return a.setIP(cmd, scopes, p, verdict, yes)
 		},
 	}
 	cmd.Flags().BoolVar(&peers, "peers", false, "the rule is for the ports of peers, not for S3 and management")
 	cmd.Flags().BoolVar(&all, "all", false, "the rule is for both")
 	cmd.MarkFlagsMutuallyExclusive("peers", "all")
-	cmd.Flags().BoolVar(&yes, "yes", false, "also where it cuts off a member")
 	return cmd
+}
+
+// mayCutOff adds the flag for rules that a member is cut off by.
+func mayCutOff(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().Bool("yes", false, "also where it cuts off a member")
+	return cmd
+}
+
+// blockQuestion asks before everybody, this machine or members are no longer served.
+func (a *adminCommand) blockQuestion(cmd *cobra.Command, args []string) (string, error) {
+	p, err := api.ParsePrefix(args[0])
+	if err != nil {
+		return "", &usageError{err.Error()}
+	}
+	if p.Bits() == 0 {
+		return "Serve nobody from " + p.String() + ", which is every address, but for blocks that are allowed?", nil
+	}
+	if own, err := net.InterfaceAddrs(); err == nil {
+		for _, o := range own {
+			if n, err := netip.ParsePrefix(o.String()); err == nil && p.Contains(n.Addr().Unmap()) {
+				return "Serve nobody from " + p.String() + ", which holds an address of this machine, " + n.Addr().String() + "?", nil
+			}
+		}
+	}
+	client, err := a.connect()
+	if err != nil {
+		return "", err
+	}
+	members, err := fetch[[]api.Member](cmd.Context(), client, http.MethodGet, membersPath, nil)
+	if err != nil {
+		return "Serve nobody from " + p.String() + "? Whether it holds members is not known: " + err.Error(), nil
+	}
+	for i := range members {
+		for _, addr := range members[i].Addrs {
+			if ip, ok := memberIP(addr); ok && p.Contains(ip) {
+				return "Serve nobody from " + p.String() + ", which holds the member " + shortPeer(members[i].PeerID) + " at " + ip.String() + "?", nil
+			}
+		}
+	}
+	return "", nil
+}
+
+// memberIP is the address in /ip4/192.0.2.1/tcp/4001 and the like.
+func memberIP(multiaddr string) (netip.Addr, bool) {
+	parts := strings.Split(multiaddr, "/")
+	if len(parts) < 3 || parts[1] != "ip4" && parts[1] != "ip6" {
+		return netip.Addr{}, false
+	}
+	ip, err := netip.ParseAddr(parts[2])
+	return ip.Unmap(), err == nil
 }
 
 // setIP changes the rules for a block of addresses.

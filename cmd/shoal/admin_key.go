@@ -19,7 +19,8 @@ func newKeyCommand(a *adminCommand) *cobra.Command {
 	cmd.AddCommand(
 		newKeyCreateCommand(a), newKeyRotateCommand(a), newKeyRevokeCommand(a), newKeyRevokeAllCommand(a),
 		keyChange(a, "enable", "Let an access key in again", api.DoEnable),
-		keyChange(a, "disable", "Refuse an access key, until it is enabled", api.DoDisable),
+		a.asking(keyChange(a, "disable", "Refuse an access key, until it is enabled", api.DoDisable),
+			aboutFirst("Disable access key %s? It and its sessions are refused within a second.")),
 	)
 	return cmd
 }
@@ -106,19 +107,8 @@ func newKeyRotateCommand(a *adminCommand) *cobra.Command {
 }
 
 func newKeyRevokeCommand(a *adminCommand) *cobra.Command {
-	var yes bool
-	cmd := keyChange(a, "revoke", "Revoke an access key for good: every gateway refuses it within a second", api.DoRevoke)
-	run := cmd.RunE
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !yes {
-			if err := a.env.confirm(cmd.Context(), "Revoke access key "+args[0]+"? It cannot be brought back."); err != nil {
-				return err
-			}
-		}
-		return run(cmd, args)
-	}
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
-	return cmd
+	return a.asking(keyChange(a, "revoke", "Revoke an access key for good: every gateway refuses it within a second", api.DoRevoke),
+		aboutFirst("Revoke access key %s? It cannot be brought back."))
 }
 
 func newKeyRevokeAllCommand(a *adminCommand) *cobra.Command {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -21,7 +22,7 @@ func newPolicyCommand(a *adminCommand) *cobra.Command {
 	cmd.AddCommand(
 		newPolicyShowCommand(a),
 		newPolicyFileCommand(a, "create NAME FILE", "Create a policy from a document; - reads it from standard input", api.DoCreate),
-		newPolicyFileCommand(a, "set NAME FILE", "Give a policy another document", api.DoSet),
+		a.asking(newPolicyFileCommand(a, "set NAME FILE", "Give a policy another document", api.DoSet), a.attachedQuestion),
 		identityDelete(a, "Delete a policy that is attached to nobody", api.KindPolicy),
 		newSimulateCommand(a),
 	)
@@ -78,6 +79,43 @@ func newPolicyFileCommand(a *adminCommand, use, short, do string) *cobra.Command
 		},
 	}
 }
+
+// attachedQuestion asks before a policy is changed for those who have it.
+func (a *adminCommand) attachedQuestion(cmd *cobra.Command, args []string) (string, error) {
+	client, err := a.connect()
+	if err != nil {
+		return "", err
+	}
+	list, err := fetch[api.IdentityList](cmd.Context(), client, http.MethodGet, identitiesPath, nil)
+	if err != nil {
+		return "", err
+	}
+	var of []string
+	for _, u := range list.Users {
+		if slices.Contains(u.Policies, args[0]) {
+			of = append(of, "user "+u.Name)
+		}
+	}
+	for _, g := range list.Groups {
+		if slices.Contains(g.Policies, args[0]) {
+			of = append(of, "group "+g.Name)
+		}
+	}
+	switch {
+	case len(of) == 0:
+		return "", nil
+	case args[1] == "-":
+		return "", &usageError{"policy " + args[0] + " is attached: give --yes, since the answer cannot come from where its document is read"}
+	}
+	more := ""
+	if n := len(of); n > attachedShown {
+		of, more = of[:attachedShown], fmt.Sprintf(" and %d more", n-attachedShown)
+	}
+	return "Change the policy " + args[0] + " for " + strings.Join(of, ", ") + more + ", within a second?", nil
+}
+
+// attachedShown is how many users and groups a question names.
+const attachedShown = 5
 
 // readPolicy reads a document from a file, or standard input for "-".
 func readPolicy(in io.Reader, path string) (string, error) {

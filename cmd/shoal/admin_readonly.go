@@ -50,23 +50,25 @@ func newReadOnlyCommand(a *adminCommand) *cobra.Command {
 
 func newReadOnlyOnCommand(a *adminCommand, bucket *string) *cobra.Command {
 	var reason string
-	var yes bool
 	cmd := &cobra.Command{
 		Use: "on", Short: "Refuse writes", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if strings.TrimSpace(reason) == "" {
-				return &usageError{"give --reason: it is what clients are told"}
-			}
-			if *bucket == "" && !yes {
-				if err := a.env.confirm(cmd.Context(), "Refuse every write to the whole store?"); err != nil {
-					return err
-				}
-			}
 			return a.readOnly(cmd, http.MethodPost, *bucket, readOnlyOrder{true, reason})
 		},
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "one line that clients and other operators are told")
-	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	a.asking(cmd, func(*cobra.Command, []string) (string, error) {
+		if *bucket == "" {
+			return "Refuse every write to the whole store?", nil
+		}
+		return "Refuse every write to the bucket " + *bucket + "?", nil
+	})
+	cmd.PreRunE = func(*cobra.Command, []string) error {
+		if strings.TrimSpace(reason) == "" {
+			return &usageError{"give --reason: it is what clients are told"}
+		}
+		return nil
+	}
 	return cmd
 }
 

@@ -49,7 +49,13 @@ func newRootReplaceCommand(a *adminCommand) *cobra.Command {
 		},
 	}
 	cmd.Flags().DurationVar(&body.Overlap, "overlap", 0, "time for which the old one goes on, up to 720h")
-	return cmd
+	return a.asking(cmd, func(*cobra.Command, []string) (string, error) {
+		when := "at once"
+		if body.Overlap > 0 {
+			when = "in " + body.Overlap.String()
+		}
+		return "Replace the access key of root that asks? It ends " + when + ", wherever else it is used.", nil
+	})
 }
 
 func showReplaced(w *tabwriter.Writer, r api.ReplacedRoot) {

@@ -42,7 +42,7 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 			{ID: 2, Voters: []string{peerB}, Pending: "adds a learner"},
 		},
 		"GET /admin/v1/members": []api.Member{
-			{PeerID: peerA, Roles: []string{"node"}, Site: "here", Addrs: []string{"/ip4/127.0.0.1/tcp/1"}, Epoch: 4, State: "active", Liveness: "alive", Drives: 2, UsedBytes: 1 << 30, CapacityBytes: 4 << 40, Weight: 50, Release: "v9", LastSeen: time.Unix(0, 0)},
+			{PeerID: peerA, Roles: []string{"node"}, Site: "here", Addrs: []string{"/ip4/127.0.0.1/tcp/1", "/ip4/198.51.100.7/tcp/1"}, Epoch: 4, State: "active", Liveness: "alive", Drives: 2, UsedBytes: 1 << 30, CapacityBytes: 4 << 40, Weight: 50, Release: "v9", LastSeen: time.Unix(0, 0)},
 			{PeerID: peerB, Roles: []string{"gateway"}, Site: "there", State: "active", Liveness: "dead"},
 		},
 		"GET /admin/v1/placement": api.Placement{Epoch: 12, Profile: "2+1", Reduced: "2+1", Widths: []int{3, 2}, Earlier: []uint64{11}, Moving: api.Moving{Shards: 8, Bytes: 1 << 20},
@@ -60,6 +60,7 @@ func adminServer(t *testing.T) (address string, asked *[]string) {
 		"PUT /admin/v1/buckets/b/permissions": permissions{"root": {"full_control"}},
 		"DELETE /admin/v1/buckets/b/quota":    api.Usage{Bucket: "b", Owner: "root"},
 		"POST /admin/v1/drives/remove":        struct{}{},
+		"GET /admin/v1/identities":            api.IdentityList{Users: []api.User{{Name: "alice", Policies: []string{"docs"}}}, Groups: []api.UserGroup{{Name: "staff", Policies: []string{"docs"}}}},
 		"GET /admin/v1/readonly": api.ReadOnlyStatus{ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "we move", Since: time.Unix(0, 0)}, Groups: 17, InForce: 15, Behind: []uint32{4, 17},
 			Buckets: []api.BucketReadOnly{{Bucket: "b", ReadOnlyOrder: api.ReadOnlyOrder{On: true, Reason: "audit"}}}},
 		"POST /admin/v1/root": struct{}{},
@@ -131,7 +132,7 @@ func TestAdminCommands(t *testing.T) {
 		{"health", []string{"GET /admin/v1/health "}, []string{"not whole", "The node q is dead.", "and 2 more"}},
 		{"settings", []string{getSettings}, []string{"survives", "replace-after", "(10m)", "later"}},
 		{"settings set voters 3", []string{getSettings, `POST /admin/v1/settings {"name":"voters","value":"3"}`}, []string{"voters is now 3"}},
-		{"ip block 192.0.2.7", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block"}},
+		{"ip block 192.0.2.7", []string{getMembers, `POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block"}},
 		{"ip allow 2001:DB8::/48", []string{`POST /admin/v1/settings {"name":"ip/2001:db8::/48","value":"allow"}`}, []string{"2001:db8::/48: allow"}},
 		{"ip remove 192.0.2.0/24", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.0/24","value":""}`}, []string{"192.0.2.0/24: as larger blocks say"}},
 		{"ip block 192.0.2.7 --peers", []string{`POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)"}},
@@ -154,15 +155,16 @@ func TestAdminCommands(t *testing.T) {
 		{"bucket quota b", []string{"GET /admin/v1/buckets/b/quota "}, []string{"5.0 MiB", "none", "root"}},
 		{"bucket quota b --bytes 10GiB --objects 700", []string{`PUT /admin/v1/buckets/b/quota {"bytes":10737418240,"objects":700}`}, []string{"10.0 GiB", "700"}},
 		{"bucket permissions b", []string{"GET /admin/v1/buckets/b/permissions "}, []string{"root", "full_control", "alice", "read,write", "AllUsers"}},
-		{"bucket permissions b --set alice=read,read_acp --set AllUsers=read", []string{`PUT /admin/v1/buckets/b/permissions {"AllUsers":["read"],"user:alice":["read","read_acp"]}`}, []string{"root"}},
+		{"bucket permissions b --set alice=read,read_acp", []string{`PUT /admin/v1/buckets/b/permissions {"user:alice":["read","read_acp"]}`}, []string{"root"}},
+		{"bucket permissions b --set alice=read,read_acp --set AllUsers=read --yes", []string{`PUT /admin/v1/buckets/b/permissions {"AllUsers":["read"],"user:alice":["read","read_acp"]}`}, []string{"root"}},
 		{"bucket permissions b --none --json", []string{"PUT /admin/v1/buckets/b/permissions {}"}, []string{`"root"`}},
 		{"bucket quota b --none --json", []string{"DELETE /admin/v1/buckets/b/quota "}, []string{`"bucket": "b"`}},
 		{"readonly status", []string{"GET /admin/v1/readonly "}, []string{"the whole store", "refused", "1970-01-01T00:00:00Z", "we move", "audit", "15 of 17 groups", "4,17"}},
 		{"readonly status --bucket b --json", []string{"GET /admin/v1/buckets/b/readonly "}, []string{`"reason": "audit"`}},
 		{"readonly on --reason move --yes", []string{`POST /admin/v1/readonly {"on":true,"reason":"move"}`}, []string{"the whole store", "refused"}},
 		{"readonly off --bucket b", []string{`POST /admin/v1/buckets/b/readonly {"on":false}`}, []string{"b", "taken"}},
-		{"readonly on --bucket b --reason audit", []string{`POST /admin/v1/buckets/b/readonly {"on":true,"reason":"audit"}`}, []string{"WRITES"}},
-		{"root replace --overlap 1h", []string{`POST /admin/v1/root/replace {"overlap":3600000000000}`}, []string{"aws_access_key_id = NEW", "aws_secret_access_key = new secret", "# written to /data/root.credentials on node", "not known to be written on node"}},
+		{"readonly on --bucket b --reason audit --yes", []string{`POST /admin/v1/buckets/b/readonly {"on":true,"reason":"audit"}`}, []string{"WRITES"}},
+		{"root replace --overlap 1h --yes", []string{`POST /admin/v1/root/replace {"overlap":3600000000000}`}, []string{"aws_access_key_id = NEW", "aws_secret_access_key = new secret", "# written to /data/root.credentials on node", "not known to be written on node"}},
 		{"root disable --yes", []string{`POST /admin/v1/root {"disabled":true}`}, []string{"root is disabled"}},
 		{"root enable", []string{`POST /admin/v1/root {"disabled":false}`}, []string{"root is enabled"}},
 		{"gc status --verify b/p", []string{"GET /admin/v1/gc/status "}, []string{"sweep", "1/4", "3.0 MiB", "bbbbb2", "yes: no shard", "1000 or more", "77"}},
@@ -238,6 +240,54 @@ func TestAdminRefuses(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestDangerousActsAsk: what locks somebody out, or lets everybody in, is asked about first; what is answered with no changes nothing.
+func TestDangerousActsAsk(t *testing.T) {
+	address, asked := adminServer(t)
+	data := credentialsDir(t)
+	policy := filepath.Join(data, "policy")
+	if err := os.WriteFile(policy, []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ args, says string }{
+		{"ip block 0.0.0.0/0", "every address"},
+		{"ip block ::/0", "every address"},
+		{"ip block 127.0.0.0/8", "an address of this machine"},
+		{"ip block 198.51.100.0/24", "holds the member yzaaaaa1 at 198.51.100.7"},
+		{"user disable alice", "Disable user alice?"},
+		{"user delete alice", "Delete user alice?"},
+		{"key disable KEY", "Disable access key KEY?"},
+		{"key revoke KEY", "Revoke access key KEY?"},
+		{"policy set docs " + policy, "Change the policy docs for user alice, group staff"},
+		{"root replace", "It ends at once"},
+		{"root replace --overlap 1h", "It ends in 1h0m0s"},
+		{"readonly on --reason r", "the whole store"},
+		{"readonly on --reason r --bucket b", "the bucket b"},
+		{"bucket permissions b --set AllUsers=read", "everybody, without a signature"},
+		{"bucket permissions b --set alice=read --set AuthenticatedUsers=write", "Give write of the bucket b to every user"},
+	} {
+		t.Run(c.args, func(t *testing.T) {
+			for _, answer := range []string{"n\n", "y\n", "--yes"} {
+				*asked = nil
+				var out, errs bytes.Buffer
+				args := append([]string{"admin"}, strings.Fields(c.args)...)
+				if answer == "--yes" {
+					args = append(args, answer)
+				}
+				execute(t.Context(), environment{in: strings.NewReader(answer), out: &out, err: &errs}, append(args, "--data", data, "--admin", address))
+				changes := slices.ContainsFunc(*asked, func(a string) bool { return !strings.HasPrefix(a, "GET") })
+				if strings.Contains(errs.String(), c.says) != (answer != "--yes") || changes != (answer != "n\n") {
+					t.Errorf("%q: %q, asked %q", answer, errs.String(), *asked)
+				}
+			}
+		})
+	}
+	var out, errs bytes.Buffer
+	code := execute(t.Context(), environment{in: strings.NewReader("{}"), out: &out, err: &errs}, []string{"admin", "policy", "set", "docs", "-", "--data", data, "--admin", address})
+	if code != exitUsage || !strings.Contains(errs.String(), "give --yes") {
+		t.Errorf("a policy from where the answer would come: %d, %s", code, errs.String())
 	}
 }
 

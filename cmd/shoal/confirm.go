@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/spf13/cobra"
 )
 
 // answerMax bounds a line that an operator types, in bytes.
@@ -23,6 +25,33 @@ func (e environment) confirm(ctx context.Context, question string) error {
 		return errors.New("nothing was changed: answer y, or give --yes where nobody can answer")
 	}
 	return nil
+}
+
+// asking has a command ask before it runs, unless --yes is given. question gives "" where there is nothing to ask.
+func (a *adminCommand) asking(cmd *cobra.Command, question func(cmd *cobra.Command, args []string) (string, error)) *cobra.Command {
+	var yes bool
+	run := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !yes {
+			q, err := question(cmd, args)
+			if err != nil {
+				return err
+			}
+			if q != "" {
+				if err := a.env.confirm(cmd.Context(), q); err != nil {
+					return err
+				}
+			}
+		}
+		return run(cmd, args)
+	}
+	cmd.Flags().BoolVar(&yes, "yes", false, "do not ask")
+	return cmd
+}
+
+// aboutFirst is a question about the first argument of a command.
+func aboutFirst(format string) func(*cobra.Command, []string) (string, error) {
+	return func(_ *cobra.Command, args []string) (string, error) { return fmt.Sprintf(format, args[0]), nil }
 }
 
 // prompt writes text and reads a line. The end of the input is an empty line.

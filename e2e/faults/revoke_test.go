@@ -334,10 +334,10 @@ func TestRevocation(t *testing.T) {
 		{"member", "it left its group", func() { r.admin("user", "leave", "member", "staff") }},
 		{"bucket", "the bucket's policy named another", func() { r.bucketPolicy("kept") }},
 		{"deleted", "it was deleted", func() { r.admin("user", "delete", "deleted", "--yes") }},
-		{"session", "the key of its session was disabled", func() { r.admin("key", "disable", parent.AccessKeyID) }},
-		{"disabled", "it was disabled", func() { r.admin("user", "disable", "disabled") }},
+		{"session", "the key of its session was disabled", func() { r.admin("key", "disable", parent.AccessKeyID, "--yes") }},
+		{"disabled", "it was disabled", func() { r.admin("user", "disable", "disabled", "--yes") }},
 		{"detached", "its policy was detached", func() { r.admin("user", "detach", "detached", "reads") }},
-		{"policy", "its policy was changed", func() { r.admin("policy", "set", "changed", r.file(readsNothing)) }},
+		{"policy", "its policy was changed", func() { r.admin("policy", "set", "changed", r.file(readsNothing), "--yes") }},
 	} {
 		r.passes(time.Now(), r.of(step.caller, -1)...)
 		step.take()
