@@ -274,6 +274,12 @@ func lookKey(ctx context.Context, c *call, in *api.KeyChange, _ any) (string, an
 	return in.AccessKeyID, c.h.keyState(ctx, in.AccessKeyID)
 }
 
+// lookCredential looks at the access key of the request's path.
+func lookCredential(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
+	id := c.http.PathValue("id")
+	return id, c.h.keyState(ctx, id)
+}
+
 // lookAllKeys tells which access keys there are, without their secrets.
 func lookAllKeys(ctx context.Context, c *call, _ *struct{}, _ any) (string, any) {
 	keys, err := c.h.cfg.Admin.AccessKeys(ctx)

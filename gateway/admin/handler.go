@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
+	"strings"
 	"sync"
 	"time"
 
@@ -105,6 +106,7 @@ func New(cfg Config) *Handler {
 
 // ServeHTTP answers one request. A panic is logged and answered with 500.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r = versioned(r)
 	v, r := h.begin(w, r)
 	w = v
 	defer h.end(v)
@@ -134,6 +136,32 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	h.mux.ServeHTTP(w, r)
+}
+
+// Paths of the admin API.
+const (
+	apiPath     = "/admin/"
+	apiVersion1 = apiPath + "v1/"
+)
+
+// versioned is a request whose path of the admin API has a version: one without is of version 1. Signatures are over the path as it was
+// sent, which stands in RequestURI.
+func versioned(r *http.Request) *http.Request {
+	rest, ok := strings.CutPrefix(r.URL.Path, apiPath)
+	if !ok || strings.HasPrefix(r.URL.Path, apiVersion1) || r.URL.Path == documentPath {
+		return r
+	}
+	u := *r.URL
+	u.Path = apiVersion1 + rest
+	if u.RawPath != "" {
+		if rest, ok = strings.CutPrefix(u.RawPath, apiPath); !ok {
+			return r // a part of the API's own path is encoded: there is no such route
+		}
+		u.RawPath = apiVersion1 + rest
+	}
+	of := *r
+	of.URL = &u
+	return &of
 }
 
 // unknown says that no route takes the request: errors and redirects of net/http are no JSON.

@@ -15,23 +15,51 @@ import (
 
 // identityRoutes are those of users, groups, policies and access keys.
 func identityRoutes() []route {
-	return []route{
+	return slices.Concat(keyRoutes("/admin/v1/keys"), keyRoutes("/admin/v1/credentials"), []route{
+		question(http.MethodGet, "/admin/v1/credentials/{id}", "An access key, without its secret", (*Handler).credential, "admin:ListAccessKeys"),
+		acts(question(http.MethodDelete, "/admin/v1/credentials/{id}", "Revoke an access key", (*Handler).revokeCredential,
+			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey").choosing(), audit.OnCredential, lookCredential),
 		report("/admin/v1/identities", "Users, groups and policies", api.Admin.IdentityList, "admin:ListUsers", "admin:ListGroups", "admin:ListPolicies"),
 		acts(order(http.MethodPost, "/admin/v1/identities/change", "Change a user, a group or a policy", (*Handler).changeIdentity,
 			slices.Sorted(maps.Values(identityActions))...).choosing(), "", lookIdentity),
-		report("/admin/v1/keys", "Access keys, without their secrets", api.Admin.AccessKeys, "admin:ListAccessKeys"),
-		acts(order(http.MethodPost, "/admin/v1/keys", "Make an access key, or one in the place of another; the secret is told this once", (*Handler).createKey,
-			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(), audit.OnCredential, lookNewKey),
 		acts(order(http.MethodPost, "/admin/v1/keys/change", "Enable, disable or revoke an access key", (*Handler).changeKey,
 			"admin:RevokeAccessKey", "admin:RevokeOwnAccessKey", "admin:UpdateAccessKey", "admin:UpdateOwnAccessKey").choosing(), audit.OnCredential, lookKey),
-		acts(question(http.MethodPost, "/admin/v1/keys/revoke-all", "Revoke every access key but the one that signs; root's when that is root's", (*Handler).revokeAll,
-			"admin:RevokeAllAccessKeys"), audit.OnCredential, lookAllKeys),
 		acts(order(http.MethodPost, "/admin/v1/root", "Disable or enable all access keys of root; not the former where nobody else could do the latter", (*Handler).switchRoot,
 			"admin:DisableRoot", "admin:EnableRoot").choosing(), audit.OnCredential, lookRoot),
 		acts(order(http.MethodPost, "/admin/v1/root/replace", "Make an access key in the place of that of root which signs; the secret is told this once", (*Handler).replaceRoot, "admin:ReplaceRoot").byRoot(),
 			audit.OnCredential, lookReplaced),
 		order(http.MethodPost, "/admin/v1/simulate", "What would be decided of a request", (*Handler).simulate, "admin:SimulatePolicy"),
+	})
+}
+
+// keyRoutes are those of all access keys, which have two names.
+func keyRoutes(path string) []route {
+	return []route{
+		report(path, "Access keys, without their secrets", api.Admin.AccessKeys, "admin:ListAccessKeys"),
+		acts(order(http.MethodPost, path, "Make an access key, or one in the place of another; the secret is told this once", (*Handler).createKey,
+			"admin:CreateAccessKey", "admin:CreateOwnAccessKey", "admin:RotateAccessKey", "admin:RotateOwnAccessKey").choosing(), audit.OnCredential, lookNewKey),
+		acts(question(http.MethodPost, path+"/revoke-all", "Revoke every access key but the one that signs; root's when that is root's", (*Handler).revokeAll,
+			"admin:RevokeAllAccessKeys"), audit.OnCredential, lookAllKeys),
 	}
+}
+
+// credential answers with the access key that the path names.
+func (h *Handler) credential(ctx context.Context, c *call) (api.AccessKey, error) {
+	keys, err := h.cfg.Admin.AccessKeys(ctx)
+	if err != nil {
+		return api.AccessKey{}, err
+	}
+	for i := range keys {
+		if keys[i].AccessKeyID == c.http.PathValue("id") {
+			return keys[i], nil
+		}
+	}
+	return api.AccessKey{}, noSuchKey(&api.Error{Kind: api.NoSuchCredential, Op: "admin.credential"})
+}
+
+// revokeCredential revokes the access key that the path names.
+func (h *Handler) revokeCredential(ctx context.Context, c *call) (done, error) {
+	return h.changeKey(ctx, c, &api.KeyChange{AccessKeyID: c.http.PathValue("id"), Do: api.DoRevoke})
 }
 
 // identityActions are the rights that changes of identities take, by what is done to what.

@@ -30,10 +30,12 @@ var document = sync.OnceValue(func() []byte {
 		"info": object{
 			"title": "shoal management", "version": "v1",
 			"description": "The operator's API of a store. Requests are signed with AWS Signature Version 4 for service shoal or s3. " +
-				"Each takes rights, which are actions of policies: all of x-actions.all, or one of x-actions.oneOf, by what the body says.",
+				"Each takes rights, which are actions of policies: all of x-actions.all, or one of x-actions.oneOf, by what the body says. " +
+				"Paths may be sent without v1, as in x-path-aliases; a signature is over the path as it is sent.",
 		},
-		"paths":    paths,
-		"security": []object{{"sigv4": []string{}}},
+		"x-path-aliases": object{apiPath: apiVersion1},
+		"paths":          paths,
+		"security":       []object{{"sigv4": []string{}}},
 		"components": object{
 			"schemas": s.made,
 			"securitySchemes": object{
