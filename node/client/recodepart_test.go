@@ -271,10 +271,12 @@ func TestRecodePartFails(t *testing.T) {
 		}
 	})
 	recoding2(t, func(t *testing.T, fc *fakeCluster, c *Client, u *openParts) {
+		synctest.Wait() // what the client does beside asks the node, too
 		fc.node(0).lose = func(cmd *meta.Command) bool { return cmd.GetRecodePart() != nil }
 		for _, p := range fc.parts(t, c) {
 			_, _ = c.Recode(t.Context(), p.g, p.v)
 		}
+		synctest.Wait()
 		fc.node(0).lose = nil
 		fc.settleDrops(t, c)
 		fc.wantShards(t, 4, 4)
