@@ -83,8 +83,12 @@ func mayCutOff(cmd *cobra.Command) *cobra.Command {
 	return cmd
 }
 
-// blockQuestion asks before everybody, this machine or members are no longer served.
+// blockQuestion asks before everybody, this machine or members are no longer served. What cuts members off from each other the store
+// itself refuses without --yes.
 func (a *adminCommand) blockQuestion(cmd *cobra.Command, args []string) (string, error) {
+	if peers, err := cmd.Flags().GetBool("peers"); err != nil || peers {
+		return "", err
+	}
 	p, err := api.ParsePrefix(args[0])
 	if err != nil {
 		return "", &usageError{err.Error()}

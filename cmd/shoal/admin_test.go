@@ -135,7 +135,7 @@ func TestAdminCommands(t *testing.T) {
 		{"ip block 192.0.2.7", []string{getMembers, `POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block"}},
 		{"ip allow 2001:DB8::/48", []string{`POST /admin/v1/settings {"name":"ip/2001:db8::/48","value":"allow"}`}, []string{"2001:db8::/48: allow"}},
 		{"ip remove 192.0.2.0/24", []string{`POST /admin/v1/settings {"name":"ip/192.0.2.0/24","value":""}`}, []string{"192.0.2.0/24: as larger blocks say"}},
-		{"ip block 192.0.2.7 --peers", []string{getMembers, `POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)"}},
+		{"ip block 192.0.2.7 --peers", []string{`POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)"}},
 		{"ip block 192.0.2.7 --all --yes", []string{`POST /admin/v1/settings {"name":"peer-ip/192.0.2.7/32","value":"block","force":true}`, `POST /admin/v1/settings {"name":"ip/192.0.2.7/32","value":"block"}`}, []string{"192.0.2.7/32: block (peers)", "192.0.2.7/32: block (clients)"}},
 		{"ip list", []string{getSettings}, []string{"clients", "192.0.2.0/24", "block", "peers", "10.0.0.0/8"}},
 		{"ip list --all", []string{getSettings}, []string{"clients", "192.0.2.0/24", "block", "peers", "10.0.0.0/8"}},

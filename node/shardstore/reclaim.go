@@ -295,18 +295,24 @@ func (s *Store) makeNeedless(ctx context.Context, num uint32) error {
 			return err
 		}
 	}
-	if err := s.punchDead(ctx, num); err != nil {
-		return err
+	for try := 1; ; try++ {
+		if err := s.punchDead(ctx, num); err != nil {
+			return err
+		}
+		left, err := s.extents([]byte{keyPunch}, segKey(keyPunch, num), 1)
+		switch {
+		case err != nil:
+			return err
+		case len(left) == 0:
+			return s.syncIndex()
+		case try == punchTries:
+			return fmt.Errorf("segment %08x before it still waits to be given back", left[0].pos.seg)
+		}
 	}
-	left, err := s.extents([]byte{keyPunch}, segKey(keyPunch, num), 1)
-	if err == nil && len(left) > 0 {
-		err = fmt.Errorf("segment %08x before it still waits to be given back", left[0].pos.seg)
-	}
-	if err != nil {
-		return err
-	}
-	return s.syncIndex()
 }
+
+// punchTries is how often it is tried to give back all that died in older segments, where more dies meanwhile.
+const punchTries = 10
 
 // syncIndex makes what the index says by now outlast a crash.
 func (s *Store) syncIndex() error {
