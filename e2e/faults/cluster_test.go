@@ -176,6 +176,7 @@ func drained(c *cluster.Cluster, id string) error {
 // written survives more with each step that allows it, and in the end so does what was stored before, which is coded anew, and that shows as
 // progress.
 func TestGrowth(t *testing.T) {
+	atLength(t)
 	t.Parallel()
 	seed := newSeed(t)
 	// What was coded anew, overwritten or deleted leaves shards of the profile before, which go after the grace.
