@@ -94,14 +94,15 @@ generate: ## rewrite what is made from the code; the tree must be clean afterwar
 check: build lint tidy test race ## the bar for every commit
 	$(MAKE) sim SEEDS=20
 
-release: ## programs for the usual platforms in bin/release, with their digests
-	@mkdir -p bin/release
+release: ## programs for the usual platforms in bin/release, with their digests, signed by the SSH key RELEASE_KEY
+	@rm -rf bin/release && mkdir -p bin/release
 	@for target in linux/amd64 linux/arm64 darwin/arm64; do \
 		name=bin/release/shoal-$(RELEASE)-$${target%/*}-$${target#*/}; \
 		echo $$name; \
 		GOOS=$${target%/*} GOARCH=$${target#*/} $(BUILD) -o $$name ./cmd/shoal || exit 1; \
 	done
 	@cd bin/release && sha256sum shoal-$(RELEASE)-* > shoal-$(RELEASE).sha256
+	@test -z "$(RELEASE_KEY)" || ssh-keygen -Y sign -f "$(RELEASE_KEY)" -n shoal-release bin/release/shoal-$(RELEASE).sha256
 
 clean: ## remove what build made
 	rm -rf bin
