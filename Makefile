@@ -60,25 +60,25 @@ sim: ## simulations and random runs, SEEDS (200) of each, and half a minute of f
 	GOGC=800 SHOAL_CRASH_POINTS=$(SEEDS) SHOAL_META_SEEDS=$(SEEDS) go test -count=1 -timeout 20m -run 'Crash|Fault|Random' ./node/shardstore ./node/meta
 
 e2e: ## every suite against the real program, at full length
-	E2E_FULL=1 go test -count=1 -timeout 60m -v ./e2e ./e2e/s3 ./e2e/history
+	E2E_FULL=1 .ci/verbose -count=1 -timeout 60m ./e2e ./e2e/s3 ./e2e/history
 
 e2e-crash: ## KILLS (200) times kill -9 under load, then everything is checked
-	KILLS=$(KILLS) go test -count=1 -timeout 50m -v -run 'TestCrash|TestHistory' ./e2e ./e2e/history
+	KILLS=$(KILLS) .ci/verbose -count=1 -timeout 50m -run 'TestCrash|TestHistory' ./e2e ./e2e/history
 
 e2e-damage: ## FLIPS (500) bit flips and cuts in the files of a stopped store
-	FLIPS=$(FLIPS) go test -count=1 -timeout 50m -v -run 'TestDamage' ./e2e
+	FLIPS=$(FLIPS) .ci/verbose -count=1 -timeout 50m -run 'TestDamage' ./e2e
 
 e2e-cluster: ## clusters of real processes: growth, losses, restarts, failover
-	E2E_FULL=1 go test -count=1 -timeout 60m -v -skip 'TestFaults' ./e2e/cluster ./e2e/faults ./e2e/history ./e2e/workloads
+	E2E_FULL=1 .ci/verbose -count=1 -timeout 60m -skip 'TestFaults' ./e2e/cluster ./e2e/faults ./e2e/history ./e2e/workloads
 
 e2e-s3: ## the conformance suite against one node and against a cluster
-	E2E_FULL=1 go test -count=1 -timeout 20m -v ./e2e/s3
+	E2E_FULL=1 .ci/verbose -count=1 -timeout 20m ./e2e/s3
 
 e2e-clients: deps ## SDKs and tools made for S3, with their default settings; installs them into the user's cache
-	E2E_FULL=1 go test -count=1 -timeout 30m -parallel 4 -v ./e2e/clients
+	E2E_FULL=1 .ci/verbose -count=1 -timeout 30m -parallel 4 ./e2e/clients
 
 e2e-faults: ## MINUTES (5) of faults under load, then every answer is checked
-	E2E_MINUTES=$(MINUTES) go test -count=1 -timeout $$(($(MINUTES) * 2 + 15))m -v -run 'TestFaults' ./e2e/faults
+	E2E_MINUTES=$(MINUTES) .ci/verbose -count=1 -timeout $$(($(MINUTES) * 2 + 15))m -run 'TestFaults' ./e2e/faults
 
 bench: build ## one table of speed, latency, processor time and memory, beside this machine's floors; BENCH='-quick'
 	go run ./e2e/bench $(BENCH)
