@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -105,19 +106,31 @@ func auditLoad(ctx context.Context, c sdkClient, r *rand.Rand, bucket string, ki
 	return nil
 }
 
-// bucketsMade are the buckets that a load of acts has asked for.
+// bucketsMade are the buckets that a load of acts has asked for and has not removed.
 type bucketsMade struct {
 	asked    []string
 	resolved int // of which the outcome is not known
 }
 
-// actLoad makes buckets, one after the other, until the process is killed.
+// actLoad makes buckets and removes all but the last few, one after the other, until the process is killed.
 func actLoad(ctx context.Context, c sdkClient, kill int, made *bucketsMade, killed *atomic.Bool) error {
-	for i := 0; i < 200 && !killed.Load(); i++ {
+	const kept = 20 // a round of kills has room for so many buckets each
+	first := len(made.asked)
+	for i := 0; !killed.Load(); i++ {
 		name := fmt.Sprintf("act-%d-%d", kill, i)
 		made.asked = append(made.asked, name)
 		if err := c.mkBucket(ctx, name); err != nil && !killed.Load() {
 			return err
+		}
+		if len(made.asked)-first <= kept || killed.Load() {
+			continue
+		}
+		_, err := c.c.DeleteBucket(ctx, &s3.DeleteBucketInput{Bucket: &made.asked[first]})
+		if err != nil && !killed.Load() {
+			return err
+		}
+		if err == nil {
+			made.asked = slices.Delete(made.asked, first, first+1)
 		}
 	}
 	return nil
@@ -143,7 +156,7 @@ func (m *bucketsMade) recorded(ctx context.Context, c sdkClient, p *cluster.Proc
 			}
 			switch r.Event {
 			case "intent":
-				intents[r.Intent] = r.Target
+				intents[r.Intent] = r.Operation + " of " + r.Target
 			case "act", "refusal":
 				outcomes[r.Intent] = r.Event
 				if r.Failed == "OutcomeUnknown" {
@@ -155,13 +168,13 @@ func (m *bucketsMade) recorded(ctx context.Context, c sdkClient, p *cluster.Proc
 	recorded := make(map[string]bool)
 	for id, target := range intents {
 		if outcomes[id] == "" {
-			return fmt.Errorf("the intent of %s has no outcome", target)
+			return fmt.Errorf("the intent of the %s has no outcome", target)
 		}
 		recorded[target] = recorded[target] || outcomes[id] == "act"
 	}
 	for _, name := range m.asked {
 		_, err := c.c.HeadBucket(ctx, &s3.HeadBucketInput{Bucket: &name})
-		if err == nil && !recorded[name] {
+		if err == nil && !recorded["CreateBucket of "+name] {
 			return fmt.Errorf("%s was made and is not on the record", name)
 		}
 	}
