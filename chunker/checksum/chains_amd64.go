@@ -27,6 +27,6 @@ func cpuid7() (ebx uint32)
 
 // chainsHere tells whether the first and the third function may be called, and whether the others may.
 func chainsHere() (md5, sha256 bool) {
-	md5 = cpu.X86.HasAVX2 && cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL
+	md5 = cpu.X86.HasAVX2 && cpu.X86.HasBMI1
 	return md5, md5 && cpuid7()>>29&1 == 1
 }

@@ -6,44 +6,7 @@
 // functions here run several chains in one stream of instructions: the MD5 and, with SHA-NI, the
 // SHA-256 of one text, or of two, for little more than the time of one MD5.
 //
-// MD5 runs in the lowest words of X16 to X23, with AVX-512 for its three-operand logic and its
-// rotations: 4 cycles a step, which is what the four instructions that depend on each other take.
-
-// The constants of MD5's 64 steps.
-DATA md5Steps<>+0(SB)/8, $0xe8c7b756d76aa478
-DATA md5Steps<>+8(SB)/8, $0xc1bdceee242070db
-DATA md5Steps<>+16(SB)/8, $0x4787c62af57c0faf
-DATA md5Steps<>+24(SB)/8, $0xfd469501a8304613
-DATA md5Steps<>+32(SB)/8, $0x8b44f7af698098d8
-DATA md5Steps<>+40(SB)/8, $0x895cd7beffff5bb1
-DATA md5Steps<>+48(SB)/8, $0xfd9871936b901122
-DATA md5Steps<>+56(SB)/8, $0x49b40821a679438e
-DATA md5Steps<>+64(SB)/8, $0xc040b340f61e2562
-DATA md5Steps<>+72(SB)/8, $0xe9b6c7aa265e5a51
-DATA md5Steps<>+80(SB)/8, $0x02441453d62f105d
-DATA md5Steps<>+88(SB)/8, $0xe7d3fbc8d8a1e681
-DATA md5Steps<>+96(SB)/8, $0xc33707d621e1cde6
-DATA md5Steps<>+104(SB)/8, $0x455a14edf4d50d87
-DATA md5Steps<>+112(SB)/8, $0xfcefa3f8a9e3e905
-DATA md5Steps<>+120(SB)/8, $0x8d2a4c8a676f02d9
-DATA md5Steps<>+128(SB)/8, $0x8771f681fffa3942
-DATA md5Steps<>+136(SB)/8, $0xfde5380c6d9d6122
-DATA md5Steps<>+144(SB)/8, $0x4bdecfa9a4beea44
-DATA md5Steps<>+152(SB)/8, $0xbebfbc70f6bb4b60
-DATA md5Steps<>+160(SB)/8, $0xeaa127fa289b7ec6
-DATA md5Steps<>+168(SB)/8, $0x04881d05d4ef3085
-DATA md5Steps<>+176(SB)/8, $0xe6db99e5d9d4d039
-DATA md5Steps<>+184(SB)/8, $0xc4ac56651fa27cf8
-DATA md5Steps<>+192(SB)/8, $0x432aff97f4292244
-DATA md5Steps<>+200(SB)/8, $0xfc93a039ab9423a7
-DATA md5Steps<>+208(SB)/8, $0x8f0ccc92655b59c3
-DATA md5Steps<>+216(SB)/8, $0x85845dd1ffeff47d
-DATA md5Steps<>+224(SB)/8, $0xfe2ce6e06fa87e4f
-DATA md5Steps<>+232(SB)/8, $0x4e0811a1a3014314
-DATA md5Steps<>+240(SB)/8, $0xbd3af235f7537e82
-DATA md5Steps<>+248(SB)/8, $0xeb86d3912ad7d2bb
-GLOBL md5Steps<>(SB), (RODATA|NOPTR), $256
-
+// MD5 runs in general registers: what depends on each other there takes a cycle, where some processors take two in vector registers.
 // The constants of SHA-256's 64 rounds.
 DATA sha256Rounds<>+0(SB)/8, $0x71374491428a2f98
 DATA sha256Rounds<>+8(SB)/8, $0xe9b5dba5b5c0fbcf
@@ -83,53 +46,104 @@ GLOBL sha256Rounds<>(SB), (RODATA|NOPTR), $256
 DATA sha256Swap<>+0(SB)/8, $0x0405060700010203
 DATA sha256Swap<>+8(SB)/8, $0x0c0d0e0f08090a0b
 GLOBL sha256Swap<>(SB), (RODATA|NOPTR), $16
+// STEPF, STEPG, STEPH and STEPI are a = b + rotate(a + f(b, c, d) + word + constant, s) with the functions f of the four rounds (RFC 1321, section 3.4).
+// What does not depend on b, the result of the step before, comes first.
+#define STEPF(a, b, c, d, p, word, k, s, t) \
+	MOVL c, t; \
+	ADDL $k, a; \
+	XORL d, t; \
+	ADDL word(p), a; \
+	ANDL b, t; \
+	XORL d, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
 
-// STEP is a = b + rotate(a + f(b, c, d) + word + constant, s). The function f is the truth table imm over
-// the bits of d, c and b. What does not depend on b, the result of the step before, comes first.
-#define STEP(imm, a, b, c, d, p, word, k, s, t) \
-	VPADDD.BCST k(R8), a, a; \
-	VMOVDQA32 d, t; \
-	VPADDD.BCST word(p), a, a; \
-	VPTERNLOGD $imm, b, c, t; \
-	VPADDD t, a, a; \
-	VPROLD $s, a, a; \
-	VPADDD b, a, a
+// G adds the halves of f, which have no bit in common.
+#define STEPG(a, b, c, d, p, word, k, s, t) \
+	ANDNL c, d, t; \
+	ADDL $k, a; \
+	ADDL word(p), a; \
+	ADDL t, a; \
+	MOVL d, t; \
+	ANDL b, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
 
-// FOUR1 is four steps of the text at SI.
-#define FOUR1(imm, w0, w1, w2, w3, k, s0, s1, s2, s3) \
-	STEP(imm, X16, X17, X18, X19, SI, w0, k, s0, X24); \
-	STEP(imm, X19, X16, X17, X18, SI, w1, (k+4), s1, X24); \
-	STEP(imm, X18, X19, X16, X17, SI, w2, (k+8), s2, X24); \
-	STEP(imm, X17, X18, X19, X16, SI, w3, (k+12), s3, X24)
+#define STEPH(a, b, c, d, p, word, k, s, t) \
+	MOVL c, t; \
+	ADDL $k, a; \
+	XORL d, t; \
+	ADDL word(p), a; \
+	XORL b, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
 
-// FOUR2 is four steps of the texts at SI and DX.
-#define FOUR2(imm, w0, w1, w2, w3, k, s0, s1, s2, s3) \
-	STEP(imm, X16, X17, X18, X19, SI, w0, k, s0, X24); \
-	STEP(imm, X20, X21, X22, X23, DX, w0, k, s0, X25); \
-	STEP(imm, X19, X16, X17, X18, SI, w1, (k+4), s1, X24); \
-	STEP(imm, X23, X20, X21, X22, DX, w1, (k+4), s1, X25); \
-	STEP(imm, X18, X19, X16, X17, SI, w2, (k+8), s2, X24); \
-	STEP(imm, X22, X23, X20, X21, DX, w2, (k+8), s2, X25); \
-	STEP(imm, X17, X18, X19, X16, SI, w3, (k+12), s3, X24); \
-	STEP(imm, X21, X22, X23, X20, DX, w3, (k+12), s3, X25)
+#define STEPI(a, b, c, d, p, word, k, s, t) \
+	MOVL d, t; \
+	NOTL t; \
+	ADDL $k, a; \
+	ADDL word(p), a; \
+	ORL  b, t; \
+	XORL c, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
 
-// LOADMD5 and ADDMD5 take the state at p to registers, and add registers to it.
+// ONE is four steps of the text at SI.
+#define ONE(step, w0, w1, w2, w3, k0, k1, k2, k3, s0, s1, s2, s3) \
+	step(AX, BX, CX, DX, SI, w0, k0, s0, R12); \
+	step(DX, AX, BX, CX, SI, w1, k1, s1, R12); \
+	step(CX, DX, AX, BX, SI, w2, k2, s2, R12); \
+	step(BX, CX, DX, AX, SI, w3, k3, s3, R12)
+
+// TWO is four steps of the texts at SI and DI.
+#define TWO(step, w0, w1, w2, w3, k0, k1, k2, k3, s0, s1, s2, s3) \
+	step(AX, BX, CX, DX, SI, w0, k0, s0, R12); \
+	step(R8, R9, R10, R11, DI, w0, k0, s0, R13); \
+	step(DX, AX, BX, CX, SI, w1, k1, s1, R12); \
+	step(R11, R8, R9, R10, DI, w1, k1, s1, R13); \
+	step(CX, DX, AX, BX, SI, w2, k2, s2, R12); \
+	step(R10, R11, R8, R9, DI, w2, k2, s2, R13); \
+	step(BX, CX, DX, AX, SI, w3, k3, s3, R12); \
+	step(R9, R10, R11, R8, DI, w3, k3, s3, R13)
+
+// The 64 steps, four at a time: of ONE or TWO.
+#define F0(texts) texts(STEPF, 0, 4, 8, 12, 0xd76aa478, 0xe8c7b756, 0x242070db, 0xc1bdceee, 7, 12, 17, 22)
+#define F1(texts) texts(STEPF, 16, 20, 24, 28, 0xf57c0faf, 0x4787c62a, 0xa8304613, 0xfd469501, 7, 12, 17, 22)
+#define F2(texts) texts(STEPF, 32, 36, 40, 44, 0x698098d8, 0x8b44f7af, 0xffff5bb1, 0x895cd7be, 7, 12, 17, 22)
+#define F3(texts) texts(STEPF, 48, 52, 56, 60, 0x6b901122, 0xfd987193, 0xa679438e, 0x49b40821, 7, 12, 17, 22)
+#define G0(texts) texts(STEPG, 4, 24, 44, 0, 0xf61e2562, 0xc040b340, 0x265e5a51, 0xe9b6c7aa, 5, 9, 14, 20)
+#define G1(texts) texts(STEPG, 20, 40, 60, 16, 0xd62f105d, 0x02441453, 0xd8a1e681, 0xe7d3fbc8, 5, 9, 14, 20)
+#define G2(texts) texts(STEPG, 36, 56, 12, 32, 0x21e1cde6, 0xc33707d6, 0xf4d50d87, 0x455a14ed, 5, 9, 14, 20)
+#define G3(texts) texts(STEPG, 52, 8, 28, 48, 0xa9e3e905, 0xfcefa3f8, 0x676f02d9, 0x8d2a4c8a, 5, 9, 14, 20)
+#define H0(texts) texts(STEPH, 20, 32, 44, 56, 0xfffa3942, 0x8771f681, 0x6d9d6122, 0xfde5380c, 4, 11, 16, 23)
+#define H1(texts) texts(STEPH, 4, 16, 28, 40, 0xa4beea44, 0x4bdecfa9, 0xf6bb4b60, 0xbebfbc70, 4, 11, 16, 23)
+#define H2(texts) texts(STEPH, 52, 0, 12, 24, 0x289b7ec6, 0xeaa127fa, 0xd4ef3085, 0x04881d05, 4, 11, 16, 23)
+#define H3(texts) texts(STEPH, 36, 48, 60, 8, 0xd9d4d039, 0xe6db99e5, 0x1fa27cf8, 0xc4ac5665, 4, 11, 16, 23)
+#define I0(texts) texts(STEPI, 0, 28, 56, 20, 0xf4292244, 0x432aff97, 0xab9423a7, 0xfc93a039, 6, 10, 15, 21)
+#define I1(texts) texts(STEPI, 48, 12, 40, 4, 0x655b59c3, 0x8f0ccc92, 0xffeff47d, 0x85845dd1, 6, 10, 15, 21)
+#define I2(texts) texts(STEPI, 32, 60, 24, 52, 0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 6, 10, 15, 21)
+#define I3(texts) texts(STEPI, 16, 44, 8, 36, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391, 6, 10, 15, 21)
+
+// LOADMD5 and ADDMD5 take the state at p to registers, and add it to them and store it.
 #define LOADMD5(p, a, b, c, d) \
-	VMOVD 0(p), a; \
-	VMOVD 4(p), b; \
-	VMOVD 8(p), c; \
-	VMOVD 12(p), d
+	MOVL 0(p), a; \
+	MOVL 4(p), b; \
+	MOVL 8(p), c; \
+	MOVL 12(p), d
 
 #define ADDMD5(p, a, b, c, d) \
-	VPADDD.BCST 0(p), a, a; \
-	VPADDD.BCST 4(p), b, b; \
-	VPADDD.BCST 8(p), c, c; \
-	VPADDD.BCST 12(p), d, d; \
-	VMOVD a, 0(p); \
-	VMOVD b, 4(p); \
-	VMOVD c, 8(p); \
-	VMOVD d, 12(p)
-
+	ADDL 0(p), a; \
+	ADDL 4(p), b; \
+	ADDL 8(p), c; \
+	ADDL 12(p), d; \
+	MOVL a, 0(p); \
+	MOVL b, 4(p); \
+	MOVL c, 8(p); \
+	MOVL d, 12(p)
 // FETCH reads four words of a text for SHA-256.
 #define FETCH(off, p, w) \
 	VMOVDQU off(p), w; \
@@ -144,7 +158,7 @@ GLOBL sha256Swap<>(SB), (RODATA|NOPTR), $16
 
 // QUAD is four rounds of SHA-256.
 #define QUAD(k, w, abef, cdgh) \
-	VPADDD k(R9), w, X0; \
+	VPADDD sha256Rounds<>+k(SB), w, X0; \
 	SHA256RNDS2 X0, abef, cdgh; \
 	VPSHUFD $0x0e, X0, X0; \
 	SHA256RNDS2 X0, cdgh, abef
@@ -165,173 +179,167 @@ GLOBL sha256Swap<>(SB), (RODATA|NOPTR), $16
 	VPALIGNR $8, X0, X7, cdgh; \
 	VMOVDQU abef, 0(p); \
 	VMOVDQU cdgh, 16(p)
-
 // func md5Text(md5 *[4]uint32, p *byte, blocks int)
 TEXT ·md5Text(SB), NOSPLIT, $0-24
-	MOVQ md5+0(FP), DI
+	MOVQ md5+0(FP), R14
 	MOVQ p+8(FP), SI
-	MOVQ blocks+16(FP), CX
-	LEAQ md5Steps<>(SB), R8
-	TESTQ CX, CX
+	MOVQ blocks+16(FP), R15
+	LOADMD5(R14, AX, BX, CX, DX)
+	TESTQ R15, R15
 	JZ   done_md1
 
 loop_md1:
-	LOADMD5(DI, X16, X17, X18, X19)
-	FOUR1(0xd8, 0, 4, 8, 12, 0, 7, 12, 17, 22)
-	FOUR1(0xd8, 16, 20, 24, 28, 16, 7, 12, 17, 22)
-	FOUR1(0xd8, 32, 36, 40, 44, 32, 7, 12, 17, 22)
-	FOUR1(0xd8, 48, 52, 56, 60, 48, 7, 12, 17, 22)
-	FOUR1(0xac, 4, 24, 44, 0, 64, 5, 9, 14, 20)
-	FOUR1(0xac, 20, 40, 60, 16, 80, 5, 9, 14, 20)
-	FOUR1(0xac, 36, 56, 12, 32, 96, 5, 9, 14, 20)
-	FOUR1(0xac, 52, 8, 28, 48, 112, 5, 9, 14, 20)
-	FOUR1(0x96, 20, 32, 44, 56, 128, 4, 11, 16, 23)
-	FOUR1(0x96, 4, 16, 28, 40, 144, 4, 11, 16, 23)
-	FOUR1(0x96, 52, 0, 12, 24, 160, 4, 11, 16, 23)
-	FOUR1(0x96, 36, 48, 60, 8, 176, 4, 11, 16, 23)
-	FOUR1(0x63, 0, 28, 56, 20, 192, 6, 10, 15, 21)
-	FOUR1(0x63, 48, 12, 40, 4, 208, 6, 10, 15, 21)
-	FOUR1(0x63, 32, 60, 24, 52, 224, 6, 10, 15, 21)
-	FOUR1(0x63, 16, 44, 8, 36, 240, 6, 10, 15, 21)
-	ADDMD5(DI, X16, X17, X18, X19)
+	F0(ONE)
+	F1(ONE)
+	F2(ONE)
+	F3(ONE)
+	G0(ONE)
+	G1(ONE)
+	G2(ONE)
+	G3(ONE)
+	H0(ONE)
+	H1(ONE)
+	H2(ONE)
+	H3(ONE)
+	I0(ONE)
+	I1(ONE)
+	I2(ONE)
+	I3(ONE)
+	ADDMD5(R14, AX, BX, CX, DX)
 	ADDQ $64, SI
-	DECQ CX
+	DECQ R15
 	JNZ  loop_md1
 
 done_md1:
 	RET
-
 // func md5SHA256Text(md5 *[4]uint32, sha256 *[8]uint32, p *byte, blocks int)
 TEXT ·md5SHA256Text(SB), NOSPLIT, $0-32
-	MOVQ md5+0(FP), DI
-	MOVQ sha256+8(FP), R10
+	MOVQ md5+0(FP), R14
+	MOVQ sha256+8(FP), DI
 	MOVQ p+16(FP), SI
-	MOVQ blocks+24(FP), CX
-	LEAQ md5Steps<>(SB), R8
-	LEAQ sha256Rounds<>(SB), R9
+	MOVQ blocks+24(FP), R15
 	VMOVDQU sha256Swap<>(SB), X8
-	LOADSHA(R10, X1, X2)
-	TESTQ CX, CX
+	LOADSHA(DI, X1, X2)
+	LOADMD5(R14, AX, BX, CX, DX)
+	TESTQ R15, R15
 	JZ   done_sha1
 
 loop_sha1:
 	VMOVDQA X1, X9
 	VMOVDQA X2, X10
-	LOADMD5(DI, X16, X17, X18, X19)
 	FETCH(0, SI, X3)
 	QUAD(0, X3, X1, X2)
-	FOUR1(0xd8, 0, 4, 8, 12, 0, 7, 12, 17, 22)
+	F0(ONE)
 	FETCH(16, SI, X4)
 	QUAD(16, X4, X1, X2)
-	FOUR1(0xd8, 16, 20, 24, 28, 16, 7, 12, 17, 22)
+	F1(ONE)
 	FETCH(32, SI, X5)
 	QUAD(32, X5, X1, X2)
-	FOUR1(0xd8, 32, 36, 40, 44, 32, 7, 12, 17, 22)
+	F2(ONE)
 	FETCH(48, SI, X6)
 	QUAD(48, X6, X1, X2)
-	FOUR1(0xd8, 48, 52, 56, 60, 48, 7, 12, 17, 22)
+	F3(ONE)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(64, X3, X1, X2)
-	FOUR1(0xac, 4, 24, 44, 0, 64, 5, 9, 14, 20)
+	G0(ONE)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(80, X4, X1, X2)
-	FOUR1(0xac, 20, 40, 60, 16, 80, 5, 9, 14, 20)
+	G1(ONE)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(96, X5, X1, X2)
-	FOUR1(0xac, 36, 56, 12, 32, 96, 5, 9, 14, 20)
+	G2(ONE)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(112, X6, X1, X2)
-	FOUR1(0xac, 52, 8, 28, 48, 112, 5, 9, 14, 20)
+	G3(ONE)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(128, X3, X1, X2)
-	FOUR1(0x96, 20, 32, 44, 56, 128, 4, 11, 16, 23)
+	H0(ONE)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(144, X4, X1, X2)
-	FOUR1(0x96, 4, 16, 28, 40, 144, 4, 11, 16, 23)
+	H1(ONE)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(160, X5, X1, X2)
-	FOUR1(0x96, 52, 0, 12, 24, 160, 4, 11, 16, 23)
+	H2(ONE)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(176, X6, X1, X2)
-	FOUR1(0x96, 36, 48, 60, 8, 176, 4, 11, 16, 23)
+	H3(ONE)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(192, X3, X1, X2)
-	FOUR1(0x63, 0, 28, 56, 20, 192, 6, 10, 15, 21)
+	I0(ONE)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(208, X4, X1, X2)
-	FOUR1(0x63, 48, 12, 40, 4, 208, 6, 10, 15, 21)
+	I1(ONE)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(224, X5, X1, X2)
-	FOUR1(0x63, 32, 60, 24, 52, 224, 6, 10, 15, 21)
+	I2(ONE)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(240, X6, X1, X2)
-	FOUR1(0x63, 16, 44, 8, 36, 240, 6, 10, 15, 21)
-	ADDMD5(DI, X16, X17, X18, X19)
+	I3(ONE)
+	ADDMD5(R14, AX, BX, CX, DX)
 	VPADDD X9, X1, X1
 	VPADDD X10, X2, X2
 	ADDQ $64, SI
-	DECQ CX
+	DECQ R15
 	JNZ  loop_sha1
 
 done_sha1:
-	STORESHA(R10, X1, X2)
+	STORESHA(DI, X1, X2)
 	RET
-
 // func md5Texts2(md5 *[2][4]uint32, p, q *byte, blocks int)
 TEXT ·md5Texts2(SB), NOSPLIT, $0-32
-	MOVQ md5+0(FP), DI
+	MOVQ md5+0(FP), R14
 	MOVQ p+8(FP), SI
-	MOVQ q+16(FP), DX
-	MOVQ blocks+24(FP), CX
-	LEAQ md5Steps<>(SB), R8
-	LEAQ 16(DI), R11
-	TESTQ CX, CX
+	MOVQ q+16(FP), DI
+	MOVQ blocks+24(FP), R15
+	LOADMD5(R14, AX, BX, CX, DX)
+	ADDQ $16, R14
+	LOADMD5(R14, R8, R9, R10, R11)
+	TESTQ R15, R15
 	JZ   done_md2
 
 loop_md2:
-	LOADMD5(DI, X16, X17, X18, X19)
-	LOADMD5(R11, X20, X21, X22, X23)
-	FOUR2(0xd8, 0, 4, 8, 12, 0, 7, 12, 17, 22)
-	FOUR2(0xd8, 16, 20, 24, 28, 16, 7, 12, 17, 22)
-	FOUR2(0xd8, 32, 36, 40, 44, 32, 7, 12, 17, 22)
-	FOUR2(0xd8, 48, 52, 56, 60, 48, 7, 12, 17, 22)
-	FOUR2(0xac, 4, 24, 44, 0, 64, 5, 9, 14, 20)
-	FOUR2(0xac, 20, 40, 60, 16, 80, 5, 9, 14, 20)
-	FOUR2(0xac, 36, 56, 12, 32, 96, 5, 9, 14, 20)
-	FOUR2(0xac, 52, 8, 28, 48, 112, 5, 9, 14, 20)
-	FOUR2(0x96, 20, 32, 44, 56, 128, 4, 11, 16, 23)
-	FOUR2(0x96, 4, 16, 28, 40, 144, 4, 11, 16, 23)
-	FOUR2(0x96, 52, 0, 12, 24, 160, 4, 11, 16, 23)
-	FOUR2(0x96, 36, 48, 60, 8, 176, 4, 11, 16, 23)
-	FOUR2(0x63, 0, 28, 56, 20, 192, 6, 10, 15, 21)
-	FOUR2(0x63, 48, 12, 40, 4, 208, 6, 10, 15, 21)
-	FOUR2(0x63, 32, 60, 24, 52, 224, 6, 10, 15, 21)
-	FOUR2(0x63, 16, 44, 8, 36, 240, 6, 10, 15, 21)
-	ADDMD5(DI, X16, X17, X18, X19)
-	ADDMD5(R11, X20, X21, X22, X23)
+	F0(TWO)
+	F1(TWO)
+	F2(TWO)
+	F3(TWO)
+	G0(TWO)
+	G1(TWO)
+	G2(TWO)
+	G3(TWO)
+	H0(TWO)
+	H1(TWO)
+	H2(TWO)
+	H3(TWO)
+	I0(TWO)
+	I1(TWO)
+	I2(TWO)
+	I3(TWO)
+	ADDMD5(R14, R8, R9, R10, R11)
+	SUBQ $16, R14
+	ADDMD5(R14, AX, BX, CX, DX)
+	ADDQ $16, R14
 	ADDQ $64, SI
-	ADDQ $64, DX
-	DECQ CX
+	ADDQ $64, DI
+	DECQ R15
 	JNZ  loop_md2
 
 done_md2:
 	RET
-
 // func md5SHA256Texts2(md5 *[2][4]uint32, sha256 *[2][8]uint32, p, q *byte, blocks int)
 TEXT ·md5SHA256Texts2(SB), NOSPLIT, $64-40
-	MOVQ md5+0(FP), DI
-	MOVQ sha256+8(FP), R10
+	MOVQ md5+0(FP), R14
+	MOVQ sha256+8(FP), R12
 	MOVQ p+16(FP), SI
-	MOVQ q+24(FP), DX
-	MOVQ blocks+32(FP), CX
-	LEAQ md5Steps<>(SB), R8
-	LEAQ 16(DI), R11
-	LEAQ sha256Rounds<>(SB), R9
+	MOVQ q+24(FP), DI
+	MOVQ blocks+32(FP), R15
 	VMOVDQU sha256Swap<>(SB), X8
-	LOADSHA(R10, X1, X2)
-	LEAQ 32(R10), R12
+	LOADSHA(R12, X1, X2)
+	ADDQ $32, R12
 	LOADSHA(R12, X9, X10)
-	TESTQ CX, CX
+	LOADMD5(R14, AX, BX, CX, DX)
+	ADDQ $16, R14
+	LOADMD5(R14, R8, R9, R10, R11)
+	TESTQ R15, R15
 	JZ   done_sha2
 
 loop_sha2:
@@ -339,104 +347,105 @@ loop_sha2:
 	VMOVDQU X2, 16(SP)
 	VMOVDQU X9, 32(SP)
 	VMOVDQU X10, 48(SP)
-	LOADMD5(DI, X16, X17, X18, X19)
-	LOADMD5(R11, X20, X21, X22, X23)
 	FETCH(0, SI, X3)
 	QUAD(0, X3, X1, X2)
-	FETCH(0, DX, X11)
+	FETCH(0, DI, X11)
 	QUAD(0, X11, X9, X10)
-	FOUR2(0xd8, 0, 4, 8, 12, 0, 7, 12, 17, 22)
+	F0(TWO)
 	FETCH(16, SI, X4)
 	QUAD(16, X4, X1, X2)
-	FETCH(16, DX, X12)
+	FETCH(16, DI, X12)
 	QUAD(16, X12, X9, X10)
-	FOUR2(0xd8, 16, 20, 24, 28, 16, 7, 12, 17, 22)
+	F1(TWO)
 	FETCH(32, SI, X5)
 	QUAD(32, X5, X1, X2)
-	FETCH(32, DX, X13)
+	FETCH(32, DI, X13)
 	QUAD(32, X13, X9, X10)
-	FOUR2(0xd8, 32, 36, 40, 44, 32, 7, 12, 17, 22)
+	F2(TWO)
 	FETCH(48, SI, X6)
 	QUAD(48, X6, X1, X2)
-	FETCH(48, DX, X14)
+	FETCH(48, DI, X14)
 	QUAD(48, X14, X9, X10)
-	FOUR2(0xd8, 48, 52, 56, 60, 48, 7, 12, 17, 22)
+	F3(TWO)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(64, X3, X1, X2)
 	EXPAND(X11, X12, X13, X14)
 	QUAD(64, X11, X9, X10)
-	FOUR2(0xac, 4, 24, 44, 0, 64, 5, 9, 14, 20)
+	G0(TWO)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(80, X4, X1, X2)
 	EXPAND(X12, X13, X14, X11)
 	QUAD(80, X12, X9, X10)
-	FOUR2(0xac, 20, 40, 60, 16, 80, 5, 9, 14, 20)
+	G1(TWO)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(96, X5, X1, X2)
 	EXPAND(X13, X14, X11, X12)
 	QUAD(96, X13, X9, X10)
-	FOUR2(0xac, 36, 56, 12, 32, 96, 5, 9, 14, 20)
+	G2(TWO)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(112, X6, X1, X2)
 	EXPAND(X14, X11, X12, X13)
 	QUAD(112, X14, X9, X10)
-	FOUR2(0xac, 52, 8, 28, 48, 112, 5, 9, 14, 20)
+	G3(TWO)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(128, X3, X1, X2)
 	EXPAND(X11, X12, X13, X14)
 	QUAD(128, X11, X9, X10)
-	FOUR2(0x96, 20, 32, 44, 56, 128, 4, 11, 16, 23)
+	H0(TWO)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(144, X4, X1, X2)
 	EXPAND(X12, X13, X14, X11)
 	QUAD(144, X12, X9, X10)
-	FOUR2(0x96, 4, 16, 28, 40, 144, 4, 11, 16, 23)
+	H1(TWO)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(160, X5, X1, X2)
 	EXPAND(X13, X14, X11, X12)
 	QUAD(160, X13, X9, X10)
-	FOUR2(0x96, 52, 0, 12, 24, 160, 4, 11, 16, 23)
+	H2(TWO)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(176, X6, X1, X2)
 	EXPAND(X14, X11, X12, X13)
 	QUAD(176, X14, X9, X10)
-	FOUR2(0x96, 36, 48, 60, 8, 176, 4, 11, 16, 23)
+	H3(TWO)
 	EXPAND(X3, X4, X5, X6)
 	QUAD(192, X3, X1, X2)
 	EXPAND(X11, X12, X13, X14)
 	QUAD(192, X11, X9, X10)
-	FOUR2(0x63, 0, 28, 56, 20, 192, 6, 10, 15, 21)
+	I0(TWO)
 	EXPAND(X4, X5, X6, X3)
 	QUAD(208, X4, X1, X2)
 	EXPAND(X12, X13, X14, X11)
 	QUAD(208, X12, X9, X10)
-	FOUR2(0x63, 48, 12, 40, 4, 208, 6, 10, 15, 21)
+	I1(TWO)
 	EXPAND(X5, X6, X3, X4)
 	QUAD(224, X5, X1, X2)
 	EXPAND(X13, X14, X11, X12)
 	QUAD(224, X13, X9, X10)
-	FOUR2(0x63, 32, 60, 24, 52, 224, 6, 10, 15, 21)
+	I2(TWO)
 	EXPAND(X6, X3, X4, X5)
 	QUAD(240, X6, X1, X2)
 	EXPAND(X14, X11, X12, X13)
 	QUAD(240, X14, X9, X10)
-	FOUR2(0x63, 16, 44, 8, 36, 240, 6, 10, 15, 21)
-	ADDMD5(DI, X16, X17, X18, X19)
-	ADDMD5(R11, X20, X21, X22, X23)
+	I3(TWO)
+	ADDMD5(R14, R8, R9, R10, R11)
+	SUBQ $16, R14
+	ADDMD5(R14, AX, BX, CX, DX)
+	ADDQ $16, R14
 	VPADDD 0(SP), X1, X1
 	VPADDD 16(SP), X2, X2
 	VPADDD 32(SP), X9, X9
 	VPADDD 48(SP), X10, X10
 	ADDQ $64, SI
-	ADDQ $64, DX
-	DECQ CX
+	ADDQ $64, DI
+	DECQ R15
 	JNZ  loop_sha2
 
 done_sha2:
-	STORESHA(R10, X1, X2)
+	MOVQ sha256+8(FP), R12
+	STORESHA(R12, X1, X2)
+	ADDQ $32, R12
 	STORESHA(R12, X9, X10)
 	RET
-
 // func cpuid7() (ebx uint32)
 TEXT ·cpuid7(SB), NOSPLIT, $0-4
 	MOVL $7, AX

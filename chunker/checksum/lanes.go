@@ -80,14 +80,14 @@ var chainsKnown = sync.OnceValues(func() (md5, sha256 bool) {
 // usable tells whether hash may be called.
 func (l *laneHall) usable() bool { return lanesHere() > 0 }
 
-// pairsMax is up to how many streams SHA-256 is cheapest along with MD5, one stream or two at a time.
-// From there on MD5 in lanes and SHA-256 apart cost less.
-const pairsMax = 5
+// pairsMax is up to how many streams MD5 is cheapest one stream or two at a time, where no SHA-256 comes along. From there on lanes
+// cost less. With SHA-256 along pairs always do.
+const pairsMax = 4
 
-// along tells whether the SHA-256 of a stream is better hashed along with its MD5.
+// along tells whether the SHA-256 of a stream is hashed along with its MD5.
 func (l *laneHall) along() bool {
 	_, ok := chainsKnown()
-	return ok && l.live.Load() <= pairsMax
+	return ok
 }
 
 // hash hashes whole blocks into h, which has hashed whole blocks so far, and into along, the SHA-256

@@ -11,10 +11,9 @@ import (
 
 // MD5 is a chain of steps each of which waits for the one before, so a stream by itself leaves most
 // of a core idle. What is digested at the same time is therefore hashed side by side. The SHA-256 of the
-// same stream, a chain too, runs in the shadow of its MD5; with two streams there are four chains, which
-// take a third longer than the MD5 of one; and many streams share vector lanes: four MD5s then cost a
-// third of what they would one by one. Nobody waits for others to come: sets of streams form and dissolve
-// from one slice of the input to the next.
+// same stream, a chain too, runs in the shadow of its MD5, and so do both of a second stream; where MD5 is
+// all that is wanted, many streams share vector lanes: eight MD5s then cost a third of what they would one by
+// one. Nobody waits for others to come: sets of streams form and dissolve from one slice of the input to the next.
 //
 // No goroutine belongs to the lanes. The first stream to come leads: it hashes its own piece and
 // those that join it; when its own is done it hands the others to one of theirs.

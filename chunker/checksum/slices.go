@@ -52,7 +52,7 @@ func (set *laneSet) hashSlice() {
 	}
 	chains, _ := chainsKnown()
 	switch jobs := set.jobs; {
-	case chains && (len(jobs) <= 2 || along && len(jobs) <= pairsMax):
+	case chains && (along || len(jobs) <= pairsMax):
 		for len(jobs) >= 2 {
 			set.hashTwo(jobs[0], jobs[1], n)
 			jobs = jobs[2:]
