@@ -2,6 +2,7 @@ package checksum
 
 import (
 	"crypto/md5"
+	"slices"
 	"unsafe"
 )
 
@@ -43,7 +44,8 @@ func (job *laneJob) advance(n int) {
 	job.rest = job.rest[n:]
 }
 
-// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has.
+// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has. Where jobs are hashed in pairs
+// and their number is odd, one is left for the next slice.
 func (set *laneSet) hashSlice() {
 	n, along := sliceMax, false
 	for _, job := range set.jobs {
@@ -53,12 +55,14 @@ func (set *laneSet) hashSlice() {
 	chains, _ := chainsKnown()
 	switch jobs := set.jobs; {
 	case chains && (along || len(jobs) <= pairsMax):
-		for len(jobs) >= 2 {
-			set.hashTwo(jobs[0], jobs[1], n)
-			jobs = jobs[2:]
-		}
-		for _, job := range jobs {
-			hashOne(job, n)
+		for pair := range slices.Chunk(jobs, 2) {
+			if len(pair) == 2 {
+				set.hashTwo(pair[0], pair[1], n)
+			} else if len(jobs) == 1 {
+				hashOne(pair[0], n)
+			} else {
+				jobs[0], jobs[len(jobs)-1] = jobs[len(jobs)-1], jobs[0] // its turn comes first
+			}
 		}
 	case len(jobs) == 1:
 		jobs[0].md5.write(jobs[0].rest[:n], md5Words)
