@@ -251,13 +251,11 @@ func (p *proc) keepPinned(o *opened) {
 			return
 		}
 		asked := p.w.now
-		_, err := p.route(o.b.group, false, func(_ *proc, n *node) (any, error) {
-			leader, _, here := n.st.Leader(o.b.group)
-			if !here {
-				return nil, errNotLeader{leader}
-			}
-			n.pin(o.version, false)
-			return nil, nil
+		_, err := p.route(o.b.group, false, func(p *proc, n *node) (any, error) {
+			return nil, n.read(p, o.b.group, func() error {
+				n.pin(o.version, false)
+				return nil
+			})
 		})
 		if err == nil && !p.w.now.After(o.kept) { // one that had ended may have been too late
 			o.kept = asked.Add(peer.PinTTL)

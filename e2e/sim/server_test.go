@@ -15,6 +15,7 @@ import (
 // pin says that a version is being read.
 type pin struct {
 	readers int
+	renewed bool // by others than those readers, perhaps
 	until   time.Time
 }
 
@@ -28,19 +29,24 @@ func (n *node) pin(v peer.VersionID, another bool) {
 	p := n.pins[v]
 	if another {
 		p.readers++
+	} else {
+		p.renewed = true
 	}
-	p.readers = max(p.readers, 1)
 	p.until = n.clock().Add(peer.PinTTL)
 	n.pins[v] = p
 }
 
 func (n *node) unpin(v peer.VersionID) {
 	p, ok := n.pins[v]
-	if p.readers--; !ok || p.readers <= 0 {
+	p.readers--
+	switch {
+	case !ok:
+	case p.readers <= 0 && !p.renewed:
 		delete(n.pins, v)
-		return
+	default:
+		p.readers = max(p.readers, 0)
+		n.pins[v] = p
 	}
-	n.pins[v] = p
 }
 
 func (n *node) pinned(v peer.VersionID) bool {

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"sync"
 	"time"
 
@@ -16,12 +17,14 @@ type pins struct {
 	gate sync.RWMutex
 	now  func() time.Time
 
-	mu   sync.Mutex // guards byID
-	byID map[peer.VersionID]pin
+	mu    sync.Mutex // guards what follows
+	byID  map[peer.VersionID]pin
+	swept time.Time // when those were removed last that had ended
 }
 
 type pin struct {
 	readers int
+	renewed bool // by readers that may not be among those counted here: their lookup was another leader's
 	until   time.Time
 }
 
@@ -39,24 +42,35 @@ func (p *pins) add(v peer.VersionID) {
 	p.byID[v] = n
 }
 
+// renew makes a pin last anew, or makes it again where its lookup was another leader's. Nobody releases it then: it ends by itself.
 func (p *pins) renew(v peer.VersionID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	now := p.now()
+	if now.Sub(p.swept) > peer.PinTTL {
+		maps.DeleteFunc(p.byID, func(_ peer.VersionID, n pin) bool { return now.After(n.until) })
+		p.swept = now
+	}
 	n := p.byID[v]
-	n.readers = max(n.readers, 1)
-	n.until = p.now().Add(peer.PinTTL)
+	n.renewed = true
+	n.until = now.Add(peer.PinTTL)
 	p.byID[v] = n
 }
 
+// release gives one pin back. The version stays as long as others read it, or may.
 func (p *pins) release(v peer.VersionID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n, ok := p.byID[v]
-	if n.readers--; !ok || n.readers <= 0 {
+	n.readers--
+	switch {
+	case !ok:
+	case n.readers <= 0 && !n.renewed:
 		delete(p.byID, v)
-		return
+	default:
+		n.readers = max(n.readers, 0)
+		p.byID[v] = n
 	}
-	p.byID[v] = n
 }
 
 // held tells whether a version that a read barrier showed to be gone is still being read.

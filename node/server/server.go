@@ -222,13 +222,13 @@ func (s *Server) List(ctx context.Context, g consensus.GroupID, q *meta.ListQuer
 	return read(ctx, s, g, func() (*meta.ListPage, error) { return s.Machine.List(s.DB, g, q) })
 }
 
-// Pin implements peer.Metadata.
-func (s *Server) Pin(_ context.Context, g consensus.GroupID, v peer.VersionID) error {
-	if _, leader, here := s.Host.Leader(g); !here {
-		return &peer.NotLeaderError{Group: g, Leader: p2p.NodeID(leader)}
-	}
-	s.pins.renew(v)
-	return nil
+// Pin implements peer.Metadata. A leader that is deposed without knowing must not renew a pin that its successor never hears of.
+func (s *Server) Pin(ctx context.Context, g consensus.GroupID, v peer.VersionID) error {
+	_, err := read(ctx, s, g, func() (struct{}, error) {
+		s.pins.renew(v)
+		return struct{}{}, nil
+	})
+	return err
 }
 
 // Unpin implements peer.Metadata.
