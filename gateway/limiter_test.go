@@ -207,7 +207,7 @@ func TestAddressRules(t *testing.T) {
 	g.set()
 	g.want(list.from("192.0.2.1"), 200, "")
 	a = g.do(call{target: "/metrics", id: "-", admin: true})
-	for _, line := range []string{"shoal_gateway_blocked_total 2", `shoal_permission_denied_total{reason="ip"} 2`} {
+	for _, line := range []string{"shoal_gateway_blocked_total 2", `shoal_permission_denied_total{reason="ip"} 3`} {
 		if !strings.Contains(a.body, line+"\n") {
 			t.Errorf("metrics lack %s", line)
 		}

@@ -114,7 +114,7 @@ func newAnswered(reg prometheus.Registerer) (*answered, error) {
 			Name: "shoal_requests_total", Help: "Requests of S3 and management answered, by operation, or route of the management port, and status.",
 		}, []string{"operation", "status"}),
 		denied: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "shoal_permission_denied_total", Help: "Requests of S3 and management of which at least a part was denied, by what the first denial rests on; signatures that prove nothing are not among them, and ip counts connections of S3, too, of addresses that are not served.",
+			Name: "shoal_permission_denied_total", Help: "Requests of S3 and management of which at least a part was denied, by what the first denial rests on; signatures that prove nothing are not among them, and ip counts connections, too, of addresses that are not served.",
 		}, []string{"reason"}),
 	}
 	return a, errors.Join(reg.Register(a.requests), reg.Register(a.denied))

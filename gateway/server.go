@@ -293,8 +293,9 @@ func (s *Server) openAdmin(s3, own *edge.Certificates) error {
 	})
 	s.states = append(s.states, func(ctx context.Context, i *audit.Intent) (string, bool) { return h.StateNow(ctx, &i.Act, i.Request) })
 	s.admin = edge.NewServer(edge.Config{
-		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(admin.Busy), Denied: http.HandlerFunc(admin.Denied), FreeLoopback: true,
-		Limits: cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
+		Listener: listener, TLS: secure, Handler: h, Busy: http.HandlerFunc(h.Busy), Denied: http.HandlerFunc(h.Denied), FreeLoopback: true,
+		Blocked: func() { s.answered.denied.WithLabelValues(deniedByIP).Inc() },
+		Limits:  cfg.Limits, Logger: cfg.Logger, Proxies: s.proxies, ProxyProtocol: slices.Contains(cfg.ProxyProtocol, listenerAdmin),
 	})
 	return nil
 }

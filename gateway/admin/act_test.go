@@ -5,8 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -48,6 +51,16 @@ func (c *changing) SetSetting(_ context.Context, ch api.SettingChange) error {
 // recordedActs runs requests and gives the acts on the record.
 func recordedActs(t *testing.T, fail error, requests ...request) (acts []map[string]any, text string) {
 	t.Helper()
+	return recordedOf(t, fail, nil, func(h *admin.Handler) {
+		for _, q := range requests {
+			q.do(t, h)
+		}
+	})
+}
+
+// recordedOf lets do use a handler and gives the acts on the record, and all of the record. answered hears of the requests and may be nil.
+func recordedOf(t *testing.T, fail error, answered func(string, int, string), do func(*admin.Handler)) (acts []map[string]any, text string) {
+	t.Helper()
 	people := new(apitest.Identities)
 	c := &changing{member: api.Member{PeerID: "p", Site: "a", State: api.MemberActive}, settings: map[string]string{"voters": "3"}}
 	c.IdentityAdmin, c.fail = people, fail
@@ -70,11 +83,9 @@ func recordedActs(t *testing.T, fail error, requests ...request) (acts []map[str
 			}
 			return iam.Root(), nil
 		},
-		Acts: log, Access: access, NewRequestID: func() string { return "REQUEST" },
+		Acts: log, Access: access, NewRequestID: func() string { return "REQUEST" }, Answered: answered,
 	})
-	for _, q := range requests {
-		q.do(t, h)
-	}
+	do(h)
 	for _, l := range []*audit.Log{log, access} {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
@@ -97,6 +108,36 @@ func recordedActs(t *testing.T, fail error, requests ...request) (acts []map[str
 		}
 	}
 	return acts, text
+}
+
+// TestTurnedAway: what goes no further than to the port is answered and leaves its record.
+func TestTurnedAway(t *testing.T) {
+	var counted []string
+	answered := func(operation string, status int, denial string) {
+		counted = append(counted, fmt.Sprint(operation, " ", status, " ", denial))
+	}
+	_, text := recordedOf(t, nil, answered, func(h *admin.Handler) {
+		for _, c := range []struct {
+			serve http.HandlerFunc
+			path  string
+			code  int
+			retry string
+		}{{h.Busy, "/admin/v1/keys", 503, "1"}, {h.Denied, "/admin/keys", 403, ""}, {h.Denied, "/health/ready", 403, ""}} {
+			w := httptest.NewRecorder()
+			c.serve(w, httptest.NewRequest(http.MethodGet, c.path, nil))
+			if w.Code != c.code || w.Header().Get("Retry-After") != c.retry {
+				t.Errorf("%s: %d %v", c.path, w.Code, w.Header())
+			}
+		}
+	})
+	if !regexp.MustCompile(`(?s)"operation":"GET /admin/v1/keys","status":503,.*"operation":"GET /admin/v1/keys","status":403,.*"decision":"deny"`).MatchString(text) ||
+		strings.Count(text, `"event":"request"`) != 2 {
+		t.Errorf("record:\n%s", text)
+	}
+	// A denial by address is counted where connections are.
+	if got := strings.Join(counted, ", "); got != "GET /admin/v1/keys 503 , GET /admin/v1/keys 403 , GET /health/ready 403 " {
+		t.Errorf("counted %q", got)
+	}
 }
 
 func TestActs(t *testing.T) {

@@ -391,11 +391,3 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%d %v", w.Code, w.Header())
 	}
 }
-
-func TestBusy(t *testing.T) {
-	w := httptest.NewRecorder()
-	admin.Busy(w, nil)
-	if w.Code != 503 || w.Header().Get("Retry-After") != "1" {
-		t.Errorf("%d %v", w.Code, w.Header())
-	}
-}

@@ -174,15 +174,29 @@ func (h *Handler) unknown(r *http.Request) bool {
 }
 
 // Busy answers the request that is one too many.
-func Busy(w http.ResponseWriter, _ *http.Request) {
-	e := s3err.New(s3err.SlowDown)
-	e.RetryAfter = time.Second
-	writeError(w, e)
+func (h *Handler) Busy(w http.ResponseWriter, r *http.Request) {
+	h.turnAway(w, r, busy())
 }
 
-// Denied answers a request from an address that is not served.
-func Denied(w http.ResponseWriter, _ *http.Request) {
-	writeError(w, s3err.Newf(s3err.AccessDenied, "Requests from this address are not served."))
+// Denied answers a request from an address that is not served. It is counted where connections are.
+func (h *Handler) Denied(w http.ResponseWriter, r *http.Request) {
+	h.turnAway(w, r, s3err.Newf(s3err.AccessDenied, "Requests from this address are not served."))
+}
+
+// busy asks a client to come back.
+func busy() *s3err.Error {
+	e := s3err.New(s3err.SlowDown)
+	e.RetryAfter = time.Second
+	return e
+}
+
+// turnAway answers a request that goes no further.
+func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, e *s3err.Error) {
+	v, _ := h.begin(w, versioned(r))
+	v.turned = true
+	v.fail(e)
+	writeError(v, e)
+	h.end(v)
 }
 
 // live says that the process serves HTTP.

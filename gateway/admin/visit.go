@@ -19,6 +19,7 @@ type visit struct {
 	record   audit.Record
 	recorded bool   // it leaves the record
 	unproven bool   // its signature proves nothing
+	turned   bool   // it went no further than to the port
 	denial   string // what the first denial rests on
 }
 
@@ -76,7 +77,7 @@ func (h *Handler) end(v *visit) {
 	rec := &v.record
 	if h.cfg.Answered != nil {
 		denial := v.denial
-		if rec.Status != http.StatusForbidden || v.unproven {
+		if rec.Status != http.StatusForbidden || v.unproven || v.turned {
 			denial = ""
 		}
 		h.cfg.Answered(rec.Operation, rec.Status, denial)

@@ -89,7 +89,7 @@ func (h *Handler) bringsToken(r *http.Request) bool {
 func (h *Handler) profiled(page http.HandlerFunc) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !h.profiling.TryLock() {
-			Busy(w, r)
+			writeError(w, busy())
 			return
 		}
 		defer h.profiling.Unlock()
