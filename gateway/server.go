@@ -344,6 +344,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer stopLogs()
 	var writers errgroup.Group
 	writers.Go(func() error { return s.iam.Run(logs) })
+	writers.Go(func() error { return s.rules.Run(logs) })
 	for _, l := range []*audit.Log{s.access, s.acts} {
 		if l != nil {
 			writers.Go(func() error { return l.Run(logs) })

@@ -18,9 +18,10 @@ import (
 const RemovedDocument = "-"
 
 const (
-	rulesSoon  = 250 * time.Millisecond // after which one request asks anew
-	rulesLimit = time.Second            // after which all wait for that
+	rulesSoon  = 250 * time.Millisecond // after which they are asked for anew
+	rulesLimit = time.Second            // after which requests wait for that
 	rulesMax   = 10_000                 // buckets
+	rulesAsked = 8                      // buckets that Run asks for at once
 )
 
 // BucketRules is what a bucket says of who may do what.
@@ -43,6 +44,7 @@ type BucketRules struct {
 // that which changed them, if it calls Forget. Its methods may be called from any number of goroutines.
 type Buckets struct {
 	source api.Buckets
+	due    chan dueRules // takes what Run can ask for at once
 
 	mu     sync.Mutex // guards byName and the entries' fields but turn
 	byName map[string]*bucketEntry
@@ -54,9 +56,43 @@ type bucketEntry struct {
 	turn  chan struct{} // holds a token while somebody asks
 }
 
-// NewBuckets makes one.
+// dueRules are to be asked for, with the turn of their entry.
+type dueRules struct {
+	bucket string
+	entry  *bucketEntry
+}
+
+// NewBuckets makes one. While Run does not run, requests ask themselves.
 func NewBuckets(source api.Buckets) *Buckets {
-	return &Buckets{source: source, byName: make(map[string]*bucketEntry)}
+	return &Buckets{source: source, due: make(chan dueRules), byName: make(map[string]*bucketEntry)}
+}
+
+// Run asks for rules that requests have found to be due and go on using, which would wait for a round trip to the bucket's
+// metadata otherwise. It returns nil when ctx has ended.
+func (b *Buckets) Run(ctx context.Context) error {
+	var askers sync.WaitGroup
+	for range rulesAsked {
+		askers.Go(func() {
+			for {
+				select {
+				case d := <-b.due:
+					b.refresh(ctx, d)
+				case <-ctx.Done():
+					return
+				}
+			}
+		})
+	}
+	askers.Wait()
+	return nil
+}
+
+// refresh asks in the turn of an entry. An error is met by the request that cannot do without an answer any more.
+func (b *Buckets) refresh(ctx context.Context, d dueRules) {
+	defer func() { <-d.entry.turn }()
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	_, _ = b.ask(ctx, d.bucket, d.entry)
 }
 
 // Forget makes the next request ask for a bucket's rules.
@@ -107,6 +143,11 @@ func (b *Buckets) Rules(ctx context.Context, bucket string) (*BucketRules, error
 		case e.turn <- struct{}{}:
 		default:
 			return rules, nil // somebody asks already
+		}
+		select {
+		case b.due <- dueRules{bucket, e}:
+			return rules, nil // Run has the turn now
+		default:
 		}
 	} else {
 		select {

@@ -102,6 +102,52 @@ func TestBucketRules(t *testing.T) {
 	})
 }
 
+// TestRulesAreAskedForBeside: while Run runs, a request does not wait for rules that are known and not too old, and what was
+// asked beside it counts afterwards.
+func TestRulesAreAskedForBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := newCounted(t)
+		b := iam.NewBuckets(store)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- b.Run(ctx) }()
+		synctest.Wait() // somebody takes what is due
+		effect(t, b)
+		store.slow = make(chan struct{})
+		store.setPolicy(t, "Allow")
+		<-time.After(500 * time.Millisecond)
+		if got := effect(t, b); got != acl.None {
+			t.Errorf("%v before the answer", got)
+		}
+		synctest.Wait()
+		if n := store.asked.Load(); n != 2 {
+			t.Errorf("%d questions, one before and one beside a request", n)
+		}
+		if got := effect(t, b); got != acl.None {
+			t.Errorf("%v while somebody asks", got)
+		}
+		close(store.slow)
+		synctest.Wait()
+		if got := effect(t, b); got != acl.Allow || store.asked.Load() != 2 {
+			t.Errorf("%v after the answer, %d questions", got, store.asked.Load())
+		}
+		store.fail.Store(true)
+		<-time.After(500 * time.Millisecond)
+		if got := effect(t, b); got != acl.Allow {
+			t.Errorf("%v while questions fail", got)
+		}
+		synctest.Wait()
+		<-time.After(500 * time.Millisecond)
+		if _, err := b.Rules(t.Context(), "b"); err == nil {
+			t.Error("rules that could not be confirmed for a second are given")
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // TestForgetBeatsAnswers: an answer that was under way when the rules were changed is not kept.
 func TestForgetBeatsAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
