@@ -69,7 +69,7 @@ e2e-damage: ## FLIPS (500) bit flips and cuts in the files of a stopped store
 	FLIPS=$(FLIPS) .ci/verbose -count=1 -timeout 50m -run 'TestDamage' ./e2e
 
 e2e-cluster: ## clusters of real processes: growth, losses, restarts, failover
-	E2E_FULL=1 .ci/verbose -count=1 -timeout 60m -skip 'TestFaults' ./e2e/cluster ./e2e/faults ./e2e/history ./e2e/workloads
+	E2E_FULL=1 .ci/verbose -count=1 -timeout 60m -skip 'TestFaults' ./e2e/cluster ./e2e/netns ./e2e/faults ./e2e/history ./e2e/workloads
 
 e2e-s3: ## the conformance suite against one node and against a cluster
 	E2E_FULL=1 .ci/verbose -count=1 -timeout 20m ./e2e/s3
@@ -83,7 +83,7 @@ e2e-faults: ## MINUTES (5) of faults under load, then every answer is checked
 bench: build ## one table of speed, latency, processor time and memory, beside this machine's floors; BENCH='-quick'
 	go run ./e2e/bench $(BENCH)
 
-bench-cluster: build ## the same of four nodes and a gateway, each a process: loads, failover, repair, idle; BENCH='-quick'
+bench-cluster: build ## the same of four nodes and a gateway, each a process: loads, failover, repair, far sites, idle; BENCH='-quick'
 	go run ./e2e/bench -nodes 4 $(BENCH)
 
 generate: ## rewrite what is made from the code; the tree must be clean afterwards

@@ -67,7 +67,7 @@ func (p *Process) management() *http.Client {
 // met again.
 func (p *Process) httpClient() *http.Client {
 	transport := &http.Transport{
-		DialContext:           p.o.Host.dial,
+		DialContext:           p.o.Host.Dial,
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       time.Second,
 		ResponseHeaderTimeout: 60 * time.Second,
@@ -127,7 +127,7 @@ func (p *Process) Admin(args ...string) (string, error) {
 	cmd.Env = cleanEnv()
 	var out, errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := p.o.Host.start(cmd); err != nil {
+	if err := p.o.Host.Start(cmd); err != nil {
 		return "", err
 	}
 	if err := cmd.Wait(); err != nil {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -36,7 +37,7 @@ type Shape struct {
 type Cluster struct {
 	t        testing.TB
 	shape    Shape
-	network  *Network
+	network  *netns.Network
 	nodes    []*Process
 	gateways []*Process
 	sites    map[*Process]string
@@ -47,7 +48,7 @@ func Launch(t testing.TB, s Shape) *Cluster {
 	t.Helper()
 	c := &Cluster{t: t, shape: s, sites: make(map[*Process]string)}
 	if s.Network {
-		c.network = NewNetwork(t)
+		c.network = newNetwork(t)
 	}
 	for range max(1, s.Nodes) {
 		var drives []string
@@ -60,6 +61,41 @@ func Launch(t testing.TB, s Shape) *Cluster {
 		c.AddGateway(c.turn(len(c.gateways)))
 	}
 	return c
+}
+
+// newNetwork makes a network that is removed when the test ends.
+func newNetwork(t testing.TB) *netns.Network {
+	t.Helper()
+	if err := sweep(); err != nil {
+		t.Logf("leftovers of earlier tests: %v", err)
+	}
+	n, err := netns.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		missed, err := n.Close()
+		if missed > 0 {
+			t.Logf("%d delayed packets were lost for want of time", missed)
+		}
+		if err != nil {
+			t.Error(err)
+		}
+	})
+	return n
+}
+
+// addHost makes a host for a process, nil on loopback.
+func (c *Cluster) addHost() *netns.Host {
+	c.t.Helper()
+	if c.network == nil {
+		return nil
+	}
+	h, err := c.network.AddHost()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return h
 }
 
 func (c *Cluster) turn(i int) string {
@@ -91,7 +127,7 @@ func (c *Cluster) Serving() []*Process {
 func (c *Cluster) All() []*Process { return append(c.nodes[:len(c.nodes):len(c.nodes)], c.gateways...) }
 
 // Network is what joins the processes, nil on loopback.
-func (c *Cluster) Network() *Network { return c.network }
+func (c *Cluster) Network() *netns.Network { return c.network }
 
 // Site is the site of a process.
 func (c *Cluster) Site(p *Process) string { return c.sites[p] }
@@ -119,9 +155,7 @@ func (c *Cluster) AddNode(site string, drives ...string) *Process {
 func (c *Cluster) PrepareNode(site string) *Process {
 	c.t.Helper()
 	o := Options{Part: "node", Drives: c.shape.Drives, Credentials: c.nodes[0].CredentialsFile()}
-	if c.network != nil {
-		o.Host = c.network.AddHost()
-	}
+	o.Host = c.addHost()
 	p := New(c.t, o)
 	c.sites[p] = site
 	c.nodes = append(c.nodes, p)
@@ -152,9 +186,7 @@ func (c *Cluster) AddGateway(site string) *Process {
 // at later ones.
 func (c *Cluster) join(o Options, site, role string, first bool) *Process {
 	c.t.Helper()
-	if c.network != nil {
-		o.Host = c.network.AddHost()
-	}
+	o.Host = c.addHost()
 	later := o.Args
 	if !first {
 		o.Args = append(o.Args[:len(o.Args):len(o.Args)], "--join", c.invite(role, site))
@@ -207,7 +239,7 @@ func (c *Cluster) S3() *s3.Client {
 				if !p.Running() {
 					continue
 				}
-				conn, err := p.o.Host.dial(ctx, network, p.s3)
+				conn, err := p.o.Host.Dial(ctx, network, p.s3)
 				if err == nil {
 					return conn, nil
 				}

@@ -5,9 +5,8 @@
 // output. It can be started, killed, paused, stopped and started again with the same data.
 // The clients it hands out retry nothing, so that a test sees every outcome.
 //
-// Processes stand on loopback with ports of their own, or each in a network namespace
-// that hangs on a bridge of the test's (Network), where packets between any of them can be
-// dropped. Clients and the operator's tool enter the namespace of the process that they
-// speak to, so that no fault of the network lies between a test and what it asks. A Volume
-// is a drive that can be filled or broken.
+// Processes stand on loopback with ports of their own, or each on a host of a network
+// (netns), where packets between any of them can be dropped. Clients and the operator's tool
+// enter the namespace of the process that they speak to, so that no fault of the network lies
+// between a test and what it asks. A Volume is a drive that can be filled or broken.
 package cluster

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"shoal/e2e/netns"
 )
 
 // Limits of waiting. They bound a test that would hang; nothing is measured with them.
@@ -25,13 +27,13 @@ const (
 
 // Options describe a process.
 type Options struct {
-	Part   string   // server (when empty), node, gateway
-	Dir    string   // data directory; a new one when empty
-	Drives int      // drives in Dir/d0, Dir/d1, …; 0 is the program's own default
-	Args   []string // further arguments
-	Env    []string // further variables
-	Host   *Host    // where it runs; nil is this machine's loopback
-	Output string   // file that all it prints is added to; none when empty
+	Part   string      // server (when empty), node, gateway
+	Dir    string      // data directory; a new one when empty
+	Drives int         // drives in Dir/d0, Dir/d1, …; 0 is the program's own default
+	Args   []string    // further arguments
+	Env    []string    // further variables
+	Host   *netns.Host // where it runs; nil is this machine's loopback
+	Output string      // file that all it prints is added to; none when empty
 
 	// Credentials is a file with the root credential, for a process whose data directory
 	// has none.
@@ -85,7 +87,7 @@ func New(t testing.TB, o Options) *Process {
 func (p *Process) takeAddrs() {
 	if h := p.o.Host; h != nil {
 		p.s3, p.admin = "127.0.0.1:9000", "127.0.0.1:9001"
-		p.p2p = [3]string{h.addr + ":4001", h.addr + ":4002", h.addr + ":4003"}
+		p.p2p = [3]string{h.Addr() + ":4001", h.Addr() + ":4002", h.Addr() + ":4003"}
 		return
 	}
 	p.s3, p.admin = FreeAddr(p.t), FreeAddr(p.t)
@@ -105,7 +107,7 @@ func Start(t testing.TB, o Options) *Process {
 func (p *Process) Part() string { return p.o.Part }
 
 // Host is where it runs, nil on loopback.
-func (p *Process) Host() *Host { return p.o.Host }
+func (p *Process) Host() *netns.Host { return p.o.Host }
 
 // Dir is the data directory.
 func (p *Process) Dir() string { return p.o.Dir }
@@ -168,7 +170,7 @@ func (p *Process) Start() {
 		cmd.Stdout, cmd.Stderr = io.MultiWriter(p.stdout, f), io.MultiWriter(p.stderr, f)
 	}
 	cmd.SysProcAttr = processAttributes()
-	if err := p.o.Host.start(cmd); err != nil {
+	if err := p.o.Host.Start(cmd); err != nil {
 		p.t.Fatalf("start the program: %v", err)
 	}
 	ended := make(chan struct{})

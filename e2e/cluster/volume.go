@@ -7,7 +7,10 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+
+	"shoal/e2e/netns"
 )
 
 // Volume is a file system of its own, of a fixed size, that a test may fill up or break
@@ -16,6 +19,9 @@ type Volume struct {
 	dir   string
 	image string
 }
+
+// sweep removes once what dead tests left.
+var sweep = sync.OnceValue(func() error { return errors.Join(sweepMounts(), netns.Sweep()) })
 
 // CanMount is nil where NewVolume works, else it says what is missing.
 func CanMount() error {
@@ -40,7 +46,7 @@ func NewVolume(t testing.TB, sizeBytes int64) *Volume {
 	if err := sweep(); err != nil {
 		t.Logf("leftovers of earlier tests: %v", err)
 	}
-	top, err := os.MkdirTemp("", fmt.Sprintf("%s%d-volume-", prefix, os.Getpid()))
+	top, err := os.MkdirTemp("", fmt.Sprintf("%s%d-volume-", netns.Prefix, os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,13 +128,13 @@ func run(name string, args ...string) error {
 
 // sweepMounts removes the volumes of tests that are no more.
 func sweepMounts() error {
-	tops, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*-volume-*"))
+	tops, err := filepath.Glob(filepath.Join(os.TempDir(), netns.Prefix+"*-volume-*"))
 	if err != nil {
 		return err
 	}
 	var errs []error
 	for _, top := range tops {
-		if !leftover(filepath.Base(top)) {
+		if !netns.Leftover(filepath.Base(top)) {
 			continue
 		}
 		// The error says that it is not mounted any more.

@@ -15,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -25,7 +26,7 @@ const keptWithin = 2 * time.Minute
 // buckets from what its nodes have kept, say so, and let nobody in that was revoked before.
 func TestSiteColdStart(t *testing.T) {
 	atLength(t)
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Sites: []string{"main"}, Network: true})
 	for _, site := range []string{"main", "main", "edge", "edge"} {

@@ -8,18 +8,20 @@ import (
 	"testing"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
 // TestRelayOnly runs a node and a gateway behind a NAT each, beside one node that all can dial. What is written through the gateway lies on the
 // hidden node too, and is read back; since these NATs keep ports, the two come to send each other shards without the node between them.
 func TestRelayOnly(t *testing.T) {
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Network: true})
 	public, net := c.Nodes()[0], c.Network()
-	behind := func(part string) (p *cluster.Process, router *cluster.Host) {
-		h, router := net.AddHostBehind()
+	behind := func(part string) (p *cluster.Process, router *netns.Host) {
+		h, router, err := net.AddHostBehind()
+		must(t, err)
 		token, err := public.Admin("invite", "--role", part, "--site", part, "--ttl", "5m")
 		if err != nil {
 			t.Fatalf("%v: %s", err, token)
@@ -37,7 +39,8 @@ func TestRelayOnly(t *testing.T) {
 	})
 	waitRedundant(t, c)
 
-	direct := net.Count(gatewayRouter, nodeRouter)
+	direct, err := net.Count(gatewayRouter, nodeRouter)
+	must(t, err)
 	d := newDataset(t, gateway.S3(), "edge", newSeed(t))
 	d.fill(20, []*cluster.Process{gateway})
 	d.verify([]*cluster.Process{gateway, public})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 )
 
 // volumeBytes is the size of a drive that can be filled and broken. It is sparse.
@@ -14,7 +15,7 @@ const volumeBytes = 2 << 30
 // partitioned one way and both, sites are cut off, packets get lost, drives fill up and
 // break, and members join and leave.
 func TestFaults(t *testing.T) {
-	cluster.Need(t, cluster.CanNetwork(), cluster.CanMount())
+	cluster.Need(t, netns.Available(), cluster.CanMount())
 	t.Parallel()
 	seed := newSeed(t)
 	volumes := []*cluster.Volume{cluster.NewVolume(t, volumeBytes), cluster.NewVolume(t, volumeBytes)}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -19,7 +20,7 @@ type nemesis struct {
 	t       *testing.T
 	c       *cluster.Cluster
 	r       *rand.Rand
-	rules   map[int]cluster.Rule // of the network, by number
+	rules   map[int]netns.Rule // of the network, by number
 	next    int
 	volumes map[*cluster.Process]*cluster.Volume
 	count   map[string]int
@@ -33,7 +34,7 @@ func newNemesis(t *testing.T, c *cluster.Cluster, seed uint64) *nemesis {
 	if c.Network() != nil {
 		c.Network().Seed(seed)
 	}
-	return &nemesis{t: t, c: c, r: rand.New(rand.NewPCG(seed, 1)), rules: make(map[int]cluster.Rule),
+	return &nemesis{t: t, c: c, r: rand.New(rand.NewPCG(seed, 1)), rules: make(map[int]netns.Rule),
 		volumes: make(map[*cluster.Process]*cluster.Volume), count: make(map[string]int), down: make(map[*cluster.Process]bool),
 		wrong: make(map[*cluster.Process]bool)}
 }
@@ -182,7 +183,7 @@ func (n *nemesis) pause() (string, func()) {
 }
 
 // cut adds rules to what the network drops, and gives what takes them away.
-func (n *nemesis) cut(rules ...cluster.Rule) func() {
+func (n *nemesis) cut(rules ...netns.Rule) func() {
 	n.t.Helper()
 	var mine []int
 	for _, r := range rules {
@@ -201,15 +202,15 @@ func (n *nemesis) cut(rules ...cluster.Rule) func() {
 
 func (n *nemesis) apply() {
 	n.t.Helper()
-	var all []cluster.Rule
+	var all []netns.Rule
 	for _, r := range n.rules {
 		all = append(all, r)
 	}
 	must(n.t, n.c.Network().Apply(all...))
 }
 
-func hosts(ps []*cluster.Process) []*cluster.Host {
-	list := make([]*cluster.Host, len(ps))
+func hosts(ps []*cluster.Process) []*netns.Host {
+	list := make([]*netns.Host, len(ps))
 	for i, p := range ps {
 		list[i] = p.Host()
 	}
@@ -235,23 +236,23 @@ func (n *nemesis) partition() (string, func()) {
 	return "partition between " + n.names(a) + " and the rest", n.cut(both(a, b)...)
 }
 
-func both(a, b []*cluster.Process) []cluster.Rule {
-	return []cluster.Rule{{From: hosts(a), To: hosts(b)}, {From: hosts(b), To: hosts(a)}}
+func both(a, b []*cluster.Process) []netns.Rule {
+	return []netns.Rule{{From: hosts(a), To: hosts(b)}, {From: hosts(b), To: hosts(a)}}
 }
 
 func (n *nemesis) oneWay() (string, func()) {
 	a, b := n.split()
 	if n.r.IntN(2) == 0 {
 		a, b = b, a
-		return "nothing reaches " + n.names(b), n.cut(cluster.Rule{From: hosts(a), To: hosts(b)})
+		return "nothing reaches " + n.names(b), n.cut(netns.Rule{From: hosts(a), To: hosts(b)})
 	}
-	return "nothing leaves " + n.names(a), n.cut(cluster.Rule{From: hosts(a), To: hosts(b)})
+	return "nothing leaves " + n.names(a), n.cut(netns.Rule{From: hosts(a), To: hosts(b)})
 }
 
 func (n *nemesis) loss() (string, func()) {
 	percent := 1 + n.r.IntN(20)
 	all := hosts(n.c.All())
-	return fmt.Sprintf("loss of %d %% of packets", percent), n.cut(cluster.Rule{From: all, To: all, LossPercent: percent})
+	return fmt.Sprintf("loss of %d %% of packets", percent), n.cut(netns.Rule{From: all, To: all, LossPercent: percent})
 }
 
 // What packets of a long way suffer.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -27,7 +28,7 @@ const (
 // TestPeerBlocked blocks the address of a node for peers: every other member cuts it off and refuses it, also after a
 // start; it comes back when the rule is removed.
 func TestPeerBlocked(t *testing.T) {
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	atLength(t)
 	c := cluster.Launch(t, cluster.Shape{Nodes: 4, Gateways: 1, Network: true})
 	waitRedundant(t, c)

@@ -19,6 +19,7 @@ import (
 	"github.com/aws/smithy-go"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -286,7 +287,7 @@ func (r *revocation) bucketPolicy(user string) {
 // nobody. What is revoked meanwhile is refused elsewhere within a second.
 func TestRevocation(t *testing.T) {
 	atLength(t)
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Sites: []string{"main"}, Network: true})
 	for _, site := range []string{"main", "main", "edge", "edge"} {

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -58,7 +59,7 @@ func getText(t *testing.T, s *s3.Client, bucket, key string, size int) error {
 // TestSiteCutOff binds a bucket to a site and cuts the site off: the bucket is read and written there,
 // and nothing else is; afterwards all is one store again.
 func TestSiteCutOff(t *testing.T) {
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Sites: []string{"main"}, Network: true})
 	for _, site := range []string{"main", "main", "edge", "edge"} {
@@ -133,7 +134,7 @@ func copyTo(t *testing.T, s *s3.Client, source, bucket, key string) {
 // cut lets no packet pass between a site and the others.
 func cut(t *testing.T, c *cluster.Cluster, site string) {
 	t.Helper()
-	var in, out []*cluster.Host
+	var in, out []*netns.Host
 	for _, p := range c.All() {
 		if c.Site(p) == site {
 			in = append(in, p.Host())
@@ -141,7 +142,7 @@ func cut(t *testing.T, c *cluster.Cluster, site string) {
 			out = append(out, p.Host())
 		}
 	}
-	must(t, c.Network().Apply(cluster.Rule{From: in, To: out}, cluster.Rule{From: out, To: in}))
+	must(t, c.Network().Apply(netns.Rule{From: in, To: out}, netns.Rule{From: out, To: in}))
 }
 
 // within is nil once groups beyond those of every store are there and have all nodes of the site, and

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -16,7 +17,7 @@ const boundSize = 200 << 10
 // TestSurvivesSite asks what the loss of a site would mean, and then kills every process there: what was said to stay readable is, and takes
 // writes, and what was said to go, which is bound to the site, is gone until the site is back. Then everything is whole.
 func TestSurvivesSite(t *testing.T) {
-	cluster.Need(t, cluster.CanNetwork())
+	cluster.Need(t, netns.Available())
 	atLength(t)
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 6, Gateways: 1, Sites: []string{"A", "B", "C"}, Network: true})

@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"shoal/e2e/cluster"
+	"shoal/e2e/netns"
 	"shoal/node/api"
 )
 
@@ -43,7 +44,7 @@ func TestBetweenSites(t *testing.T) {
 		{name: "three sites, a bucket bound to one", nodes: 6, sites: []string{"A", "B", "C"}, bound: "B", near: []string{"B"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			cluster.Need(t, cluster.CanNetwork())
+			cluster.Need(t, netns.Available())
 			atLength(t)
 			c := cluster.Launch(t, cluster.Shape{Nodes: tc.nodes, Gateways: len(tc.sites), Sites: tc.sites, Network: true})
 			waitRedundant(t, c)
@@ -82,11 +83,11 @@ func newWAN(t *testing.T, c *cluster.Cluster, site string, near []string) *wan {
 // apart lets packets between sites take that long.
 func (w *wan) apart(delay time.Duration) {
 	w.t.Helper()
-	var rules []cluster.Rule
+	var rules []netns.Rule
 	if delay > 0 {
 		for _, site := range w.sites() {
 			in, out := w.split(site)
-			rules = append(rules, cluster.Rule{From: in, To: out, Delay: delay})
+			rules = append(rules, netns.Rule{From: in, To: out, Delay: delay})
 		}
 	}
 	must(w.t, w.c.Network().Apply(rules...))
@@ -100,7 +101,7 @@ func (w *wan) sites() []string {
 	return names
 }
 
-func (w *wan) split(site string) (in, out []*cluster.Host) {
+func (w *wan) split(site string) (in, out []*netns.Host) {
 	for _, p := range w.c.All() {
 		if w.c.Site(p) == site {
 			in = append(in, p.Host())

@@ -1,4 +1,4 @@
-package cluster
+package netns
 
 import (
 	"bytes"
@@ -11,38 +11,39 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"testing"
 	"time"
 )
 
 // namespaceDir is where iproute2 keeps the names of network namespaces.
 const namespaceDir = "/run/netns"
 
-// prefix begins the name of everything that is made outside the test's own directory.
+// Prefix begins the name of everything that is made outside a test's own directory.
 // The process ID follows it, so that what a dead test left can be told and removed.
-const prefix = "shoal-e2e-"
+const Prefix = "shoal-e2e-"
 
 // networks numbers the networks of this process.
 var networks atomic.Int64
 
-// sweep removes once what dead tests left.
-var sweep = sync.OnceValue(func() error { return errors.Join(sweepMounts(), sweepNamespaces()) })
+// Sweep removes the namespaces of processes that are no more, once in a process: a second call gives what the first one gave.
+var Sweep = sync.OnceValue(sweepNamespaces)
 
 // hostsMax bounds the hosts of a network, which are numbered from 1.
 const hostsMax = 250
 
 // Network is a bridge in a network namespace of its own, and a namespace for each host
 // that hangs on it. Nothing of the machine's own network is touched. What the bridge does
-// not forward, or forwards late, is decided by Apply.
+// not forward, or forwards late, is decided by Apply. It is for one goroutine, but hosts
+// may be used from many.
 type Network struct {
-	t      testing.TB
-	hub    string
-	hosts  int
-	seed   uint64
-	shaper *shaper // made by the first rule that delays
+	hub        string
+	namespaces []string // all that were made, the hub first
+	hosts      int
+	seed       uint64
+	shaper     *shaper // made by the first rule that delays
 }
 
 // Host is a namespace with an address on a Network.
@@ -55,8 +56,8 @@ type Host struct {
 // Addr is the address of the host on its network.
 func (h *Host) Addr() string { return h.addr }
 
-// CanNetwork is nil where NewNetwork works, else it says what is missing.
-func CanNetwork() error {
+// Available is nil where New works, else it says what is missing.
+func Available() error {
 	if os.Geteuid() != 0 {
 		return errors.New("network namespaces need root")
 	}
@@ -68,34 +69,52 @@ func CanNetwork() error {
 	return nil
 }
 
-// NewNetwork makes a network without hosts. It is removed when the test ends.
-func NewNetwork(t testing.TB) *Network {
-	t.Helper()
-	if err := sweep(); err != nil {
-		t.Logf("leftovers of earlier tests: %v", err)
+// New makes a network without hosts, which Close removes.
+func New() (*Network, error) {
+	n := &Network{hub: fmt.Sprintf("%s%d-%d", Prefix, os.Getpid(), networks.Add(1))}
+	err := n.addNamespace(n.hub)
+	if err == nil {
+		err = all(
+			[]string{"-n", n.hub, "link", "add", "br0", "type", "bridge", "forward_delay", "0"},
+			[]string{"-n", n.hub, "link", "set", "br0", "up"})
 	}
-	n := &Network{t: t, hub: fmt.Sprintf("%s%d-%d", prefix, os.Getpid(), networks.Add(1))}
-	n.addNamespace(n.hub)
-	n.ip("-n", n.hub, "link", "add", "br0", "type", "bridge", "forward_delay", "0")
-	n.ip("-n", n.hub, "link", "set", "br0", "up")
-	return n
+	if err != nil {
+		_, closed := n.Close()
+		return nil, errors.Join(err, closed)
+	}
+	return n, nil
+}
+
+// Close removes the network and says how many delayed packets were lost because this process got
+// no time to hand them on. Processes on its hosts must have ended. It may be called once.
+func (n *Network) Close() (missed int, err error) {
+	if n.shaper != nil {
+		missed, err = n.shaper.close()
+	}
+	for _, name := range n.namespaces {
+		if failed := ip("netns", "delete", name); failed != nil {
+			err = errors.Join(err, fmt.Errorf("remove network namespace %s: %w", name, failed))
+		}
+	}
+	return missed, err
 }
 
 // AddHost makes a host with the next free address.
-func (n *Network) AddHost() *Host {
-	n.t.Helper()
+func (n *Network) AddHost() (*Host, error) {
 	if n.hosts++; n.hosts > hostsMax {
-		n.t.Fatalf("a network has at most %d hosts", hostsMax)
+		return nil, fmt.Errorf("a network has at most %d hosts", hostsMax)
 	}
 	h := &Host{namespace: fmt.Sprintf("%s-%d", n.hub, n.hosts), addr: hostAddr(n.hosts).String(), number: n.hosts}
-	n.addNamespace(h.namespace)
+	if err := n.addNamespace(h.namespace); err != nil {
+		return nil, err
+	}
 	port := portName(n.hosts)
-	n.ip("link", "add", port, "netns", n.hub, "type", "veth", "peer", "name", "eth0", "netns", h.namespace)
-	n.ip("-n", n.hub, "link", "set", port, "master", "br0", "up")
-	n.ip("-n", h.namespace, "link", "set", "lo", "up")
-	n.ip("-n", h.namespace, "addr", "add", h.addr+"/24", "dev", "eth0")
-	n.ip("-n", h.namespace, "link", "set", "eth0", "up")
-	return h
+	return h, all(
+		[]string{"link", "add", port, "netns", n.hub, "type", "veth", "peer", "name", "eth0", "netns", h.namespace},
+		[]string{"-n", n.hub, "link", "set", port, "master", "br0", "up"},
+		[]string{"-n", h.namespace, "link", "set", "lo", "up"},
+		[]string{"-n", h.namespace, "addr", "add", h.addr + "/24", "dev", "eth0"},
+		[]string{"-n", h.namespace, "link", "set", "eth0", "up"})
 }
 
 // translation makes a host translate the addresses of what leaves it for the network, and drop what nobody behind it asked for.
@@ -111,35 +130,35 @@ table ip filter {
 
 // AddHostBehind makes a host that nothing on the network can dial: it stands behind another one, the router, which
 // translates its address and keeps ports.
-func (n *Network) AddHostBehind() (h, router *Host) {
-	n.t.Helper()
-	router = n.AddHost()
-	h = &Host{namespace: router.namespace + "-in", addr: fmt.Sprintf("192.168.%d.2", router.number), number: router.number}
-	n.addNamespace(h.namespace)
-	n.ip("link", "add", "lan", "netns", router.namespace, "type", "veth", "peer", "name", "eth0", "netns", h.namespace)
-	gateway := fmt.Sprintf("192.168.%d.1", router.number)
-	n.ip("-n", router.namespace, "addr", "add", gateway+"/24", "dev", "lan")
-	n.ip("-n", router.namespace, "link", "set", "lan", "up")
-	n.ip("-n", h.namespace, "link", "set", "lo", "up")
-	n.ip("-n", h.namespace, "addr", "add", h.addr+"/24", "dev", "eth0")
-	n.ip("-n", h.namespace, "link", "set", "eth0", "up")
-	n.ip("-n", h.namespace, "route", "add", "default", "via", gateway)
-	n.ip("netns", "exec", router.namespace, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
-	if err := n.nft(router.namespace, translation); err != nil {
-		n.t.Fatal(err)
+func (n *Network) AddHostBehind() (h, router *Host, err error) {
+	if router, err = n.AddHost(); err != nil {
+		return nil, nil, err
 	}
-	return h, router
+	h = &Host{namespace: router.namespace + "-in", addr: fmt.Sprintf("192.168.%d.2", router.number), number: router.number}
+	if err := n.addNamespace(h.namespace); err != nil {
+		return nil, nil, err
+	}
+	gateway := fmt.Sprintf("192.168.%d.1", router.number)
+	err = all(
+		[]string{"link", "add", "lan", "netns", router.namespace, "type", "veth", "peer", "name", "eth0", "netns", h.namespace},
+		[]string{"-n", router.namespace, "addr", "add", gateway + "/24", "dev", "lan"},
+		[]string{"-n", router.namespace, "link", "set", "lan", "up"},
+		[]string{"-n", h.namespace, "link", "set", "lo", "up"},
+		[]string{"-n", h.namespace, "addr", "add", h.addr + "/24", "dev", "eth0"},
+		[]string{"-n", h.namespace, "link", "set", "eth0", "up"},
+		[]string{"-n", h.namespace, "route", "add", "default", "via", gateway},
+		[]string{"netns", "exec", router.namespace, "sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward"})
+	if err != nil {
+		return nil, nil, err
+	}
+	return h, router, nft(router.namespace, translation)
 }
 
 // Count counts the bytes that go from one host to another from now on; what it gives reads the count.
-func (n *Network) Count(from, to *Host) func() (int64, error) {
-	n.t.Helper()
+func (n *Network) Count(from, to *Host) (read func() (int64, error), err error) {
 	name := fmt.Sprintf("count%d_%d", from.number, to.number)
-	err := n.nft(n.hub, fmt.Sprintf("table bridge %s {\ncounter crossed { }\nchain forward {\ntype filter hook forward priority -10; policy accept;\n"+
+	err = nft(n.hub, fmt.Sprintf("table bridge %s {\ncounter crossed { }\nchain forward {\ntype filter hook forward priority -10; policy accept;\n"+
 		"ip saddr %s ip daddr %s counter name crossed\n}\n}\n", name, from.addr, to.addr))
-	if err != nil {
-		n.t.Fatal(err)
-	}
 	return func() (count int64, err error) {
 		out, err := exec.Command("ip", "netns", "exec", n.hub, "nft", "list", "counter", "bridge", name, "crossed").CombinedOutput()
 		if err != nil {
@@ -148,7 +167,7 @@ func (n *Network) Count(from, to *Host) func() (int64, error) {
 		_, rest, _ := strings.Cut(string(out), " bytes ")
 		_, err = fmt.Sscan(rest, &count)
 		return count, err
-	}
+	}, err
 }
 
 func hostAddr(number int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0, byte(number)}) }
@@ -156,21 +175,29 @@ func hostAddr(number int) netip.Addr { return netip.AddrFrom4([4]byte{10, 77, 0,
 // portName is the end of a host's link that hangs on the bridge.
 func portName(number int) string { return fmt.Sprintf("p%d", number) }
 
-func (n *Network) addNamespace(name string) {
-	n.t.Helper()
-	n.ip("netns", "add", name)
-	n.t.Cleanup(func() {
-		if out, err := exec.Command("ip", "netns", "delete", name).CombinedOutput(); err != nil {
-			n.t.Errorf("remove network namespace %s: %v: %s", name, err, out)
-		}
-	})
+func (n *Network) addNamespace(name string) error {
+	if err := ip("netns", "add", name); err != nil {
+		return err
+	}
+	n.namespaces = append(n.namespaces, name)
+	return nil
 }
 
-func (n *Network) ip(args ...string) {
-	n.t.Helper()
+func ip(args ...string) error {
 	if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-		n.t.Fatalf("ip %s: %v: %s", strings.Join(args, " "), err, out)
+		return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
 	}
+	return nil
+}
+
+// all runs ip with each of these arguments, up to the first failure.
+func all(commands ...[]string) error {
+	for _, args := range commands {
+		if err := ip(args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Rule is what happens to packets on their way from some hosts to others: they are lost or
@@ -197,11 +224,6 @@ func (n *Network) Apply(rules ...Rule) error {
 	delayed := links(rules)
 	if n.shaper == nil && len(delayed) > 0 {
 		n.shaper = newShaper(n.hub, rand.New(rand.NewPCG(n.seed, 3)))
-		n.t.Cleanup(func() {
-			if missed, err := n.shaper.close(); missed > 0 || err != nil {
-				n.t.Logf("%d delayed packets were lost for want of time, %v", missed, err)
-			}
-		})
 	}
 	if n.shaper == nil {
 		return n.drop(rules)
@@ -226,11 +248,11 @@ func (n *Network) drop(rules []Rule) error {
 		fmt.Fprintf(&b, "ip saddr { %s } ip daddr { %s }%s drop\n", addrs(r.From), addrs(r.To), loss)
 	}
 	b.WriteString("}\n}\n")
-	return n.nft(n.hub, b.String())
+	return nft(n.hub, b.String())
 }
 
 // nft runs commands of nftables in a namespace.
-func (n *Network) nft(namespace, commands string) error {
+func nft(namespace, commands string) error {
 	cmd := exec.Command("nft", "-f", "-")
 	var out bytes.Buffer
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(commands), &out, &out
@@ -260,8 +282,8 @@ func addrs(hosts []*Host) string {
 	return strings.Join(list, ", ")
 }
 
-// dial connects from inside the host; a nil host is where this process stands.
-func (h *Host) dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
+// Dial connects from inside the host; a nil host is where this process stands.
+func (h *Host) Dial(ctx context.Context, network, addr string) (conn net.Conn, err error) {
 	d := net.Dialer{Timeout: 5 * time.Second}
 	if h == nil {
 		return d.DialContext(ctx, network, addr)
@@ -273,15 +295,23 @@ func (h *Host) dial(ctx context.Context, network, addr string) (conn net.Conn, e
 	return conn, err
 }
 
-// start starts a command inside the host.
-func (h *Host) start(cmd *exec.Cmd) error {
+// Listen listens for TCP on a port of the host's address.
+func (h *Host) Listen(port int) (l net.Listener, err error) {
+	err = enter(h.namespace, func() error {
+		l, err = net.Listen("tcp", net.JoinHostPort(h.addr, strconv.Itoa(port)))
+		return err
+	})
+	return l, err
+}
+
+// Start starts a command inside the host; a nil host is where this process stands.
+func (h *Host) Start(cmd *exec.Cmd) error {
 	if h == nil {
 		return cmd.Start()
 	}
 	return enter(h.namespace, cmd.Start)
 }
 
-// sweepNamespaces removes the namespaces of tests that are no more.
 func sweepNamespaces() error {
 	entries, err := os.ReadDir(namespaceDir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -289,7 +319,7 @@ func sweepNamespaces() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if !leftover(e.Name()) {
+		if !Leftover(e.Name()) {
 			continue
 		}
 		if out, err := exec.Command("ip", "netns", "delete", e.Name()).CombinedOutput(); err != nil {
@@ -299,9 +329,9 @@ func sweepNamespaces() error {
 	return errors.Join(append(errs, err)...)
 }
 
-// leftover says whether a name was made by a test whose process has ended.
-func leftover(name string) bool {
-	rest, ok := strings.CutPrefix(name, prefix)
+// Leftover says whether a name was made by a process that has ended.
+func Leftover(name string) bool {
+	rest, ok := strings.CutPrefix(name, Prefix)
 	if !ok {
 		return false
 	}

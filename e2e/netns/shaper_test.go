@@ -1,23 +1,20 @@
-package cluster
+package netns_test
 
 import (
 	"bytes"
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
 	"testing"
 	"time"
+
+	"shoal/e2e/netns"
 )
 
 // echo sends back what it is sent, inside a host.
-func echo(t *testing.T, h *Host) string {
+func echo(t *testing.T, h *netns.Host) string {
 	t.Helper()
-	var l net.Listener
-	err := enter(h.namespace, func() (err error) {
-		l, err = net.Listen("tcp", h.addr+":7001")
-		return err
-	})
+	l, err := h.Listen(7001)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,9 +36,9 @@ func echo(t *testing.T, h *Host) string {
 }
 
 // exchange sends bytes to an echo and reads them back; first is how long one byte took.
-func exchange(t *testing.T, h *Host, addr string, sent []byte) (first, all time.Duration) {
+func exchange(t *testing.T, h *netns.Host, addr string, sent []byte) (first, all time.Duration) {
 	t.Helper()
-	c, err := h.dial(t.Context(), "tcp", addr)
+	c, err := h.Dial(t.Context(), "tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,27 +73,26 @@ func exchange(t *testing.T, h *Host, addr string, sent []byte) (first, all time.
 // TestShaper sends data over links that delay it: it takes its time, arrives whole, and is
 // counted.
 func TestShaper(t *testing.T) {
-	Need(t, CanNetwork())
-	n := NewNetwork(t)
+	n, hosts := newNetwork(t, 3)
 	n.Seed(1)
-	a, b, c := n.AddHost(), n.AddHost(), n.AddHost()
+	a, b, c := hosts[0], hosts[1], hosts[2]
 	addr := echo(t, a)
-	near, far := []*Host{a}, []*Host{b}
+	near, far := []*netns.Host{a}, []*netns.Host{b}
 	sent := make([]byte, 32<<20)
 	rand.NewChaCha8([32]byte{}).Read(sent)
 	for _, tc := range []struct {
 		name      string
-		out, back Rule
+		out, back netns.Rule
 		bytes     int
 		least     time.Duration // of a byte there and back
 	}{
-		{name: "delay", bytes: 32 << 20, least: 40 * time.Millisecond, out: Rule{Delay: 20 * time.Millisecond}, back: Rule{Delay: 20 * time.Millisecond}},
-		{name: "one way", bytes: 1 << 20, least: 20 * time.Millisecond, out: Rule{Delay: 20 * time.Millisecond}, back: Rule{LossPercent: 1}},
-		{name: "jitter", bytes: 1 << 20, least: 20 * time.Millisecond, out: Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond},
-			back: Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}},
+		{name: "delay", bytes: 32 << 20, least: 40 * time.Millisecond, out: netns.Rule{Delay: 20 * time.Millisecond}, back: netns.Rule{Delay: 20 * time.Millisecond}},
+		{name: "one way", bytes: 1 << 20, least: 20 * time.Millisecond, out: netns.Rule{Delay: 20 * time.Millisecond}, back: netns.Rule{LossPercent: 1}},
+		{name: "jitter", bytes: 1 << 20, least: 20 * time.Millisecond, out: netns.Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond},
+			back: netns.Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}},
 		{name: "overtaking and loss", bytes: 1 << 20, least: 20 * time.Millisecond,
-			out:  Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, LossPercent: 1, Overtake: true},
-			back: Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, LossPercent: 1, Overtake: true}},
+			out:  netns.Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, LossPercent: 1, Overtake: true},
+			back: netns.Rule{Delay: 20 * time.Millisecond, Jitter: 10 * time.Millisecond, LossPercent: 1, Overtake: true}},
 	} {
 		tc.out.From, tc.out.To, tc.back.From, tc.back.To = far, near, near, far
 		if err := n.Apply(tc.out, tc.back); err != nil {
@@ -115,10 +111,10 @@ func TestShaper(t *testing.T) {
 		}
 	}
 	exchange(t, c, addr, sent[:1<<20])
-	if got := n.Crossed([]*Host{c}, near) + n.Crossed(near, []*Host{c}); got != 0 {
+	if got := n.Crossed([]*netns.Host{c}, near) + n.Crossed(near, []*netns.Host{c}); got != 0 {
 		t.Errorf("%d bytes of a host that no rule is about were delayed", got)
 	}
-	if err := n.Apply(Rule{From: far, To: near}, Rule{From: far, To: near, Delay: time.Millisecond}); err != nil {
+	if err := n.Apply(netns.Rule{From: far, To: near}, netns.Rule{From: far, To: near, Delay: time.Millisecond}); err != nil {
 		t.Fatal(err)
 	}
 	if reaches(t, b, listen(t, a), false) {
