@@ -11,12 +11,13 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"shoal/e2e/netns"
 )
 
 const (
 	// exchangeWithin bounds one request with its answer.
 	exchangeWithin = 2 * time.Minute
-	dialWithin     = 5 * time.Second
 	// keptMax bounds an answer that is kept whole, in bytes.
 	keptMax  = 4 << 20
 	readSize = 256 << 10
@@ -25,6 +26,7 @@ const (
 // client is one connection of HTTP/1.1, dialled again when it broke. It is for one goroutine.
 type client struct {
 	addr    string
+	host    *netns.Host // where it stands; nil is where this process does
 	sign    *signer
 	conn    net.Conn
 	in      *bufio.Reader
@@ -78,8 +80,7 @@ func (c *client) dial(ctx context.Context) error {
 	if err := loopbackOnly(c.addr); err != nil {
 		return err
 	}
-	d := net.Dialer{Timeout: dialWithin}
-	conn, err := d.DialContext(ctx, "tcp", c.addr)
+	conn, err := c.host.Dial(ctx, "tcp", c.addr)
 	if err != nil {
 		return err
 	}

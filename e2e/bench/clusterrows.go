@@ -19,6 +19,9 @@ func (b *bench) cluster(ctx context.Context) error {
 	if b.options.wants("objects") || b.options.wants("small") || b.options.wants("failover") || b.options.wants("repair") {
 		errs = append(errs, b.clusterLoads(ctx))
 	}
+	if b.options.wants("sites") && ctx.Err() == nil {
+		errs = append(errs, b.clusterSites(ctx))
+	}
 	if b.options.wants("idle") && ctx.Err() == nil {
 		errs = append(errs, b.clusterIdle(ctx))
 	}
@@ -26,7 +29,7 @@ func (b *bench) cluster(ctx context.Context) error {
 }
 
 func (b *bench) clusterIdle(ctx context.Context) error {
-	c, err := b.newCluster(ctx, filepath.Join(b.dir, "idle"), b.options.nodes, "--partitions", partitionsMany)
+	c, err := b.newCluster(ctx, filepath.Join(b.dir, "idle"), layout{nodes: b.options.nodes, args: []string{"--partitions", partitionsMany}})
 	if err != nil {
 		return fmt.Errorf("idle: %w", err)
 	}
@@ -34,7 +37,7 @@ func (b *bench) clusterIdle(ctx context.Context) error {
 }
 
 func (b *bench) clusterLoads(ctx context.Context) (err error) {
-	c, err := b.newCluster(ctx, filepath.Join(b.dir, "cluster"), b.options.nodes)
+	c, err := b.newCluster(ctx, filepath.Join(b.dir, "cluster"), layout{nodes: b.options.nodes})
 	if err != nil {
 		return err
 	}
@@ -57,7 +60,7 @@ func (b *bench) clusterLoads(ctx context.Context) (err error) {
 }
 
 func (c *cluster) redundant(ctx context.Context) error {
-	return healthy(ctx, c.nodes[0].admin, "cluster")
+	return c.nodes[0].healthy(ctx, "cluster")
 }
 
 // peerID is the name of a member, found by where it listens.
@@ -66,10 +69,12 @@ func (c *cluster) peerID(ctx context.Context, s *server) (string, error) {
 	if err := c.nodes[0].query(ctx, &members, "members"); err != nil {
 		return "", err
 	}
-	_, port, _ := strings.Cut(s.p2p[0], ":")
+	host, port, _ := strings.Cut(s.p2p[0], ":")
 	for _, m := range members {
-		if strings.Contains(strings.Join(m.Addrs, " ")+" ", "/tcp/"+port) || strings.Contains(strings.Join(m.Addrs, " "), s.p2p[0]) {
-			return m.PeerID, nil
+		for _, a := range m.Addrs {
+			if strings.Contains(a+"/", "/"+host+"/tcp/"+port+"/") || a == s.p2p[0] {
+				return m.PeerID, nil
+			}
 		}
 	}
 	return "", fmt.Errorf("no member listens on %s", s.p2p[0])

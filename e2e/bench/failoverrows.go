@@ -92,7 +92,7 @@ func (c *cluster) failovers(ctx context.Context, n int, harm func(*server) (mend
 // nextWrite tries until a write gets through.
 func (c *cluster) nextWrite(ctx context.Context, set *objects) error {
 	return c.until(ctx, func(ctx context.Context) error {
-		cl := newClient(c.gateway.s3, c.gateway.sign)
+		cl := c.gateway.client()
 		defer cl.close()
 		_, err := set.put(ctx, []*client{cl}, 0)
 		return err
@@ -105,20 +105,34 @@ func (c *cluster) leader(ctx context.Context) (*server, error) {
 	if err := c.nodes[0].query(ctx, &groups, "groups"); err != nil {
 		return nil, err
 	}
-	var busiest api.Group
-	for _, g := range groups {
-		if g.ID > 0 && g.Applied > busiest.Applied {
-			busiest = g
+	return c.leads(ctx, busiest(nil, groups))
+}
+
+// busiest is the group of buckets that has applied most since its state before. One that was not there before began at nothing.
+func busiest(before, after []api.Group) (most api.Group) {
+	held := make(map[uint32]uint64)
+	for _, g := range before {
+		held[g.ID] = g.Applied
+	}
+	var applied uint64
+	for _, g := range after {
+		if g.ID > 0 && g.Applied > held[g.ID]+applied {
+			most, applied = g, g.Applied-held[g.ID]
 		}
 	}
+	return most
+}
+
+// leads is the node that leads a group.
+func (c *cluster) leads(ctx context.Context, g api.Group) (*server, error) {
 	for _, s := range c.nodes {
 		id, err := c.peerID(ctx, s)
 		if err != nil {
 			return nil, err
 		}
-		if id == busiest.Leader {
+		if id == g.Leader {
 			return s, nil
 		}
 	}
-	return nil, fmt.Errorf("no node leads group %d: %q", busiest.ID, busiest.Leader)
+	return nil, fmt.Errorf("no node leads group %d: %q", g.ID, g.Leader)
 }

@@ -68,7 +68,7 @@ func (b *bench) run(ctx context.Context, s *server, l load) (row, error) {
 	teams := make([][]*client, l.workers)
 	for i := range teams {
 		for range max(l.connections, 1) {
-			c := newClient(s.s3, s.sign)
+			c := s.client()
 			defer c.close()
 			if err := c.dial(ctx); err != nil {
 				return r, err
@@ -160,7 +160,7 @@ func (b *bench) observe(ctx context.Context, s *server, begin bool) (o observati
 		if p.admin == "" {
 			continue
 		}
-		found, err := counters(ctx, p.admin, allocations)
+		found, err := p.counters(ctx, allocations)
 		if err != nil {
 			return o, err
 		}

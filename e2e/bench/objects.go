@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/xml"
 	"errors"
@@ -24,6 +25,7 @@ const (
 // loads have the signature of load.op.
 type objects struct {
 	content  *content
+	bucket   string // in which they are; "" is that of most rows
 	unsigned bool
 	size     int64        // of each, in bytes
 	issued   atomic.Int64 // objects given out to be written
@@ -35,7 +37,9 @@ type objects struct {
 // key is the name of the object of that number.
 func (o *objects) key(number int64) string { return fmt.Sprintf("%s/%09d", sizeName(o.size), number) }
 
-func (o *objects) path(number int64) string { return "/" + bucket + "/" + o.key(number) }
+func (o *objects) path(number int64) string { return o.root() + "/" + o.key(number) }
+
+func (o *objects) root() string { return "/" + cmp.Or(o.bucket, bucket) }
 
 func (o *objects) parts() int { return int((o.size + partBytes - 1) / partBytes) }
 
@@ -222,7 +226,7 @@ func (o *objects) list(ctx context.Context, cs []*client, _ int64) (int64, error
 	if first > 0 {
 		query += "&start-after=" + escape(o.key(first-1), false)
 	}
-	a, err := cs[0].do(ctx, &request{method: "GET", path: "/" + bucket, query: query}, nil)
+	a, err := cs[0].do(ctx, &request{method: "GET", path: o.root(), query: query}, nil)
 	if err != nil {
 		return 0, err
 	}

@@ -31,7 +31,7 @@ type options struct {
 }
 
 // groups are the names that only knows, in the order in which they run.
-var groups = []string{"floors", "rights", "objects", "small", "restart", "idle", "gateway", "consensus", "failover", "repair"}
+var groups = []string{"floors", "rights", "objects", "small", "restart", "idle", "gateway", "consensus", "failover", "repair", "sites"}
 
 func (o *options) bind(f *pflag.FlagSet) {
 	f.StringVar(&o.program, "server", "bin/shoal", "program to measure")

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"shoal/e2e/netns"
 )
 
 const (
@@ -46,16 +48,16 @@ func (t *tail) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// start starts a program. It must be called from the main goroutine, which is bound to
+// start starts a program on a host. It must be called from the main goroutine, which is bound to
 // the main thread: the kernel ends children with the thread that made them.
-func start(program string, args ...string) (*process, error) {
+func start(host *netns.Host, program string, args ...string) (*process, error) {
 	p := &process{ended: make(chan struct{}), errors: new(tail)}
 	p.cmd = exec.Command(program, args...)
 	p.cmd.Env = environment()
 	p.cmd.Stderr = p.errors
 	p.cmd.SysProcAttr = processAttributes()
 	p.began = time.Now()
-	if err := p.cmd.Start(); err != nil {
+	if err := host.Start(p.cmd); err != nil {
 		return nil, fmt.Errorf("start %s: %w", program, err)
 	}
 	go func() {
@@ -149,6 +151,9 @@ var givenAddrs = make(map[string]struct{})
 
 // server is a store under load: the program in one process, on one data directory.
 type server struct {
+	host    *netns.Host  // where it runs; nil is loopback
+	site    string       // "" is the default one
+	http    *http.Client // of the management address
 	program string
 	dir     string
 	s3      string
@@ -163,7 +168,7 @@ type server struct {
 
 // newServer prepares a server without starting it.
 func newServer(program, dir string, args []string) (*server, error) {
-	s := &server{program: program, dir: dir, args: args, part: "server"}
+	s := &server{program: program, dir: dir, args: args, part: "server", http: http.DefaultClient}
 	for _, addr := range []*string{&s.s3, &s.admin, &s.p2p[0], &s.p2p[1], &s.p2p[2]} {
 		var err error
 		if *addr, err = freeAddr(); err != nil {
@@ -173,14 +178,28 @@ func newServer(program, dir string, args []string) (*server, error) {
 	return s, nil
 }
 
+// on puts a server that was not started yet on a host, where it has all ports for itself. Requests enter by the host's own loopback.
+func (s *server) on(h *netns.Host) {
+	s.host, s.s3, s.admin = h, "127.0.0.1:9000", "127.0.0.1:9001"
+	s.p2p = [3]string{h.Addr() + ":4001", h.Addr() + ":4002", h.Addr() + ":4003"}
+	s.http = &http.Client{Transport: &http.Transport{DialContext: h.Dial}}
+}
+
+// client is a connection to the server, not dialled yet.
+func (s *server) client() *client {
+	c := newClient(s.s3, s.sign)
+	c.host = s.host
+	return c
+}
+
 // start starts the server, waits until it is ready and gives how long that took.
 func (s *server) start(ctx context.Context) (time.Duration, error) {
-	p, err := start(s.program, s.arguments()...)
+	p, err := start(s.host, s.program, s.arguments()...)
 	if err != nil {
 		return 0, err
 	}
 	s.process = p
-	if err := p.await(ctx, func(ctx context.Context) error { return healthy(ctx, s.admin, "ready") }); err != nil {
+	if err := p.await(ctx, func(ctx context.Context) error { return s.healthy(ctx, "ready") }); err != nil {
 		return 0, errors.Join(err, p.stop(syscall.SIGKILL))
 	}
 	took := time.Since(p.began)
@@ -215,16 +234,21 @@ func (s *server) end() error {
 	return s.process.stop(syscall.SIGTERM)
 }
 
-// healthy asks whether a health page of a management address says that all is well: ready
-// that requests are served, cluster that everything stored is as it should be.
-func healthy(ctx context.Context, admin, page string) error {
+// page asks for a page of the management address. Whoever gets it closes its body.
+func (s *server) page(ctx context.Context, path string) (*http.Response, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	return s.http.Do(r)
+}
+
+// healthy asks whether a health page says that all is well: ready that requests are served,
+// cluster that everything stored is as it should be.
+func (s *server) healthy(ctx context.Context, page string) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/health/"+page, nil)
-	if err != nil {
-		return err
-	}
-	a, err := http.DefaultClient.Do(r)
+	a, err := s.page(ctx, "/health/"+page)
 	if err != nil {
 		return err
 	}
@@ -259,13 +283,9 @@ func readCredentials(name string) (*signer, error) {
 	return s, nil
 }
 
-// counters reads single numbers from a management address's metrics.
-func counters(ctx context.Context, admin string, names ...string) (map[string]float64, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+admin+"/metrics", nil)
-	if err != nil {
-		return nil, err
-	}
-	a, err := http.DefaultClient.Do(r)
+// counters reads single numbers from the metrics.
+func (s *server) counters(ctx context.Context, names ...string) (map[string]float64, error) {
+	a, err := s.page(ctx, "/metrics")
 	if err != nil {
 		return nil, err
 	}

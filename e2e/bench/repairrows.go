@@ -92,7 +92,7 @@ func (c *cluster) readBeside(ctx context.Context, set *objects) *besides {
 		b.ops.Add(1)
 		return set.getRange(ctx, cs, number)
 	}
-	cl := newClient(c.gateway.s3, c.gateway.sign)
+	cl := c.gateway.client()
 	done := make(chan tally, 1)
 	began := time.Now()
 	go func() { done <- l.drive(ctx, [][]*client{{cl}}, began)[0] }()

@@ -79,7 +79,7 @@ func (b *bench) floorNetwork(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	p, err := start(self, sinkArgument, addr)
+	p, err := start(nil, self, sinkArgument, addr)
 	if err != nil {
 		return err
 	}

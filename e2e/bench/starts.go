@@ -97,7 +97,7 @@ func (b *bench) fill(ctx context.Context, s *server, o *objects, count, held int
 // measureGateway measures how long a gateway takes from its start to the end of the first
 // request, against a running server. The first start also joins the cluster.
 func (b *bench) measureGateway(ctx context.Context, s *server, o *objects) error {
-	token, err := s.invite(ctx, "gateway")
+	token, err := s.invite(ctx, "gateway", "")
 	if err != nil {
 		return err
 	}
@@ -128,13 +128,13 @@ func (b *bench) measureGateway(ctx context.Context, s *server, o *objects) error
 
 // gatewayStart starts a gateway, reads one object through it, and ends it.
 func (b *bench) gatewayStart(ctx context.Context, g *server, o *objects, more ...string) (took time.Duration, err error) {
-	p, err := start(g.program, append(g.arguments(), more...)...)
+	p, err := start(g.host, g.program, append(g.arguments(), more...)...)
 	if err != nil {
 		return 0, err
 	}
 	g.process = p
 	defer func() { err = errors.Join(err, g.end()) }()
-	c := newClient(g.s3, g.sign)
+	c := g.client()
 	defer c.close()
 	err = p.await(ctx, func(ctx context.Context) error {
 		_, err := o.get(ctx, []*client{c}, 0)

@@ -35,11 +35,8 @@ func (b *bench) store(ctx context.Context) (err error) {
 
 // loads makes the bucket and puts all loads on it. It gives what is then there.
 func (b *bench) loads(ctx context.Context, s *server) ([]*objects, error) {
-	c := newClient(s.s3, s.sign)
-	_, err := c.do(ctx, &request{method: "PUT", path: "/" + bucket}, nil)
-	c.close()
-	if err != nil {
-		return nil, fmt.Errorf("make a bucket: %w", err)
+	if err := s.makeBucket(ctx, bucket, ""); err != nil {
+		return nil, err
 	}
 	all := b.sizes()
 	if b.options.wants("objects") {
@@ -55,6 +52,21 @@ func (b *bench) loads(ctx context.Context, s *server) ([]*objects, error) {
 		}
 	}
 	return all, nil
+}
+
+// makeBucket makes a bucket, which is bound to a site where one is given.
+func (s *server) makeBucket(ctx context.Context, name, site string) error {
+	r := &request{method: "PUT", path: "/" + name}
+	if site != "" {
+		r.body = fmt.Appendf(nil, "<CreateBucketConfiguration><LocationConstraint>%s</LocationConstraint></CreateBucketConfiguration>", site)
+		r.payload = unsigned
+	}
+	c := s.client()
+	defer c.close()
+	if _, err := c.do(ctx, r, nil); err != nil {
+		return fmt.Errorf("make a bucket: %w", err)
+	}
+	return nil
 }
 
 // sizes are the objects of each size.
