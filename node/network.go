@@ -58,7 +58,7 @@ func (n *Node) openNetwork() error {
 	n.witnesses.id = n.id
 	n.net, err = network.Open(network.Config{
 		Identity: n.id, Trust: trust, Table: table, Credential: cred,
-		Self:   gossip.Record{Site: n.issuer.own.Site, Roles: n.issuer.own.Roles, Release: n.cfg.Release},
+		Self:   gossip.Record{Site: n.issuer.own.Site, Roles: n.issuer.own.Roles, Release: n.cfg.Release, Level: meta.Level},
 		Starts: n.path(startsFile),
 		Listen: n.cfg.P2PAddr, Bulk: n.cfg.P2PBulkAddr, Join: n.cfg.P2PJoinAddr, Announce: n.cfg.Announce, RelayOnly: n.cfg.RelayOnly,
 		MDNS: n.cfg.MDNS, Admit: n.admit, Known: known, Fetch: n.askMembers,

@@ -270,6 +270,12 @@ func (n *Node) leads() []consensus.GroupID {
 	return led
 }
 
+// levelOf is up to which level of commands another node understands, as it said last.
+func (n *Node) levelOf(id p2p.NodeID) uint32 {
+	r, _ := n.net.Gossip.Get(id)
+	return r.Level
+}
+
 // clockOf reads the clock of another node.
 func (n *Node) clockOf(ctx context.Context, id p2p.NodeID) (time.Time, error) {
 	other := n.net.Dir.Node(id)
@@ -291,7 +297,7 @@ func (n *Node) applied(g consensus.GroupID) uint64 {
 // assemble builds what stands on drives, metadata and network.
 func (n *Node) assemble() (err error) {
 	n.server = server.New(server.Config{
-		Host: n.host, Self: consensus.NodeID(n.ID()), Clock: n.clockOf, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Shared: n.shared, Members: n.net.Members, Founder: n.founder, Recall: n.site.Recall, Full: n.full.Load, Now: n.cfg.Now, Logger: n.cfg.Logger,
+		Host: n.host, Self: consensus.NodeID(n.ID()), Clock: n.clockOf, Level: n.levelOf, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Shared: n.shared, Members: n.net.Members, Founder: n.founder, Recall: n.site.Recall, Full: n.full.Load, Now: n.cfg.Now, Logger: n.cfg.Logger,
 	})
 	n.net.Dir.Serve(n.server)
 	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})

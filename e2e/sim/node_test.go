@@ -173,7 +173,7 @@ func (n *node) propose(p *proc, g consensus.GroupID, cmd *meta.Command) (*meta.R
 	if n.full && grows(cmd) {
 		return nil, &api.Error{Kind: api.StorageFull, Op: "sim"}
 	}
-	cmd.Stamp, cmd.Agreed = n.clock().UnixNano(), 0
+	cmd.Stamp, cmd.Agreed, cmd.Level = n.clock().UnixNano(), 0, meta.Level
 	if endsLocks(cmd) {
 		cmd.Agreed = n.agreedTime(p, g)
 	}

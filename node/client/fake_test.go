@@ -135,7 +135,7 @@ func (f *fakeCluster) apply(g consensus.GroupID, cmd *meta.Command) (*meta.Resul
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := proto.Clone(cmd).(*meta.Command)
-	c.Stamp = time.Now().UnixNano()
+	c.Stamp, c.Level = time.Now().UnixNano(), meta.Level
 	data, err := proto.Marshal(c)
 	if err != nil {
 		return nil, err

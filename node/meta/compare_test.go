@@ -38,6 +38,7 @@ func (w *walk) compare() {
 	w.compareManifests()
 	w.compareParts()
 	w.compareGarbage()
+	w.compareNames()
 	w.compareFeed()
 }
 
@@ -365,6 +366,9 @@ func (w *walk) compareGarbage() {
 		a := w.ask(&Query_Garbage{q}).GetGarbage()
 		for _, g := range a.Garbage {
 			w.noteGarbage(all, g)
+			if names := w.names[string(g.Version)]; len(g.Key) > 0 && (len(names) != 1 || names[0] != string(g.Key)) {
+				w.t.Fatalf("garbage %v, the keys of its version were %q", g, names)
+			}
 			for i, state := range w.owners(g.Version, g.Streams...) {
 				if state != OwnerState_OWNER_DEAD {
 					w.t.Fatalf("stream %d of garbage %v is %v", g.Streams[i], g, state)

@@ -188,7 +188,7 @@ func (t *tx) sortParts(s *bucketState, up *completion) ([]uint64, error) {
 	rec, streams := new(PartsRecord), make([]uint64, 0, len(up.used))
 	for _, p := range up.parts {
 		if !up.used[p.Number] {
-			if err := t.addPartGarbage(s.id, up.id, p.Stream); err != nil {
+			if err := t.addPartGarbage(s.id, up.owner.Key, up.id, p.Stream); err != nil {
 				return nil, err
 			}
 			continue

@@ -18,6 +18,20 @@ func (t *tx) addGarbage(g *Garbage) error {
 	return t.setMessage(t.uintKey(spaceGarbage, g.Seq), g)
 }
 
+// addNamed notes that an owner of the key died. It had no other key before, unless renamed says so.
+func (t *tx) addNamed(g *Garbage, key []byte, renamed bool) error {
+	if t.level >= levelNames && !renamed {
+		g.Key = key
+	}
+	return t.addGarbage(g)
+}
+
+// addRecoded notes that shards became superfluous whose content lives on in others.
+func (t *tx) addRecoded(g *Garbage) error {
+	g.Follows = t.level >= levelNames
+	return t.addGarbage(g)
+}
+
 // manifestKey is where a garbage entry's manifest lies.
 func (v *view) manifestKey(g *Garbage) ([]byte, error) {
 	id, ok := toVersionID(g.Version)
@@ -84,7 +98,12 @@ func (v *view) queryGarbage(q *GarbageQuery) (*GarbageAnswer, error) {
 		if g.Manifest, _, err = w.getInto(nil, k); err != nil {
 			return false, err
 		}
-		room -= len(g.Manifest)
+		if g.Follows {
+			if g.Key, _, err = w.nameOf(versionID(g.Version)); err != nil {
+				return false, err
+			}
+		}
+		room -= len(g.Manifest) + len(g.Key)
 		if len(a.Garbage) == most || room < 0 && len(a.Garbage) > 0 {
 			a.Truncated = true
 			return false, nil

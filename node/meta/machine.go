@@ -23,6 +23,12 @@ const (
 	MaxACLBytes      = 4 << 10
 )
 
+// Level is the greatest level of commands that this machine understands, see Command.level.
+const Level = levelNames
+
+// levelNames is the level from which on a group remembers of which keys its garbage and tombstones were.
+const levelNames = 1
+
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a
 // cluster must run with the same values: they decide what the state is. Zero means the default.
 type Config struct {
@@ -91,6 +97,7 @@ type tx struct {
 	h       header
 	buckets []*bucketState
 	pushed  int        // queue items added by the current command
+	level   uint32     // of the current command
 	recent  *recentSet // see mayRepeat
 
 	wbuf     []byte // encoded values
@@ -144,7 +151,7 @@ func (t *tx) apply(data []byte) (*Result, error) {
 	}
 	t.h.clock = max(uint64(c.Stamp), t.h.clock+1)
 	t.h.agreed = max(uint64(c.Agreed), t.h.agreed)
-	t.pushed = 0
+	t.pushed, t.level = 0, c.Level
 	r, err := t.once(&c)
 	if err != nil {
 		return nil, err

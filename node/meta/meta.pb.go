@@ -277,6 +277,59 @@ func (OwnerState) EnumDescriptor() ([]byte, []int) {
 	return file_meta_proto_rawDescGZIP(), []int{4}
 }
 
+// OwnerName says whether an owner of shards is, or was, a version or upload of a key that begins with a prefix.
+type OwnerName int32
+
+const (
+	OwnerName_OWNER_NAME_UNKNOWN   OwnerName = 0 // no key is remembered, or it was another one once
+	OwnerName_OWNER_NAME_BELOW     OwnerName = 1
+	OwnerName_OWNER_NAME_ELSEWHERE OwnerName = 2
+	OwnerName_OWNER_NAME_LISTED    OwnerName = 3 // no key is remembered but in the garbage entry that lists its shards
+)
+
+// Enum value maps for OwnerName.
+var (
+	OwnerName_name = map[int32]string{
+		0: "OWNER_NAME_UNKNOWN",
+		1: "OWNER_NAME_BELOW",
+		2: "OWNER_NAME_ELSEWHERE",
+		3: "OWNER_NAME_LISTED",
+	}
+	OwnerName_value = map[string]int32{
+		"OWNER_NAME_UNKNOWN":   0,
+		"OWNER_NAME_BELOW":     1,
+		"OWNER_NAME_ELSEWHERE": 2,
+		"OWNER_NAME_LISTED":    3,
+	}
+)
+
+func (x OwnerName) Enum() *OwnerName {
+	p := new(OwnerName)
+	*p = x
+	return p
+}
+
+func (x OwnerName) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (OwnerName) Descriptor() protoreflect.EnumDescriptor {
+	return file_meta_proto_enumTypes[5].Descriptor()
+}
+
+func (OwnerName) Type() protoreflect.EnumType {
+	return &file_meta_proto_enumTypes[5]
+}
+
+func (x OwnerName) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use OwnerName.Descriptor instead.
+func (OwnerName) EnumDescriptor() ([]byte, []int) {
+	return file_meta_proto_rawDescGZIP(), []int{5}
+}
+
 type FoundGroup_Step int32
 
 const (
@@ -310,11 +363,11 @@ func (x FoundGroup_Step) String() string {
 }
 
 func (FoundGroup_Step) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[5].Descriptor()
+	return file_meta_proto_enumTypes[6].Descriptor()
 }
 
 func (FoundGroup_Step) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[5]
+	return &file_meta_proto_enumTypes[6]
 }
 
 func (x FoundGroup_Step) Number() protoreflect.EnumNumber {
@@ -362,11 +415,11 @@ func (x OwnerRecord_State) String() string {
 }
 
 func (OwnerRecord_State) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[6].Descriptor()
+	return file_meta_proto_enumTypes[7].Descriptor()
 }
 
 func (OwnerRecord_State) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[6]
+	return &file_meta_proto_enumTypes[7]
 }
 
 func (x OwnerRecord_State) Number() protoreflect.EnumNumber {
@@ -429,11 +482,11 @@ func (x Event_Kind) String() string {
 }
 
 func (Event_Kind) Descriptor() protoreflect.EnumDescriptor {
-	return file_meta_proto_enumTypes[7].Descriptor()
+	return file_meta_proto_enumTypes[8].Descriptor()
 }
 
 func (Event_Kind) Type() protoreflect.EnumType {
-	return &file_meta_proto_enumTypes[7]
+	return &file_meta_proto_enumTypes[8]
 }
 
 func (x Event_Kind) Number() protoreflect.EnumNumber {
@@ -502,7 +555,10 @@ type Command struct {
 	//	*Command_Transition
 	//	*Command_RecodePart
 	//	*Command_SetReadOnly
-	Op            isCommand_Op `protobuf_oneof:"op"`
+	Op isCommand_Op `protobuf_oneof:"op"`
+	// level is up to which level every replica of the group understands commands; 0 before there were levels.
+	// A machine does what levels up to this one say, though it knows more. docs/formats/metadata.md lists them.
+	Level         uint32 `protobuf:"varint,4,opt,name=level,proto3" json:"level,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -986,6 +1042,13 @@ func (x *Command) GetSetReadOnly() *SetReadOnly {
 		}
 	}
 	return nil
+}
+
+func (x *Command) GetLevel() uint32 {
+	if x != nil {
+		return x.Level
+	}
+	return 0
 }
 
 type isCommand_Op interface {
@@ -7620,6 +7683,7 @@ func (x *UploadCreated) GetInitiated() int64 {
 type OwnerStates struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	States        []OwnerState           `protobuf:"varint,1,rep,packed,name=states,proto3,enum=shoal.meta.OwnerState" json:"states,omitempty"`
+	Names         []OwnerName            `protobuf:"varint,2,rep,packed,name=names,proto3,enum=shoal.meta.OwnerName" json:"names,omitempty"` // answers OwnersQuery.named
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -7657,6 +7721,13 @@ func (*OwnerStates) Descriptor() ([]byte, []int) {
 func (x *OwnerStates) GetStates() []OwnerState {
 	if x != nil {
 		return x.States
+	}
+	return nil
+}
+
+func (x *OwnerStates) GetNames() []OwnerName {
+	if x != nil {
+		return x.Names
 	}
 	return nil
 }
@@ -9743,8 +9814,12 @@ func (x *PartManifestsQuery) GetMaxBytes() uint32 {
 }
 
 type OwnersQuery struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Owners        []*StreamOwner         `protobuf:"bytes,1,rep,name=owners,proto3" json:"owners,omitempty"` // 1 to 1,000
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Owners []*StreamOwner         `protobuf:"bytes,1,rep,name=owners,proto3" json:"owners,omitempty"` // 1 to 1,000
+	// named asks whether owners have keys that begin with prefix. Whether their shards may be dropped is not what is asked then: what is dead
+	// is called dead though it is being read.
+	Named         bool   `protobuf:"varint,2,opt,name=named,proto3" json:"named,omitempty"`
+	Prefix        []byte `protobuf:"bytes,3,opt,name=prefix,proto3" json:"prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -9782,6 +9857,20 @@ func (*OwnersQuery) Descriptor() ([]byte, []int) {
 func (x *OwnersQuery) GetOwners() []*StreamOwner {
 	if x != nil {
 		return x.Owners
+	}
+	return nil
+}
+
+func (x *OwnersQuery) GetNamed() bool {
+	if x != nil {
+		return x.Named
+	}
+	return false
+}
+
+func (x *OwnersQuery) GetPrefix() []byte {
+	if x != nil {
+		return x.Prefix
 	}
 	return nil
 }
@@ -12655,12 +12744,13 @@ type OwnerRecord struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	State         OwnerRecord_State      `protobuf:"varint,1,opt,name=state,proto3,enum=shoal.meta.OwnerRecord_State" json:"state,omitempty"`
 	Bucket        uint64                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
-	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`
+	Key           []byte                 `protobuf:"bytes,3,opt,name=key,proto3" json:"key,omitempty"`                                         // of a tombstone from level 1 on
 	InitiatedSeq  uint64                 `protobuf:"varint,4,opt,name=initiated_seq,json=initiatedSeq,proto3" json:"initiated_seq,omitempty"`  // of an upload
 	Streams       []uint64               `protobuf:"varint,5,rep,packed,name=streams,proto3" json:"streams,omitempty"`                         // used, when live
 	Recoding      []uint64               `protobuf:"varint,7,rep,packed,name=recoding,proto3" json:"recoding,omitempty"`                       // announced by Recode
 	Until         int64                  `protobuf:"fixed64,6,opt,name=until,proto3" json:"until,omitempty"`                                   // of a tombstone
 	Lived         *Lived                 `protobuf:"bytes,8,opt,name=lived,proto3" json:"lived,omitempty"`                                     // of the tombstone of a version; none in that of an upload
+	Renamed       bool                   `protobuf:"varint,9,opt,name=renamed,proto3" json:"renamed,omitempty"`                                // the key was another one once, from level 1 on
 	StorageClass  uint32                 `protobuf:"varint,30,opt,name=storage_class,json=storageClass,proto3" json:"storage_class,omitempty"` // of a live version: that of its head
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -12750,6 +12840,13 @@ func (x *OwnerRecord) GetLived() *Lived {
 		return x.Lived
 	}
 	return nil
+}
+
+func (x *OwnerRecord) GetRenamed() bool {
+	if x != nil {
+		return x.Renamed
+	}
+	return false
 }
 
 func (x *OwnerRecord) GetStorageClass() uint32 {
@@ -12888,8 +12985,10 @@ type Garbage struct {
 	Bucket        uint64                 `protobuf:"varint,2,opt,name=bucket,proto3" json:"bucket,omitempty"`
 	Version       []byte                 `protobuf:"bytes,3,opt,name=version,proto3" json:"version,omitempty"`
 	Streams       []uint64               `protobuf:"varint,4,rep,packed,name=streams,proto3" json:"streams,omitempty"`
-	Part          bool                   `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"`       // of a part: its one stream; else of a whole version
-	Recoded       bool                   `protobuf:"varint,8,opt,name=recoded,proto3" json:"recoded,omitempty"` // of what a live version was before Recode: its manifest lies under the first stream
+	Part          bool                   `protobuf:"varint,5,opt,name=part,proto3" json:"part,omitempty"`        // of a part: its one stream; else of a whole version
+	Recoded       bool                   `protobuf:"varint,8,opt,name=recoded,proto3" json:"recoded,omitempty"`  // of what a live version was before Recode: its manifest lies under the first stream
+	Key           []byte                 `protobuf:"bytes,9,opt,name=key,proto3" json:"key,omitempty"`           // from level 1 on; none if it was another one once, or with follows. In answers that of the owner, with follows
+	Follows       bool                   `protobuf:"varint,10,opt,name=follows,proto3" json:"follows,omitempty"` // the content lives on in other shards, so the key is that of its owner: of Recode and RecodePart, from level 1 on
 	Time          int64                  `protobuf:"fixed64,6,opt,name=time,proto3" json:"time,omitempty"`
 	Manifest      []byte                 `protobuf:"bytes,7,opt,name=manifest,proto3" json:"manifest,omitempty"` // in answers only
 	unknownFields protoimpl.UnknownFields
@@ -12964,6 +13063,20 @@ func (x *Garbage) GetPart() bool {
 func (x *Garbage) GetRecoded() bool {
 	if x != nil {
 		return x.Recoded
+	}
+	return false
+}
+
+func (x *Garbage) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Garbage) GetFollows() bool {
+	if x != nil {
+		return x.Follows
 	}
 	return false
 }
@@ -13203,7 +13316,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
 	"meta.proto\x12\n" +
-	"shoal.meta\"\xa0\x18\n" +
+	"shoal.meta\"\xb6\x18\n" +
 	"\aCommand\x12\x14\n" +
 	"\x05stamp\x18\x01 \x01(\x10R\x05stamp\x12\x1d\n" +
 	"\n" +
@@ -13268,8 +13381,9 @@ const file_meta_proto_rawDesc = "" +
 	"transition\x129\n" +
 	"\vrecode_part\x18B \x01(\v2\x16.shoal.meta.RecodePartH\x00R\n" +
 	"recodePart\x12=\n" +
-	"\rset_read_only\x18F \x01(\v2\x17.shoal.meta.SetReadOnlyH\x00R\vsetReadOnlyB\x04\n" +
-	"\x02opJ\x04\b\x04\x10\n" +
+	"\rset_read_only\x18F \x01(\v2\x17.shoal.meta.SetReadOnlyH\x00R\vsetReadOnly\x12\x14\n" +
+	"\x05level\x18\x04 \x01(\rR\x05levelB\x04\n" +
+	"\x02opJ\x04\b\x05\x10\n" +
 	"\"?\n" +
 	"\vInitCluster\x120\n" +
 	"\bsettings\x18\x01 \x01(\v2\x14.shoal.meta.SettingsR\bsettings\"\x86\x02\n" +
@@ -13785,9 +13899,10 @@ const file_meta_proto_rawDesc = "" +
 	"\vPartWritten\x12\x14\n" +
 	"\x05mtime\x18\x01 \x01(\x10R\x05mtime\"-\n" +
 	"\rUploadCreated\x12\x1c\n" +
-	"\tinitiated\x18\x01 \x01(\x10R\tinitiated\"=\n" +
+	"\tinitiated\x18\x01 \x01(\x10R\tinitiated\"j\n" +
 	"\vOwnerStates\x12.\n" +
-	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\"\x9d\r\n" +
+	"\x06states\x18\x01 \x03(\x0e2\x16.shoal.meta.OwnerStateR\x06states\x12+\n" +
+	"\x05names\x18\x02 \x03(\x0e2\x15.shoal.meta.OwnerNameR\x05names\"\x9d\r\n" +
 	"\x05Query\x127\n" +
 	"\bsettings\x18\n" +
 	" \x01(\v2\x19.shoal.meta.SettingsQueryH\x00R\bsettings\x121\n" +
@@ -13934,9 +14049,11 @@ const file_meta_proto_rawDesc = "" +
 	"\x12PartManifestsQuery\x12/\n" +
 	"\x06upload\x18\x01 \x01(\v2\x17.shoal.meta.UploadQueryR\x06upload\x12\x18\n" +
 	"\anumbers\x18\x02 \x03(\rR\anumbers\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\">\n" +
+	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\"l\n" +
 	"\vOwnersQuery\x12/\n" +
-	"\x06owners\x18\x01 \x03(\v2\x17.shoal.meta.StreamOwnerR\x06owners\"S\n" +
+	"\x06owners\x18\x01 \x03(\v2\x17.shoal.meta.StreamOwnerR\x06owners\x12\x14\n" +
+	"\x05named\x18\x02 \x01(\bR\x05named\x12\x16\n" +
+	"\x06prefix\x18\x03 \x01(\fR\x06prefix\"S\n" +
 	"\fGarbageQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1b\n" +
@@ -14157,7 +14274,7 @@ const file_meta_proto_rawDesc = "" +
 	"\x0echecksum_value\x18\b \x01(\fR\rchecksumValue\x12\x18\n" +
 	"\awritten\x18\t \x01(\x04R\awritten\"9\n" +
 	"\vPartsRecord\x12*\n" +
-	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\xe6\x02\n" +
+	"\x05parts\x18\x01 \x03(\v2\x14.shoal.meta.PartInfoR\x05parts\"\x80\x03\n" +
 	"\vOwnerRecord\x123\n" +
 	"\x05state\x18\x01 \x01(\x0e2\x1d.shoal.meta.OwnerRecord.StateR\x05state\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x10\n" +
@@ -14166,7 +14283,8 @@ const file_meta_proto_rawDesc = "" +
 	"\astreams\x18\x05 \x03(\x04R\astreams\x12\x1a\n" +
 	"\brecoding\x18\a \x03(\x04R\brecoding\x12\x14\n" +
 	"\x05until\x18\x06 \x01(\x10R\x05until\x12'\n" +
-	"\x05lived\x18\b \x01(\v2\x11.shoal.meta.LivedR\x05lived\x12#\n" +
+	"\x05lived\x18\b \x01(\v2\x11.shoal.meta.LivedR\x05lived\x12\x18\n" +
+	"\arenamed\x18\t \x01(\bR\arenamed\x12#\n" +
 	"\rstorage_class\x18\x1e \x01(\rR\fstorageClass\"9\n" +
 	"\x05State\x12\b\n" +
 	"\x04NONE\x10\x00\x12\r\n" +
@@ -14180,14 +14298,17 @@ const file_meta_proto_rawDesc = "" +
 	"\x03seq\x18\x04 \x01(\x04R\x03seq\"8\n" +
 	"\fStreamRecord\x12\x12\n" +
 	"\x04part\x18\x01 \x01(\rR\x04part\x12\x14\n" +
-	"\x05until\x18\x02 \x01(\x10R\x05until\"\xc5\x01\n" +
+	"\x05until\x18\x02 \x01(\x10R\x05until\"\xf1\x01\n" +
 	"\aGarbage\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x04R\x03seq\x12\x16\n" +
 	"\x06bucket\x18\x02 \x01(\x04R\x06bucket\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\fR\aversion\x12\x18\n" +
 	"\astreams\x18\x04 \x03(\x04R\astreams\x12\x12\n" +
 	"\x04part\x18\x05 \x01(\bR\x04part\x12\x18\n" +
-	"\arecoded\x18\b \x01(\bR\arecoded\x12\x12\n" +
+	"\arecoded\x18\b \x01(\bR\arecoded\x12\x10\n" +
+	"\x03key\x18\t \x01(\fR\x03key\x12\x18\n" +
+	"\afollows\x18\n" +
+	" \x01(\bR\afollows\x12\x12\n" +
 	"\x04time\x18\x06 \x01(\x10R\x04time\x12\x1a\n" +
 	"\bmanifest\x18\a \x01(\fR\bmanifest\"\xcd\x02\n" +
 	"\x05Event\x12\x10\n" +
@@ -14240,7 +14361,12 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"OWNER_LIVE\x10\x01\x12\x0e\n" +
 	"\n" +
-	"OWNER_DEAD\x10\x02B\x16Z\x14shoal/node/meta;metab\x06proto3"
+	"OWNER_DEAD\x10\x02*j\n" +
+	"\tOwnerName\x12\x16\n" +
+	"\x12OWNER_NAME_UNKNOWN\x10\x00\x12\x14\n" +
+	"\x10OWNER_NAME_BELOW\x10\x01\x12\x18\n" +
+	"\x14OWNER_NAME_ELSEWHERE\x10\x02\x12\x15\n" +
+	"\x11OWNER_NAME_LISTED\x10\x03B\x16Z\x14shoal/node/meta;metab\x06proto3"
 
 var (
 	file_meta_proto_rawDescOnce sync.Once
@@ -14254,7 +14380,7 @@ func file_meta_proto_rawDescGZIP() []byte {
 	return file_meta_proto_rawDescData
 }
 
-var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_meta_proto_enumTypes = make([]protoimpl.EnumInfo, 9)
 var file_meta_proto_msgTypes = make([]protoimpl.MessageInfo, 160)
 var file_meta_proto_goTypes = []any{
 	(BucketState)(0),            // 0: shoal.meta.BucketState
@@ -14262,379 +14388,381 @@ var file_meta_proto_goTypes = []any{
 	(IdentityKind)(0),           // 2: shoal.meta.IdentityKind
 	(Versioning)(0),             // 3: shoal.meta.Versioning
 	(OwnerState)(0),             // 4: shoal.meta.OwnerState
-	(FoundGroup_Step)(0),        // 5: shoal.meta.FoundGroup.Step
-	(OwnerRecord_State)(0),      // 6: shoal.meta.OwnerRecord.State
-	(Event_Kind)(0),             // 7: shoal.meta.Event.Kind
-	(*Command)(nil),             // 8: shoal.meta.Command
-	(*InitCluster)(nil),         // 9: shoal.meta.InitCluster
-	(*Settings)(nil),            // 10: shoal.meta.Settings
-	(*CreateBucket)(nil),        // 11: shoal.meta.CreateBucket
-	(*FinishCreateBucket)(nil),  // 12: shoal.meta.FinishCreateBucket
-	(*BeginDeleteBucket)(nil),   // 13: shoal.meta.BeginDeleteBucket
-	(*FinishDeleteBucket)(nil),  // 14: shoal.meta.FinishDeleteBucket
-	(*CancelDeleteBucket)(nil),  // 15: shoal.meta.CancelDeleteBucket
-	(*Bucket)(nil),              // 16: shoal.meta.Bucket
-	(*Drive)(nil),               // 17: shoal.meta.Drive
-	(*Member)(nil),              // 18: shoal.meta.Member
-	(*PutMember)(nil),           // 19: shoal.meta.PutMember
-	(*SetMember)(nil),           // 20: shoal.meta.SetMember
-	(*RemoveMember)(nil),        // 21: shoal.meta.RemoveMember
-	(*Revocation)(nil),          // 22: shoal.meta.Revocation
-	(*Invite)(nil),              // 23: shoal.meta.Invite
-	(*PutInvite)(nil),           // 24: shoal.meta.PutInvite
-	(*UseInvite)(nil),           // 25: shoal.meta.UseInvite
-	(*Placement)(nil),           // 26: shoal.meta.Placement
-	(*SitePlacement)(nil),       // 27: shoal.meta.SitePlacement
-	(*GroupPlace)(nil),          // 28: shoal.meta.GroupPlace
-	(*PrepareSite)(nil),         // 29: shoal.meta.PrepareSite
-	(*FoundGroup)(nil),          // 30: shoal.meta.FoundGroup
-	(*PutGroup)(nil),            // 31: shoal.meta.PutGroup
-	(*SetSetting)(nil),          // 32: shoal.meta.SetSetting
-	(*PutPlacement)(nil),        // 33: shoal.meta.PutPlacement
-	(*DropPlacements)(nil),      // 34: shoal.meta.DropPlacements
-	(*KEK)(nil),                 // 35: shoal.meta.KEK
-	(*PutKEK)(nil),              // 36: shoal.meta.PutKEK
-	(*SetCurrentKEK)(nil),       // 37: shoal.meta.SetCurrentKEK
-	(*Credential)(nil),          // 38: shoal.meta.Credential
-	(*PutCredential)(nil),       // 39: shoal.meta.PutCredential
-	(*EndCredential)(nil),       // 40: shoal.meta.EndCredential
-	(*Identity)(nil),            // 41: shoal.meta.Identity
-	(*UserIdentity)(nil),        // 42: shoal.meta.UserIdentity
-	(*GroupIdentity)(nil),       // 43: shoal.meta.GroupIdentity
-	(*PolicyIdentity)(nil),      // 44: shoal.meta.PolicyIdentity
-	(*PutIdentity)(nil),         // 45: shoal.meta.PutIdentity
-	(*DeleteIdentity)(nil),      // 46: shoal.meta.DeleteIdentity
-	(*AcmeItem)(nil),            // 47: shoal.meta.AcmeItem
-	(*PutAcmeItem)(nil),         // 48: shoal.meta.PutAcmeItem
-	(*DeleteAcmeItem)(nil),      // 49: shoal.meta.DeleteAcmeItem
-	(*NoteKeyUses)(nil),         // 50: shoal.meta.NoteKeyUses
-	(*KeyUse)(nil),              // 51: shoal.meta.KeyUse
-	(*SwitchRoot)(nil),          // 52: shoal.meta.SwitchRoot
-	(*DeleteCredential)(nil),    // 53: shoal.meta.DeleteCredential
-	(*NextSequence)(nil),        // 54: shoal.meta.NextSequence
-	(*Source)(nil),              // 55: shoal.meta.Source
-	(*PutVersion)(nil),          // 56: shoal.meta.PutVersion
-	(*Lock)(nil),                // 57: shoal.meta.Lock
-	(*Tags)(nil),                // 58: shoal.meta.Tags
-	(*Tag)(nil),                 // 59: shoal.meta.Tag
-	(*Metadata)(nil),            // 60: shoal.meta.Metadata
-	(*UserMetadata)(nil),        // 61: shoal.meta.UserMetadata
-	(*DeleteObjects)(nil),       // 62: shoal.meta.DeleteObjects
-	(*DeleteItem)(nil),          // 63: shoal.meta.DeleteItem
-	(*AlterVersion)(nil),        // 64: shoal.meta.AlterVersion
-	(*Transition)(nil),          // 65: shoal.meta.Transition
-	(*TransitionItem)(nil),      // 66: shoal.meta.TransitionItem
-	(*RenameObject)(nil),        // 67: shoal.meta.RenameObject
-	(*RenameCondition)(nil),     // 68: shoal.meta.RenameCondition
-	(*SetObjectLock)(nil),       // 69: shoal.meta.SetObjectLock
-	(*CreateUpload)(nil),        // 70: shoal.meta.CreateUpload
-	(*PutPart)(nil),             // 71: shoal.meta.PutPart
-	(*CompletePart)(nil),        // 72: shoal.meta.CompletePart
-	(*CompleteUpload)(nil),      // 73: shoal.meta.CompleteUpload
-	(*AbortUpload)(nil),         // 74: shoal.meta.AbortUpload
-	(*SetBucketConfig)(nil),     // 75: shoal.meta.SetBucketConfig
-	(*FenceBucket)(nil),         // 76: shoal.meta.FenceBucket
-	(*UnfenceBucket)(nil),       // 77: shoal.meta.UnfenceBucket
-	(*StreamOwner)(nil),         // 78: shoal.meta.StreamOwner
-	(*Condemn)(nil),             // 79: shoal.meta.Condemn
-	(*Recode)(nil),              // 80: shoal.meta.Recode
-	(*RecodePart)(nil),          // 81: shoal.meta.RecodePart
-	(*SetReadOnly)(nil),         // 82: shoal.meta.SetReadOnly
-	(*ReadOnly)(nil),            // 83: shoal.meta.ReadOnly
-	(*GarbageDone)(nil),         // 84: shoal.meta.GarbageDone
-	(*SetCursor)(nil),           // 85: shoal.meta.SetCursor
-	(*Result)(nil),              // 86: shoal.meta.Result
-	(*VersionName)(nil),         // 87: shoal.meta.VersionName
-	(*Written)(nil),             // 88: shoal.meta.Written
-	(*DeletedList)(nil),         // 89: shoal.meta.DeletedList
-	(*TransitionedList)(nil),    // 90: shoal.meta.TransitionedList
-	(*Deleted)(nil),             // 91: shoal.meta.Deleted
-	(*PartWritten)(nil),         // 92: shoal.meta.PartWritten
-	(*UploadCreated)(nil),       // 93: shoal.meta.UploadCreated
-	(*OwnerStates)(nil),         // 94: shoal.meta.OwnerStates
-	(*Query)(nil),               // 95: shoal.meta.Query
-	(*SettingsQuery)(nil),       // 96: shoal.meta.SettingsQuery
-	(*GroupsQuery)(nil),         // 97: shoal.meta.GroupsQuery
-	(*DynamicQuery)(nil),        // 98: shoal.meta.DynamicQuery
-	(*ManifestsQuery)(nil),      // 99: shoal.meta.ManifestsQuery
-	(*BucketQuery)(nil),         // 100: shoal.meta.BucketQuery
-	(*BucketsQuery)(nil),        // 101: shoal.meta.BucketsQuery
-	(*MembersQuery)(nil),        // 102: shoal.meta.MembersQuery
-	(*PlacementsQuery)(nil),     // 103: shoal.meta.PlacementsQuery
-	(*KeyringQuery)(nil),        // 104: shoal.meta.KeyringQuery
-	(*CredentialQuery)(nil),     // 105: shoal.meta.CredentialQuery
-	(*CredentialsQuery)(nil),    // 106: shoal.meta.CredentialsQuery
-	(*IdentityQuery)(nil),       // 107: shoal.meta.IdentityQuery
-	(*AcmeItemQuery)(nil),       // 108: shoal.meta.AcmeItemQuery
-	(*IdentitiesQuery)(nil),     // 109: shoal.meta.IdentitiesQuery
-	(*IdentitiesAnswer)(nil),    // 110: shoal.meta.IdentitiesAnswer
-	(*IdentityName)(nil),        // 111: shoal.meta.IdentityName
-	(*InviteQuery)(nil),         // 112: shoal.meta.InviteQuery
-	(*SequenceQuery)(nil),       // 113: shoal.meta.SequenceQuery
-	(*LookupQuery)(nil),         // 114: shoal.meta.LookupQuery
-	(*ListQuery)(nil),           // 115: shoal.meta.ListQuery
-	(*VersionsQuery)(nil),       // 116: shoal.meta.VersionsQuery
-	(*BucketConfigQuery)(nil),   // 117: shoal.meta.BucketConfigQuery
-	(*UploadQuery)(nil),         // 118: shoal.meta.UploadQuery
-	(*PartsQuery)(nil),          // 119: shoal.meta.PartsQuery
-	(*UploadsQuery)(nil),        // 120: shoal.meta.UploadsQuery
-	(*PartManifestsQuery)(nil),  // 121: shoal.meta.PartManifestsQuery
-	(*OwnersQuery)(nil),         // 122: shoal.meta.OwnersQuery
-	(*GarbageQuery)(nil),        // 123: shoal.meta.GarbageQuery
-	(*CountersQuery)(nil),       // 124: shoal.meta.CountersQuery
-	(*FeedQuery)(nil),           // 125: shoal.meta.FeedQuery
-	(*CursorsQuery)(nil),        // 126: shoal.meta.CursorsQuery
-	(*ReadOnlyQuery)(nil),       // 127: shoal.meta.ReadOnlyQuery
-	(*Answer)(nil),              // 128: shoal.meta.Answer
-	(*GroupsAnswer)(nil),        // 129: shoal.meta.GroupsAnswer
-	(*DynamicAnswer)(nil),       // 130: shoal.meta.DynamicAnswer
-	(*ManifestsAnswer)(nil),     // 131: shoal.meta.ManifestsAnswer
-	(*VersionManifest)(nil),     // 132: shoal.meta.VersionManifest
-	(*BucketsAnswer)(nil),       // 133: shoal.meta.BucketsAnswer
-	(*MembersAnswer)(nil),       // 134: shoal.meta.MembersAnswer
-	(*PlacementsAnswer)(nil),    // 135: shoal.meta.PlacementsAnswer
-	(*KeyringAnswer)(nil),       // 136: shoal.meta.KeyringAnswer
-	(*CredentialsAnswer)(nil),   // 137: shoal.meta.CredentialsAnswer
-	(*LookupAnswer)(nil),        // 138: shoal.meta.LookupAnswer
-	(*BucketConfigAnswer)(nil),  // 139: shoal.meta.BucketConfigAnswer
-	(*ObjectLock)(nil),          // 140: shoal.meta.ObjectLock
-	(*BucketConfig)(nil),        // 141: shoal.meta.BucketConfig
-	(*PartsAnswer)(nil),         // 142: shoal.meta.PartsAnswer
-	(*UploadsAnswer)(nil),       // 143: shoal.meta.UploadsAnswer
-	(*PartManifestsAnswer)(nil), // 144: shoal.meta.PartManifestsAnswer
-	(*PartManifest)(nil),        // 145: shoal.meta.PartManifest
-	(*GarbageAnswer)(nil),       // 146: shoal.meta.GarbageAnswer
-	(*CountersAnswer)(nil),      // 147: shoal.meta.CountersAnswer
-	(*Counters)(nil),            // 148: shoal.meta.Counters
-	(*FeedAnswer)(nil),          // 149: shoal.meta.FeedAnswer
-	(*VersionsAnswer)(nil),      // 150: shoal.meta.VersionsAnswer
-	(*VersionEntry)(nil),        // 151: shoal.meta.VersionEntry
-	(*ReadOnlyAnswer)(nil),      // 152: shoal.meta.ReadOnlyAnswer
-	(*CursorsAnswer)(nil),       // 153: shoal.meta.CursorsAnswer
-	(*Cursor)(nil),              // 154: shoal.meta.Cursor
-	(*Head)(nil),                // 155: shoal.meta.Head
-	(*Inline)(nil),              // 156: shoal.meta.Inline
-	(*Upload)(nil),              // 157: shoal.meta.Upload
-	(*PartInfo)(nil),            // 158: shoal.meta.PartInfo
-	(*PartsRecord)(nil),         // 159: shoal.meta.PartsRecord
-	(*OwnerRecord)(nil),         // 160: shoal.meta.OwnerRecord
-	(*Lived)(nil),               // 161: shoal.meta.Lived
-	(*StreamRecord)(nil),        // 162: shoal.meta.StreamRecord
-	(*Garbage)(nil),             // 163: shoal.meta.Garbage
-	(*Event)(nil),               // 164: shoal.meta.Event
-	(*QueueItem)(nil),           // 165: shoal.meta.QueueItem
-	(*Keyring)(nil),             // 166: shoal.meta.Keyring
-	nil,                         // 167: shoal.meta.DynamicAnswer.ValuesEntry
+	(OwnerName)(0),              // 5: shoal.meta.OwnerName
+	(FoundGroup_Step)(0),        // 6: shoal.meta.FoundGroup.Step
+	(OwnerRecord_State)(0),      // 7: shoal.meta.OwnerRecord.State
+	(Event_Kind)(0),             // 8: shoal.meta.Event.Kind
+	(*Command)(nil),             // 9: shoal.meta.Command
+	(*InitCluster)(nil),         // 10: shoal.meta.InitCluster
+	(*Settings)(nil),            // 11: shoal.meta.Settings
+	(*CreateBucket)(nil),        // 12: shoal.meta.CreateBucket
+	(*FinishCreateBucket)(nil),  // 13: shoal.meta.FinishCreateBucket
+	(*BeginDeleteBucket)(nil),   // 14: shoal.meta.BeginDeleteBucket
+	(*FinishDeleteBucket)(nil),  // 15: shoal.meta.FinishDeleteBucket
+	(*CancelDeleteBucket)(nil),  // 16: shoal.meta.CancelDeleteBucket
+	(*Bucket)(nil),              // 17: shoal.meta.Bucket
+	(*Drive)(nil),               // 18: shoal.meta.Drive
+	(*Member)(nil),              // 19: shoal.meta.Member
+	(*PutMember)(nil),           // 20: shoal.meta.PutMember
+	(*SetMember)(nil),           // 21: shoal.meta.SetMember
+	(*RemoveMember)(nil),        // 22: shoal.meta.RemoveMember
+	(*Revocation)(nil),          // 23: shoal.meta.Revocation
+	(*Invite)(nil),              // 24: shoal.meta.Invite
+	(*PutInvite)(nil),           // 25: shoal.meta.PutInvite
+	(*UseInvite)(nil),           // 26: shoal.meta.UseInvite
+	(*Placement)(nil),           // 27: shoal.meta.Placement
+	(*SitePlacement)(nil),       // 28: shoal.meta.SitePlacement
+	(*GroupPlace)(nil),          // 29: shoal.meta.GroupPlace
+	(*PrepareSite)(nil),         // 30: shoal.meta.PrepareSite
+	(*FoundGroup)(nil),          // 31: shoal.meta.FoundGroup
+	(*PutGroup)(nil),            // 32: shoal.meta.PutGroup
+	(*SetSetting)(nil),          // 33: shoal.meta.SetSetting
+	(*PutPlacement)(nil),        // 34: shoal.meta.PutPlacement
+	(*DropPlacements)(nil),      // 35: shoal.meta.DropPlacements
+	(*KEK)(nil),                 // 36: shoal.meta.KEK
+	(*PutKEK)(nil),              // 37: shoal.meta.PutKEK
+	(*SetCurrentKEK)(nil),       // 38: shoal.meta.SetCurrentKEK
+	(*Credential)(nil),          // 39: shoal.meta.Credential
+	(*PutCredential)(nil),       // 40: shoal.meta.PutCredential
+	(*EndCredential)(nil),       // 41: shoal.meta.EndCredential
+	(*Identity)(nil),            // 42: shoal.meta.Identity
+	(*UserIdentity)(nil),        // 43: shoal.meta.UserIdentity
+	(*GroupIdentity)(nil),       // 44: shoal.meta.GroupIdentity
+	(*PolicyIdentity)(nil),      // 45: shoal.meta.PolicyIdentity
+	(*PutIdentity)(nil),         // 46: shoal.meta.PutIdentity
+	(*DeleteIdentity)(nil),      // 47: shoal.meta.DeleteIdentity
+	(*AcmeItem)(nil),            // 48: shoal.meta.AcmeItem
+	(*PutAcmeItem)(nil),         // 49: shoal.meta.PutAcmeItem
+	(*DeleteAcmeItem)(nil),      // 50: shoal.meta.DeleteAcmeItem
+	(*NoteKeyUses)(nil),         // 51: shoal.meta.NoteKeyUses
+	(*KeyUse)(nil),              // 52: shoal.meta.KeyUse
+	(*SwitchRoot)(nil),          // 53: shoal.meta.SwitchRoot
+	(*DeleteCredential)(nil),    // 54: shoal.meta.DeleteCredential
+	(*NextSequence)(nil),        // 55: shoal.meta.NextSequence
+	(*Source)(nil),              // 56: shoal.meta.Source
+	(*PutVersion)(nil),          // 57: shoal.meta.PutVersion
+	(*Lock)(nil),                // 58: shoal.meta.Lock
+	(*Tags)(nil),                // 59: shoal.meta.Tags
+	(*Tag)(nil),                 // 60: shoal.meta.Tag
+	(*Metadata)(nil),            // 61: shoal.meta.Metadata
+	(*UserMetadata)(nil),        // 62: shoal.meta.UserMetadata
+	(*DeleteObjects)(nil),       // 63: shoal.meta.DeleteObjects
+	(*DeleteItem)(nil),          // 64: shoal.meta.DeleteItem
+	(*AlterVersion)(nil),        // 65: shoal.meta.AlterVersion
+	(*Transition)(nil),          // 66: shoal.meta.Transition
+	(*TransitionItem)(nil),      // 67: shoal.meta.TransitionItem
+	(*RenameObject)(nil),        // 68: shoal.meta.RenameObject
+	(*RenameCondition)(nil),     // 69: shoal.meta.RenameCondition
+	(*SetObjectLock)(nil),       // 70: shoal.meta.SetObjectLock
+	(*CreateUpload)(nil),        // 71: shoal.meta.CreateUpload
+	(*PutPart)(nil),             // 72: shoal.meta.PutPart
+	(*CompletePart)(nil),        // 73: shoal.meta.CompletePart
+	(*CompleteUpload)(nil),      // 74: shoal.meta.CompleteUpload
+	(*AbortUpload)(nil),         // 75: shoal.meta.AbortUpload
+	(*SetBucketConfig)(nil),     // 76: shoal.meta.SetBucketConfig
+	(*FenceBucket)(nil),         // 77: shoal.meta.FenceBucket
+	(*UnfenceBucket)(nil),       // 78: shoal.meta.UnfenceBucket
+	(*StreamOwner)(nil),         // 79: shoal.meta.StreamOwner
+	(*Condemn)(nil),             // 80: shoal.meta.Condemn
+	(*Recode)(nil),              // 81: shoal.meta.Recode
+	(*RecodePart)(nil),          // 82: shoal.meta.RecodePart
+	(*SetReadOnly)(nil),         // 83: shoal.meta.SetReadOnly
+	(*ReadOnly)(nil),            // 84: shoal.meta.ReadOnly
+	(*GarbageDone)(nil),         // 85: shoal.meta.GarbageDone
+	(*SetCursor)(nil),           // 86: shoal.meta.SetCursor
+	(*Result)(nil),              // 87: shoal.meta.Result
+	(*VersionName)(nil),         // 88: shoal.meta.VersionName
+	(*Written)(nil),             // 89: shoal.meta.Written
+	(*DeletedList)(nil),         // 90: shoal.meta.DeletedList
+	(*TransitionedList)(nil),    // 91: shoal.meta.TransitionedList
+	(*Deleted)(nil),             // 92: shoal.meta.Deleted
+	(*PartWritten)(nil),         // 93: shoal.meta.PartWritten
+	(*UploadCreated)(nil),       // 94: shoal.meta.UploadCreated
+	(*OwnerStates)(nil),         // 95: shoal.meta.OwnerStates
+	(*Query)(nil),               // 96: shoal.meta.Query
+	(*SettingsQuery)(nil),       // 97: shoal.meta.SettingsQuery
+	(*GroupsQuery)(nil),         // 98: shoal.meta.GroupsQuery
+	(*DynamicQuery)(nil),        // 99: shoal.meta.DynamicQuery
+	(*ManifestsQuery)(nil),      // 100: shoal.meta.ManifestsQuery
+	(*BucketQuery)(nil),         // 101: shoal.meta.BucketQuery
+	(*BucketsQuery)(nil),        // 102: shoal.meta.BucketsQuery
+	(*MembersQuery)(nil),        // 103: shoal.meta.MembersQuery
+	(*PlacementsQuery)(nil),     // 104: shoal.meta.PlacementsQuery
+	(*KeyringQuery)(nil),        // 105: shoal.meta.KeyringQuery
+	(*CredentialQuery)(nil),     // 106: shoal.meta.CredentialQuery
+	(*CredentialsQuery)(nil),    // 107: shoal.meta.CredentialsQuery
+	(*IdentityQuery)(nil),       // 108: shoal.meta.IdentityQuery
+	(*AcmeItemQuery)(nil),       // 109: shoal.meta.AcmeItemQuery
+	(*IdentitiesQuery)(nil),     // 110: shoal.meta.IdentitiesQuery
+	(*IdentitiesAnswer)(nil),    // 111: shoal.meta.IdentitiesAnswer
+	(*IdentityName)(nil),        // 112: shoal.meta.IdentityName
+	(*InviteQuery)(nil),         // 113: shoal.meta.InviteQuery
+	(*SequenceQuery)(nil),       // 114: shoal.meta.SequenceQuery
+	(*LookupQuery)(nil),         // 115: shoal.meta.LookupQuery
+	(*ListQuery)(nil),           // 116: shoal.meta.ListQuery
+	(*VersionsQuery)(nil),       // 117: shoal.meta.VersionsQuery
+	(*BucketConfigQuery)(nil),   // 118: shoal.meta.BucketConfigQuery
+	(*UploadQuery)(nil),         // 119: shoal.meta.UploadQuery
+	(*PartsQuery)(nil),          // 120: shoal.meta.PartsQuery
+	(*UploadsQuery)(nil),        // 121: shoal.meta.UploadsQuery
+	(*PartManifestsQuery)(nil),  // 122: shoal.meta.PartManifestsQuery
+	(*OwnersQuery)(nil),         // 123: shoal.meta.OwnersQuery
+	(*GarbageQuery)(nil),        // 124: shoal.meta.GarbageQuery
+	(*CountersQuery)(nil),       // 125: shoal.meta.CountersQuery
+	(*FeedQuery)(nil),           // 126: shoal.meta.FeedQuery
+	(*CursorsQuery)(nil),        // 127: shoal.meta.CursorsQuery
+	(*ReadOnlyQuery)(nil),       // 128: shoal.meta.ReadOnlyQuery
+	(*Answer)(nil),              // 129: shoal.meta.Answer
+	(*GroupsAnswer)(nil),        // 130: shoal.meta.GroupsAnswer
+	(*DynamicAnswer)(nil),       // 131: shoal.meta.DynamicAnswer
+	(*ManifestsAnswer)(nil),     // 132: shoal.meta.ManifestsAnswer
+	(*VersionManifest)(nil),     // 133: shoal.meta.VersionManifest
+	(*BucketsAnswer)(nil),       // 134: shoal.meta.BucketsAnswer
+	(*MembersAnswer)(nil),       // 135: shoal.meta.MembersAnswer
+	(*PlacementsAnswer)(nil),    // 136: shoal.meta.PlacementsAnswer
+	(*KeyringAnswer)(nil),       // 137: shoal.meta.KeyringAnswer
+	(*CredentialsAnswer)(nil),   // 138: shoal.meta.CredentialsAnswer
+	(*LookupAnswer)(nil),        // 139: shoal.meta.LookupAnswer
+	(*BucketConfigAnswer)(nil),  // 140: shoal.meta.BucketConfigAnswer
+	(*ObjectLock)(nil),          // 141: shoal.meta.ObjectLock
+	(*BucketConfig)(nil),        // 142: shoal.meta.BucketConfig
+	(*PartsAnswer)(nil),         // 143: shoal.meta.PartsAnswer
+	(*UploadsAnswer)(nil),       // 144: shoal.meta.UploadsAnswer
+	(*PartManifestsAnswer)(nil), // 145: shoal.meta.PartManifestsAnswer
+	(*PartManifest)(nil),        // 146: shoal.meta.PartManifest
+	(*GarbageAnswer)(nil),       // 147: shoal.meta.GarbageAnswer
+	(*CountersAnswer)(nil),      // 148: shoal.meta.CountersAnswer
+	(*Counters)(nil),            // 149: shoal.meta.Counters
+	(*FeedAnswer)(nil),          // 150: shoal.meta.FeedAnswer
+	(*VersionsAnswer)(nil),      // 151: shoal.meta.VersionsAnswer
+	(*VersionEntry)(nil),        // 152: shoal.meta.VersionEntry
+	(*ReadOnlyAnswer)(nil),      // 153: shoal.meta.ReadOnlyAnswer
+	(*CursorsAnswer)(nil),       // 154: shoal.meta.CursorsAnswer
+	(*Cursor)(nil),              // 155: shoal.meta.Cursor
+	(*Head)(nil),                // 156: shoal.meta.Head
+	(*Inline)(nil),              // 157: shoal.meta.Inline
+	(*Upload)(nil),              // 158: shoal.meta.Upload
+	(*PartInfo)(nil),            // 159: shoal.meta.PartInfo
+	(*PartsRecord)(nil),         // 160: shoal.meta.PartsRecord
+	(*OwnerRecord)(nil),         // 161: shoal.meta.OwnerRecord
+	(*Lived)(nil),               // 162: shoal.meta.Lived
+	(*StreamRecord)(nil),        // 163: shoal.meta.StreamRecord
+	(*Garbage)(nil),             // 164: shoal.meta.Garbage
+	(*Event)(nil),               // 165: shoal.meta.Event
+	(*QueueItem)(nil),           // 166: shoal.meta.QueueItem
+	(*Keyring)(nil),             // 167: shoal.meta.Keyring
+	nil,                         // 168: shoal.meta.DynamicAnswer.ValuesEntry
 }
 var file_meta_proto_depIdxs = []int32{
-	9,   // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
-	11,  // 1: shoal.meta.Command.create_bucket:type_name -> shoal.meta.CreateBucket
-	13,  // 2: shoal.meta.Command.begin_delete_bucket:type_name -> shoal.meta.BeginDeleteBucket
-	14,  // 3: shoal.meta.Command.finish_delete_bucket:type_name -> shoal.meta.FinishDeleteBucket
-	15,  // 4: shoal.meta.Command.cancel_delete_bucket:type_name -> shoal.meta.CancelDeleteBucket
-	19,  // 5: shoal.meta.Command.put_member:type_name -> shoal.meta.PutMember
-	21,  // 6: shoal.meta.Command.remove_member:type_name -> shoal.meta.RemoveMember
-	24,  // 7: shoal.meta.Command.put_invite:type_name -> shoal.meta.PutInvite
-	25,  // 8: shoal.meta.Command.use_invite:type_name -> shoal.meta.UseInvite
-	33,  // 9: shoal.meta.Command.put_placement:type_name -> shoal.meta.PutPlacement
-	34,  // 10: shoal.meta.Command.drop_placements:type_name -> shoal.meta.DropPlacements
-	36,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
-	37,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
-	39,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
-	53,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
-	54,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
-	20,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
-	31,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
-	32,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
-	29,  // 19: shoal.meta.Command.prepare_site:type_name -> shoal.meta.PrepareSite
-	30,  // 20: shoal.meta.Command.found_group:type_name -> shoal.meta.FoundGroup
-	12,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
-	45,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
-	46,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
-	50,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
-	52,  // 25: shoal.meta.Command.switch_root:type_name -> shoal.meta.SwitchRoot
-	48,  // 26: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
-	49,  // 27: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
-	56,  // 28: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
-	62,  // 29: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
-	70,  // 30: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
-	71,  // 31: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
-	73,  // 32: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
-	74,  // 33: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
-	75,  // 34: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
-	76,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
-	77,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
-	79,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
-	84,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
-	85,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
-	80,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
-	69,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
-	64,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
-	67,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
-	65,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
-	81,  // 45: shoal.meta.Command.recode_part:type_name -> shoal.meta.RecodePart
-	82,  // 46: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
-	10,  // 47: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
-	141, // 48: shoal.meta.CreateBucket.configs:type_name -> shoal.meta.BucketConfig
+	10,  // 0: shoal.meta.Command.init_cluster:type_name -> shoal.meta.InitCluster
+	12,  // 1: shoal.meta.Command.create_bucket:type_name -> shoal.meta.CreateBucket
+	14,  // 2: shoal.meta.Command.begin_delete_bucket:type_name -> shoal.meta.BeginDeleteBucket
+	15,  // 3: shoal.meta.Command.finish_delete_bucket:type_name -> shoal.meta.FinishDeleteBucket
+	16,  // 4: shoal.meta.Command.cancel_delete_bucket:type_name -> shoal.meta.CancelDeleteBucket
+	20,  // 5: shoal.meta.Command.put_member:type_name -> shoal.meta.PutMember
+	22,  // 6: shoal.meta.Command.remove_member:type_name -> shoal.meta.RemoveMember
+	25,  // 7: shoal.meta.Command.put_invite:type_name -> shoal.meta.PutInvite
+	26,  // 8: shoal.meta.Command.use_invite:type_name -> shoal.meta.UseInvite
+	34,  // 9: shoal.meta.Command.put_placement:type_name -> shoal.meta.PutPlacement
+	35,  // 10: shoal.meta.Command.drop_placements:type_name -> shoal.meta.DropPlacements
+	37,  // 11: shoal.meta.Command.put_kek:type_name -> shoal.meta.PutKEK
+	38,  // 12: shoal.meta.Command.set_current_kek:type_name -> shoal.meta.SetCurrentKEK
+	40,  // 13: shoal.meta.Command.put_credential:type_name -> shoal.meta.PutCredential
+	54,  // 14: shoal.meta.Command.delete_credential:type_name -> shoal.meta.DeleteCredential
+	55,  // 15: shoal.meta.Command.next_sequence:type_name -> shoal.meta.NextSequence
+	21,  // 16: shoal.meta.Command.set_member:type_name -> shoal.meta.SetMember
+	32,  // 17: shoal.meta.Command.put_group:type_name -> shoal.meta.PutGroup
+	33,  // 18: shoal.meta.Command.set_setting:type_name -> shoal.meta.SetSetting
+	30,  // 19: shoal.meta.Command.prepare_site:type_name -> shoal.meta.PrepareSite
+	31,  // 20: shoal.meta.Command.found_group:type_name -> shoal.meta.FoundGroup
+	13,  // 21: shoal.meta.Command.finish_create_bucket:type_name -> shoal.meta.FinishCreateBucket
+	46,  // 22: shoal.meta.Command.put_identity:type_name -> shoal.meta.PutIdentity
+	47,  // 23: shoal.meta.Command.delete_identity:type_name -> shoal.meta.DeleteIdentity
+	51,  // 24: shoal.meta.Command.note_key_uses:type_name -> shoal.meta.NoteKeyUses
+	53,  // 25: shoal.meta.Command.switch_root:type_name -> shoal.meta.SwitchRoot
+	49,  // 26: shoal.meta.Command.put_acme_item:type_name -> shoal.meta.PutAcmeItem
+	50,  // 27: shoal.meta.Command.delete_acme_item:type_name -> shoal.meta.DeleteAcmeItem
+	57,  // 28: shoal.meta.Command.put_version:type_name -> shoal.meta.PutVersion
+	63,  // 29: shoal.meta.Command.delete_objects:type_name -> shoal.meta.DeleteObjects
+	71,  // 30: shoal.meta.Command.create_upload:type_name -> shoal.meta.CreateUpload
+	72,  // 31: shoal.meta.Command.put_part:type_name -> shoal.meta.PutPart
+	74,  // 32: shoal.meta.Command.complete_upload:type_name -> shoal.meta.CompleteUpload
+	75,  // 33: shoal.meta.Command.abort_upload:type_name -> shoal.meta.AbortUpload
+	76,  // 34: shoal.meta.Command.set_bucket_config:type_name -> shoal.meta.SetBucketConfig
+	77,  // 35: shoal.meta.Command.fence_bucket:type_name -> shoal.meta.FenceBucket
+	78,  // 36: shoal.meta.Command.unfence_bucket:type_name -> shoal.meta.UnfenceBucket
+	80,  // 37: shoal.meta.Command.condemn:type_name -> shoal.meta.Condemn
+	85,  // 38: shoal.meta.Command.garbage_done:type_name -> shoal.meta.GarbageDone
+	86,  // 39: shoal.meta.Command.set_cursor:type_name -> shoal.meta.SetCursor
+	81,  // 40: shoal.meta.Command.recode:type_name -> shoal.meta.Recode
+	70,  // 41: shoal.meta.Command.set_object_lock:type_name -> shoal.meta.SetObjectLock
+	65,  // 42: shoal.meta.Command.alter_version:type_name -> shoal.meta.AlterVersion
+	68,  // 43: shoal.meta.Command.rename_object:type_name -> shoal.meta.RenameObject
+	66,  // 44: shoal.meta.Command.transition:type_name -> shoal.meta.Transition
+	82,  // 45: shoal.meta.Command.recode_part:type_name -> shoal.meta.RecodePart
+	83,  // 46: shoal.meta.Command.set_read_only:type_name -> shoal.meta.SetReadOnly
+	11,  // 47: shoal.meta.InitCluster.settings:type_name -> shoal.meta.Settings
+	142, // 48: shoal.meta.CreateBucket.configs:type_name -> shoal.meta.BucketConfig
 	0,   // 49: shoal.meta.Bucket.state:type_name -> shoal.meta.BucketState
-	141, // 50: shoal.meta.Bucket.configs:type_name -> shoal.meta.BucketConfig
-	17,  // 51: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
+	142, // 50: shoal.meta.Bucket.configs:type_name -> shoal.meta.BucketConfig
+	18,  // 51: shoal.meta.Member.drives:type_name -> shoal.meta.Drive
 	1,   // 52: shoal.meta.Member.state:type_name -> shoal.meta.MemberState
-	18,  // 53: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
+	19,  // 53: shoal.meta.PutMember.member:type_name -> shoal.meta.Member
 	1,   // 54: shoal.meta.SetMember.state:type_name -> shoal.meta.MemberState
-	23,  // 55: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
-	18,  // 56: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
-	27,  // 57: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
-	5,   // 58: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
-	28,  // 59: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
-	26,  // 60: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
-	35,  // 61: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
-	38,  // 62: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
-	40,  // 63: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
-	42,  // 64: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
-	43,  // 65: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
-	44,  // 66: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
-	41,  // 67: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
+	24,  // 55: shoal.meta.PutInvite.invite:type_name -> shoal.meta.Invite
+	19,  // 56: shoal.meta.UseInvite.member:type_name -> shoal.meta.Member
+	28,  // 57: shoal.meta.Placement.sites:type_name -> shoal.meta.SitePlacement
+	6,   // 58: shoal.meta.FoundGroup.step:type_name -> shoal.meta.FoundGroup.Step
+	29,  // 59: shoal.meta.PutGroup.place:type_name -> shoal.meta.GroupPlace
+	27,  // 60: shoal.meta.PutPlacement.placement:type_name -> shoal.meta.Placement
+	36,  // 61: shoal.meta.PutKEK.kek:type_name -> shoal.meta.KEK
+	39,  // 62: shoal.meta.PutCredential.credential:type_name -> shoal.meta.Credential
+	41,  // 63: shoal.meta.PutCredential.ends:type_name -> shoal.meta.EndCredential
+	43,  // 64: shoal.meta.Identity.user:type_name -> shoal.meta.UserIdentity
+	44,  // 65: shoal.meta.Identity.group:type_name -> shoal.meta.GroupIdentity
+	45,  // 66: shoal.meta.Identity.policy:type_name -> shoal.meta.PolicyIdentity
+	42,  // 67: shoal.meta.PutIdentity.identity:type_name -> shoal.meta.Identity
 	2,   // 68: shoal.meta.DeleteIdentity.kind:type_name -> shoal.meta.IdentityKind
-	47,  // 69: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
-	51,  // 70: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
-	55,  // 71: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
-	57,  // 72: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
-	59,  // 73: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
-	61,  // 74: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
-	63,  // 75: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
-	57,  // 76: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
-	66,  // 77: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
-	68,  // 78: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
-	68,  // 79: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
-	57,  // 80: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
-	55,  // 81: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
-	72,  // 82: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
-	78,  // 83: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
-	83,  // 84: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
-	10,  // 85: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
-	16,  // 86: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
-	18,  // 87: shoal.meta.Result.member:type_name -> shoal.meta.Member
-	35,  // 88: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
-	38,  // 89: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
-	41,  // 90: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
-	47,  // 91: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
-	88,  // 92: shoal.meta.Result.written:type_name -> shoal.meta.Written
-	89,  // 93: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
-	92,  // 94: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
-	94,  // 95: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
-	93,  // 96: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
-	87,  // 97: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
-	90,  // 98: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
-	83,  // 99: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
+	48,  // 69: shoal.meta.PutAcmeItem.item:type_name -> shoal.meta.AcmeItem
+	52,  // 70: shoal.meta.NoteKeyUses.uses:type_name -> shoal.meta.KeyUse
+	56,  // 71: shoal.meta.PutVersion.source:type_name -> shoal.meta.Source
+	58,  // 72: shoal.meta.PutVersion.lock:type_name -> shoal.meta.Lock
+	60,  // 73: shoal.meta.Tags.tags:type_name -> shoal.meta.Tag
+	62,  // 74: shoal.meta.Metadata.user:type_name -> shoal.meta.UserMetadata
+	64,  // 75: shoal.meta.DeleteObjects.items:type_name -> shoal.meta.DeleteItem
+	58,  // 76: shoal.meta.AlterVersion.retention:type_name -> shoal.meta.Lock
+	67,  // 77: shoal.meta.Transition.items:type_name -> shoal.meta.TransitionItem
+	69,  // 78: shoal.meta.RenameObject.source:type_name -> shoal.meta.RenameCondition
+	69,  // 79: shoal.meta.RenameObject.target:type_name -> shoal.meta.RenameCondition
+	58,  // 80: shoal.meta.CreateUpload.lock:type_name -> shoal.meta.Lock
+	56,  // 81: shoal.meta.PutPart.source:type_name -> shoal.meta.Source
+	73,  // 82: shoal.meta.CompleteUpload.parts:type_name -> shoal.meta.CompletePart
+	79,  // 83: shoal.meta.Condemn.owners:type_name -> shoal.meta.StreamOwner
+	84,  // 84: shoal.meta.SetReadOnly.order:type_name -> shoal.meta.ReadOnly
+	11,  // 85: shoal.meta.Result.settings:type_name -> shoal.meta.Settings
+	17,  // 86: shoal.meta.Result.bucket:type_name -> shoal.meta.Bucket
+	19,  // 87: shoal.meta.Result.member:type_name -> shoal.meta.Member
+	36,  // 88: shoal.meta.Result.kek:type_name -> shoal.meta.KEK
+	39,  // 89: shoal.meta.Result.credential:type_name -> shoal.meta.Credential
+	42,  // 90: shoal.meta.Result.identity:type_name -> shoal.meta.Identity
+	48,  // 91: shoal.meta.Result.acme_item:type_name -> shoal.meta.AcmeItem
+	89,  // 92: shoal.meta.Result.written:type_name -> shoal.meta.Written
+	90,  // 93: shoal.meta.Result.deleted:type_name -> shoal.meta.DeletedList
+	93,  // 94: shoal.meta.Result.part:type_name -> shoal.meta.PartWritten
+	95,  // 95: shoal.meta.Result.owners:type_name -> shoal.meta.OwnerStates
+	94,  // 96: shoal.meta.Result.upload:type_name -> shoal.meta.UploadCreated
+	88,  // 97: shoal.meta.Result.altered:type_name -> shoal.meta.VersionName
+	91,  // 98: shoal.meta.Result.transitioned:type_name -> shoal.meta.TransitionedList
+	84,  // 99: shoal.meta.Result.read_only:type_name -> shoal.meta.ReadOnly
 	3,   // 100: shoal.meta.VersionName.versioning:type_name -> shoal.meta.Versioning
 	3,   // 101: shoal.meta.Written.versioning:type_name -> shoal.meta.Versioning
-	91,  // 102: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
+	92,  // 102: shoal.meta.DeletedList.items:type_name -> shoal.meta.Deleted
 	4,   // 103: shoal.meta.OwnerStates.states:type_name -> shoal.meta.OwnerState
-	96,  // 104: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
-	100, // 105: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
-	101, // 106: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
-	102, // 107: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
-	103, // 108: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
-	104, // 109: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
-	105, // 110: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
-	106, // 111: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
-	112, // 112: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
-	113, // 113: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
-	97,  // 114: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
-	98,  // 115: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
-	109, // 116: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
-	107, // 117: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
-	108, // 118: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
-	114, // 119: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
-	115, // 120: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
-	117, // 121: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
-	118, // 122: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
-	119, // 123: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
-	120, // 124: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
-	121, // 125: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
-	122, // 126: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
-	123, // 127: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
-	124, // 128: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
-	125, // 129: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
-	116, // 130: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
-	126, // 131: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
-	99,  // 132: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
-	127, // 133: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
-	2,   // 134: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
-	41,  // 135: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
-	111, // 136: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
-	130, // 137: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
-	2,   // 138: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
-	118, // 139: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
-	118, // 140: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
-	78,  // 141: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
-	10,  // 142: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
-	16,  // 143: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
-	133, // 144: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
-	134, // 145: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
-	135, // 146: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
-	136, // 147: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
-	38,  // 148: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
-	137, // 149: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
-	23,  // 150: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
-	129, // 151: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
-	130, // 152: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
-	110, // 153: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
-	41,  // 154: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
-	47,  // 155: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
-	138, // 156: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
-	139, // 157: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
-	157, // 158: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
-	142, // 159: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
-	143, // 160: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
-	144, // 161: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
-	94,  // 162: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
-	146, // 163: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
-	147, // 164: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
-	149, // 165: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
-	150, // 166: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
-	153, // 167: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
-	131, // 168: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
-	152, // 169: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
-	28,  // 170: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
-	167, // 171: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
-	132, // 172: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
-	16,  // 173: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
-	18,  // 174: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
-	22,  // 175: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
-	26,  // 176: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
-	35,  // 177: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
-	38,  // 178: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
-	155, // 179: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
-	158, // 180: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
-	3,   // 181: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
-	3,   // 182: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
-	141, // 183: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
-	140, // 184: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
-	157, // 185: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
-	158, // 186: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
-	157, // 187: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
-	145, // 188: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
-	158, // 189: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
-	163, // 190: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
-	148, // 191: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
-	148, // 192: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
-	164, // 193: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
-	151, // 194: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
-	155, // 195: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
-	83,  // 196: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
-	154, // 197: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
-	57,  // 198: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
-	158, // 199: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
-	6,   // 200: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
-	161, // 201: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
-	7,   // 202: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
-	203, // [203:203] is the sub-list for method output_type
-	203, // [203:203] is the sub-list for method input_type
-	203, // [203:203] is the sub-list for extension type_name
-	203, // [203:203] is the sub-list for extension extendee
-	0,   // [0:203] is the sub-list for field type_name
+	5,   // 104: shoal.meta.OwnerStates.names:type_name -> shoal.meta.OwnerName
+	97,  // 105: shoal.meta.Query.settings:type_name -> shoal.meta.SettingsQuery
+	101, // 106: shoal.meta.Query.bucket:type_name -> shoal.meta.BucketQuery
+	102, // 107: shoal.meta.Query.buckets:type_name -> shoal.meta.BucketsQuery
+	103, // 108: shoal.meta.Query.members:type_name -> shoal.meta.MembersQuery
+	104, // 109: shoal.meta.Query.placements:type_name -> shoal.meta.PlacementsQuery
+	105, // 110: shoal.meta.Query.keyring:type_name -> shoal.meta.KeyringQuery
+	106, // 111: shoal.meta.Query.credential:type_name -> shoal.meta.CredentialQuery
+	107, // 112: shoal.meta.Query.credentials:type_name -> shoal.meta.CredentialsQuery
+	113, // 113: shoal.meta.Query.invite:type_name -> shoal.meta.InviteQuery
+	114, // 114: shoal.meta.Query.sequence:type_name -> shoal.meta.SequenceQuery
+	98,  // 115: shoal.meta.Query.groups:type_name -> shoal.meta.GroupsQuery
+	99,  // 116: shoal.meta.Query.dynamic:type_name -> shoal.meta.DynamicQuery
+	110, // 117: shoal.meta.Query.identities:type_name -> shoal.meta.IdentitiesQuery
+	108, // 118: shoal.meta.Query.identity:type_name -> shoal.meta.IdentityQuery
+	109, // 119: shoal.meta.Query.acme_item:type_name -> shoal.meta.AcmeItemQuery
+	115, // 120: shoal.meta.Query.lookup:type_name -> shoal.meta.LookupQuery
+	116, // 121: shoal.meta.Query.list:type_name -> shoal.meta.ListQuery
+	118, // 122: shoal.meta.Query.bucket_config:type_name -> shoal.meta.BucketConfigQuery
+	119, // 123: shoal.meta.Query.upload:type_name -> shoal.meta.UploadQuery
+	120, // 124: shoal.meta.Query.parts:type_name -> shoal.meta.PartsQuery
+	121, // 125: shoal.meta.Query.uploads:type_name -> shoal.meta.UploadsQuery
+	122, // 126: shoal.meta.Query.part_manifests:type_name -> shoal.meta.PartManifestsQuery
+	123, // 127: shoal.meta.Query.owners:type_name -> shoal.meta.OwnersQuery
+	124, // 128: shoal.meta.Query.garbage:type_name -> shoal.meta.GarbageQuery
+	125, // 129: shoal.meta.Query.counters:type_name -> shoal.meta.CountersQuery
+	126, // 130: shoal.meta.Query.feed:type_name -> shoal.meta.FeedQuery
+	117, // 131: shoal.meta.Query.versions:type_name -> shoal.meta.VersionsQuery
+	127, // 132: shoal.meta.Query.cursors:type_name -> shoal.meta.CursorsQuery
+	100, // 133: shoal.meta.Query.manifests:type_name -> shoal.meta.ManifestsQuery
+	128, // 134: shoal.meta.Query.read_only:type_name -> shoal.meta.ReadOnlyQuery
+	2,   // 135: shoal.meta.IdentityQuery.kind:type_name -> shoal.meta.IdentityKind
+	42,  // 136: shoal.meta.IdentitiesAnswer.identities:type_name -> shoal.meta.Identity
+	112, // 137: shoal.meta.IdentitiesAnswer.gone:type_name -> shoal.meta.IdentityName
+	131, // 138: shoal.meta.IdentitiesAnswer.settings:type_name -> shoal.meta.DynamicAnswer
+	2,   // 139: shoal.meta.IdentityName.kind:type_name -> shoal.meta.IdentityKind
+	119, // 140: shoal.meta.PartsQuery.upload:type_name -> shoal.meta.UploadQuery
+	119, // 141: shoal.meta.PartManifestsQuery.upload:type_name -> shoal.meta.UploadQuery
+	79,  // 142: shoal.meta.OwnersQuery.owners:type_name -> shoal.meta.StreamOwner
+	11,  // 143: shoal.meta.Answer.settings:type_name -> shoal.meta.Settings
+	17,  // 144: shoal.meta.Answer.bucket:type_name -> shoal.meta.Bucket
+	134, // 145: shoal.meta.Answer.buckets:type_name -> shoal.meta.BucketsAnswer
+	135, // 146: shoal.meta.Answer.members:type_name -> shoal.meta.MembersAnswer
+	136, // 147: shoal.meta.Answer.placements:type_name -> shoal.meta.PlacementsAnswer
+	137, // 148: shoal.meta.Answer.keyring:type_name -> shoal.meta.KeyringAnswer
+	39,  // 149: shoal.meta.Answer.credential:type_name -> shoal.meta.Credential
+	138, // 150: shoal.meta.Answer.credentials:type_name -> shoal.meta.CredentialsAnswer
+	24,  // 151: shoal.meta.Answer.invite:type_name -> shoal.meta.Invite
+	130, // 152: shoal.meta.Answer.groups:type_name -> shoal.meta.GroupsAnswer
+	131, // 153: shoal.meta.Answer.dynamic:type_name -> shoal.meta.DynamicAnswer
+	111, // 154: shoal.meta.Answer.identities:type_name -> shoal.meta.IdentitiesAnswer
+	42,  // 155: shoal.meta.Answer.identity:type_name -> shoal.meta.Identity
+	48,  // 156: shoal.meta.Answer.acme_item:type_name -> shoal.meta.AcmeItem
+	139, // 157: shoal.meta.Answer.lookup:type_name -> shoal.meta.LookupAnswer
+	140, // 158: shoal.meta.Answer.bucket_config:type_name -> shoal.meta.BucketConfigAnswer
+	158, // 159: shoal.meta.Answer.upload:type_name -> shoal.meta.Upload
+	143, // 160: shoal.meta.Answer.parts:type_name -> shoal.meta.PartsAnswer
+	144, // 161: shoal.meta.Answer.uploads:type_name -> shoal.meta.UploadsAnswer
+	145, // 162: shoal.meta.Answer.part_manifests:type_name -> shoal.meta.PartManifestsAnswer
+	95,  // 163: shoal.meta.Answer.owners:type_name -> shoal.meta.OwnerStates
+	147, // 164: shoal.meta.Answer.garbage:type_name -> shoal.meta.GarbageAnswer
+	148, // 165: shoal.meta.Answer.counters:type_name -> shoal.meta.CountersAnswer
+	150, // 166: shoal.meta.Answer.feed:type_name -> shoal.meta.FeedAnswer
+	151, // 167: shoal.meta.Answer.versions:type_name -> shoal.meta.VersionsAnswer
+	154, // 168: shoal.meta.Answer.cursors:type_name -> shoal.meta.CursorsAnswer
+	132, // 169: shoal.meta.Answer.manifests:type_name -> shoal.meta.ManifestsAnswer
+	153, // 170: shoal.meta.Answer.read_only:type_name -> shoal.meta.ReadOnlyAnswer
+	29,  // 171: shoal.meta.GroupsAnswer.places:type_name -> shoal.meta.GroupPlace
+	168, // 172: shoal.meta.DynamicAnswer.values:type_name -> shoal.meta.DynamicAnswer.ValuesEntry
+	133, // 173: shoal.meta.ManifestsAnswer.manifests:type_name -> shoal.meta.VersionManifest
+	17,  // 174: shoal.meta.BucketsAnswer.buckets:type_name -> shoal.meta.Bucket
+	19,  // 175: shoal.meta.MembersAnswer.members:type_name -> shoal.meta.Member
+	23,  // 176: shoal.meta.MembersAnswer.revocations:type_name -> shoal.meta.Revocation
+	27,  // 177: shoal.meta.PlacementsAnswer.placements:type_name -> shoal.meta.Placement
+	36,  // 178: shoal.meta.KeyringAnswer.keks:type_name -> shoal.meta.KEK
+	39,  // 179: shoal.meta.CredentialsAnswer.credentials:type_name -> shoal.meta.Credential
+	156, // 180: shoal.meta.LookupAnswer.head:type_name -> shoal.meta.Head
+	159, // 181: shoal.meta.LookupAnswer.parts:type_name -> shoal.meta.PartInfo
+	3,   // 182: shoal.meta.LookupAnswer.versioning:type_name -> shoal.meta.Versioning
+	3,   // 183: shoal.meta.BucketConfigAnswer.versioning:type_name -> shoal.meta.Versioning
+	142, // 184: shoal.meta.BucketConfigAnswer.configs:type_name -> shoal.meta.BucketConfig
+	141, // 185: shoal.meta.BucketConfigAnswer.object_lock:type_name -> shoal.meta.ObjectLock
+	158, // 186: shoal.meta.PartsAnswer.upload:type_name -> shoal.meta.Upload
+	159, // 187: shoal.meta.PartsAnswer.parts:type_name -> shoal.meta.PartInfo
+	158, // 188: shoal.meta.UploadsAnswer.uploads:type_name -> shoal.meta.Upload
+	146, // 189: shoal.meta.PartManifestsAnswer.parts:type_name -> shoal.meta.PartManifest
+	159, // 190: shoal.meta.PartManifest.info:type_name -> shoal.meta.PartInfo
+	164, // 191: shoal.meta.GarbageAnswer.garbage:type_name -> shoal.meta.Garbage
+	149, // 192: shoal.meta.CountersAnswer.bucket:type_name -> shoal.meta.Counters
+	149, // 193: shoal.meta.CountersAnswer.group:type_name -> shoal.meta.Counters
+	165, // 194: shoal.meta.FeedAnswer.events:type_name -> shoal.meta.Event
+	152, // 195: shoal.meta.VersionsAnswer.versions:type_name -> shoal.meta.VersionEntry
+	156, // 196: shoal.meta.VersionEntry.head:type_name -> shoal.meta.Head
+	84,  // 197: shoal.meta.ReadOnlyAnswer.order:type_name -> shoal.meta.ReadOnly
+	155, // 198: shoal.meta.CursorsAnswer.cursors:type_name -> shoal.meta.Cursor
+	58,  // 199: shoal.meta.Upload.lock:type_name -> shoal.meta.Lock
+	159, // 200: shoal.meta.PartsRecord.parts:type_name -> shoal.meta.PartInfo
+	7,   // 201: shoal.meta.OwnerRecord.state:type_name -> shoal.meta.OwnerRecord.State
+	162, // 202: shoal.meta.OwnerRecord.lived:type_name -> shoal.meta.Lived
+	8,   // 203: shoal.meta.Event.kind:type_name -> shoal.meta.Event.Kind
+	204, // [204:204] is the sub-list for method output_type
+	204, // [204:204] is the sub-list for method input_type
+	204, // [204:204] is the sub-list for extension type_name
+	204, // [204:204] is the sub-list for extension extendee
+	0,   // [0:204] is the sub-list for field type_name
 }
 
 func init() { file_meta_proto_init() }
@@ -14794,7 +14922,7 @@ func file_meta_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_meta_proto_rawDesc), len(file_meta_proto_rawDesc)),
-			NumEnums:      8,
+			NumEnums:      9,
 			NumMessages:   160,
 			NumExtensions: 0,
 			NumServices:   0,

@@ -20,6 +20,7 @@ type model struct {
 	everUsed map[string]bool            // version/stream committed at any time
 	tracked  map[string]map[uint64]bool // version -> streams ever committed or condemned
 	garbage  map[string]int             // version/stream -> times it must have become garbage
+	names    map[string][]string        // version in shards or upload -> keys that it ever had
 
 	seq    uint64       // of the next version, upload or event
 	events []modelEvent // since the beginning
@@ -107,7 +108,7 @@ type modelPart struct {
 func newModel() *model {
 	return &model{
 		seq: 1, buckets: map[uint64]*modelBucket{}, live: map[string]map[uint64]bool{}, closed: map[string]bool{},
-		ended: map[string]bool{}, lived: map[string]livedVersion{}, everUsed: map[string]bool{}, tracked: map[string]map[uint64]bool{}, garbage: map[string]int{},
+		ended: map[string]bool{}, lived: map[string]livedVersion{}, everUsed: map[string]bool{}, tracked: map[string]map[uint64]bool{}, garbage: map[string]int{}, names: map[string][]string{},
 	}
 }
 
@@ -247,6 +248,9 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 		m.commit(id, v.streams...)
 	}
 	m.install(b, key, v)
+	if !v.inline {
+		m.names[v.id] = []string{key}
+	}
 	kind := Event_CREATED
 	if c.Source != nil {
 		kind = Event_COPIED

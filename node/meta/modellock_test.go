@@ -153,6 +153,9 @@ func (m *model) rename(b *modelBucket, c *RenameObject) api.Kind {
 		delete(b.keys, from)
 	}
 	m.install(b, to, v)
+	if !v.inline {
+		m.names[v.id] = append(m.names[v.id], to)
+	}
 	m.tell(Event_RENAMED, b, to, v)
 	if b.mode != "" {
 		m.bury(b, from)

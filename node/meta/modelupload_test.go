@@ -26,6 +26,7 @@ func (m *model) createUpload(b *modelBucket, c *CreateUpload) api.Kind {
 		id: id, key: string(c.Key), parts: map[uint32]*modelPart{}, lock: c.Lock, tags: string(c.Tags), acl: string(c.Acl), meta: string(c.Metadata), class: c.StorageClass, begun: m.clock,
 	})
 	m.seq++
+	m.names[id] = []string{string(c.Key)}
 	return ok
 }
 

@@ -24,7 +24,7 @@ func (t *tx) retire(bucket uint64, key []byte, h *head) error {
 	if err := t.buryOwner(id, &o, lived); err != nil {
 		return err
 	}
-	return t.addGarbage(&Garbage{Bucket: bucket, Version: id[:], Streams: o.Streams})
+	return t.addNamed(&Garbage{Bucket: bucket, Version: id[:], Streams: o.Streams}, key, o.Renamed)
 }
 
 // buryOwner puts a tombstone in an owner's place. lived is nil for an upload.
@@ -33,9 +33,11 @@ func (t *tx) buryOwner(id versionID, o *OwnerRecord, lived *Lived) error {
 	if err != nil {
 		return err
 	}
-	return t.setMessage(t.idKey(spaceOwner, id), &OwnerRecord{
-		State: OwnerRecord_TOMBSTONE, Bucket: o.Bucket, Until: due, InitiatedSeq: o.InitiatedSeq, Lived: lived,
-	})
+	dead := &OwnerRecord{State: OwnerRecord_TOMBSTONE, Bucket: o.Bucket, Until: due, InitiatedSeq: o.InitiatedSeq, Lived: lived}
+	if t.level >= levelNames {
+		dead.Key, dead.Renamed = o.Key, o.Renamed
+	}
+	return t.setMessage(t.idKey(spaceOwner, id), dead)
 }
 
 // livedDigest tells versions of one ID apart.
@@ -56,17 +58,13 @@ func (s *bucketState) lived(o *OwnerRecord, key []byte, w *Written, parts uint32
 	return &Result{Payload: &Result_Written{Written: w}}
 }
 
-// retirePart closes the stream of a part that was replaced in an open upload and hands its
-// manifest to the garbage.
-func (t *tx) retirePart(bucket uint64, id versionID, stream uint64) error {
-	if err := t.closeStream(queueRetired, id, stream); err != nil {
-		return err
-	}
-	return t.addPartGarbage(bucket, id, stream)
+// addPartGarbage hands the manifest of an upload's part to the garbage.
+func (t *tx) addPartGarbage(bucket uint64, key []byte, id versionID, stream uint64) error {
+	return t.addNamed(partGarbage(bucket, id, stream), key, false) // what is renamed has no parts yet that can go
 }
 
-func (t *tx) addPartGarbage(bucket uint64, id versionID, stream uint64) error {
-	return t.addGarbage(&Garbage{Bucket: bucket, Version: id[:], Streams: []uint64{stream}, Part: true})
+func partGarbage(bucket uint64, id versionID, stream uint64) *Garbage {
+	return &Garbage{Bucket: bucket, Version: id[:], Streams: []uint64{stream}, Part: true}
 }
 
 // closeStream puts a tombstone on a stream: nothing of it can be committed any more.
@@ -105,15 +103,52 @@ func (v *view) ownerState(id versionID, stream uint64) (OwnerState, error) {
 	}
 	// Tombstones of what was retired expire, but garbage may wait longer for a node to come back:
 	// while its manifest is kept its owner stays dead.
-	for _, key := range [...]func() []byte{
-		func() []byte { return v.streamKey(spaceManifest, id, stream) },
-		func() []byte { return v.idKey(spaceManifest, id) },
-	} {
-		if kept, err := v.has(key()); kept || err != nil {
-			return OwnerState_OWNER_DEAD, err
-		}
+	if listed, err := v.listed(id, stream); listed || err != nil {
+		return OwnerState_OWNER_DEAD, err
 	}
 	return OwnerState_OWNER_UNKNOWN, nil
+}
+
+// listed says of an owner that does not live whether a garbage entry lists its shards.
+func (v *view) listed(id versionID, stream uint64) (bool, error) {
+	if kept, err := v.has(v.streamKey(spaceManifest, id, stream)); kept || err != nil {
+		return kept, err
+	}
+	return v.has(v.idKey(spaceManifest, id))
+}
+
+// nameOf gives the one key that an owner has or had. It is empty when none is remembered, or when it was another one once.
+func (v *view) nameOf(id versionID) (key []byte, known bool, err error) {
+	var o OwnerRecord
+	known, err = v.getMessage(v.idKey(spaceOwner, id), &o)
+	if o.Renamed {
+		o.Key = nil
+	}
+	return o.Key, known, err
+}
+
+// ownerName says whether an owner is, or was, of a key that begins with prefix.
+func (v *view) ownerName(id versionID, stream uint64, prefix []byte) (OwnerName, error) {
+	key, known, err := v.nameOf(id)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(key) > 0 && bytes.HasPrefix(key, prefix):
+		return OwnerName_OWNER_NAME_BELOW, nil
+	case len(key) > 0:
+		return OwnerName_OWNER_NAME_ELSEWHERE, nil
+	case known:
+		return OwnerName_OWNER_NAME_UNKNOWN, nil
+	}
+	condemned, err := v.has(v.streamKey(spaceStream, id, stream))
+	if condemned || err != nil {
+		return OwnerName_OWNER_NAME_UNKNOWN, err
+	}
+	listed, err := v.listed(id, stream)
+	if listed {
+		return OwnerName_OWNER_NAME_LISTED, err
+	}
+	return OwnerName_OWNER_NAME_UNKNOWN, err
 }
 
 // condemn says of each owner whether it lives, and sees to it that one which does not never will.
@@ -149,16 +184,22 @@ func (v *view) queryOwners(q *OwnersQuery) (*OwnerStates, *Result, error) {
 	if len(q.Owners) == 0 || len(q.Owners) > ownersMax {
 		return nil, invalid("A query names 1 to 1,000 owners."), nil
 	}
-	states := make([]OwnerState, len(q.Owners))
+	a := &OwnerStates{States: make([]OwnerState, len(q.Owners))}
+	if q.Named {
+		a.Names = make([]OwnerName, len(q.Owners))
+	}
 	for i, o := range q.Owners {
 		id, ok := toVersionID(o.GetVersion())
 		if !ok {
 			return nil, invalid("The version ID is malformed."), nil
 		}
 		var err error
-		if states[i], err = v.ownerState(id, o.Stream); err != nil {
+		if a.States[i], err = v.ownerState(id, o.Stream); err == nil && q.Named {
+			a.Names[i], err = v.ownerName(id, o.Stream, q.Prefix)
+		}
+		if err != nil {
 			return nil, nil, err
 		}
 	}
-	return &OwnerStates{States: states}, nil, nil
+	return a, nil, nil
 }

@@ -187,7 +187,10 @@ func (w *walk) forget() {
 // run applies a command and checks the kind of its result.
 func (w *walk) run(op isCommand_Op, want api.Kind) *Result {
 	w.t.Helper()
-	c := &Command{Op: op, Agreed: w.agreed}
+	c := &Command{Op: op, Agreed: w.agreed, Level: uint32(w.rnd.IntN(levelNames + 1))}
+	if _, renames := op.(*Command_RenameObject); renames {
+		c.Level = levelNames // the model knows of all names
+	}
 	if w.chance(50) {
 		c.RequestId = make([]byte, 16)
 		for i := range c.RequestId {

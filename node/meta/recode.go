@@ -75,7 +75,7 @@ func (t *tx) swapManifest(id versionID, o *OwnerRecord, old []byte, c *Recode) e
 	if err := t.set(t.streamKey(spaceManifest, id, o.Streams[0]), old); err != nil {
 		return err
 	}
-	if err := t.addGarbage(&Garbage{Bucket: o.Bucket, Version: id[:], Streams: o.Streams, Recoded: true}); err != nil {
+	if err := t.addRecoded(&Garbage{Bucket: o.Bucket, Version: id[:], Streams: o.Streams, Recoded: true}); err != nil {
 		return err
 	}
 	if err := t.set(t.idKey(spaceManifest, id), c.Manifest); err != nil {

@@ -70,7 +70,10 @@ func checkRecodePart(c *RecodePart) *Result {
 
 // swapPart gives a part another stream and manifest. All else that is known of it stays, its time too.
 func (t *tx) swapPart(id versionID, o *OwnerRecord, p *PartInfo, c *RecodePart) error {
-	if err := t.retirePart(o.Bucket, id, p.Stream); err != nil {
+	if err := t.closeStream(queueRetired, id, p.Stream); err != nil {
+		return err
+	}
+	if err := t.addRecoded(partGarbage(o.Bucket, id, p.Stream)); err != nil {
 		return err
 	}
 	if p.Written == 0 {

@@ -147,7 +147,7 @@ func (t *tx) carry(s *bucketState, c *RenameObject, h *head) error {
 	if !ok || o.State != OwnerRecord_LIVE {
 		return broken("version %x in bucket %d has no live owner", h.version, s.id)
 	}
-	o.Key = c.To
+	o.Key, o.Renamed = c.To, o.Renamed || t.level >= levelNames
 	return t.setMessage(t.idKey(spaceOwner, h.version), &o)
 }
 

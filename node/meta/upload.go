@@ -136,7 +136,10 @@ func (t *tx) putPart(c *PutPart) (*Result, error) {
 		return r, err
 	}
 	if replaces {
-		if err := t.retirePart(s.id, id, old.Stream); err != nil {
+		if err := t.closeStream(queueRetired, id, old.Stream); err != nil {
+			return nil, err
+		}
+		if err := t.addPartGarbage(s.id, c.Key, id, old.Stream); err != nil {
 			return nil, err
 		}
 	}
@@ -210,7 +213,7 @@ func (t *tx) abortUpload(c *AbortUpload) (*Result, error) {
 		return nil, err
 	}
 	for _, p := range parts {
-		if err := t.addPartGarbage(s.id, id, p.Stream); err != nil {
+		if err := t.addPartGarbage(s.id, c.Key, id, p.Stream); err != nil {
 			return nil, err
 		}
 	}

@@ -49,6 +49,8 @@ type Config struct {
 	Full func() bool
 	// Clock reads the clock of another node. May be nil when there is none.
 	Clock func(ctx context.Context, node p2p.NodeID) (time.Time, error)
+	// Level gives up to which level another node understands commands, as far as is known. May be nil when there is none.
+	Level func(node p2p.NodeID) uint32
 	// Now stamps commands. Default: time.Now.
 	Now func() time.Time
 	// Logger takes what an operator should know. Default: slog.Default.
@@ -61,6 +63,7 @@ type Server struct {
 	pins   *pins
 	reigns reigns
 	agreed agreements
+	levels levels
 	layout atomic.Pointer[peer.Layout] // the last one made
 	last   atomic.Int64                // when the last request of a client came, Unix nanoseconds
 
@@ -122,7 +125,7 @@ func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Com
 	if err := s.beforeForgetting(ctx, g, cmd); err != nil {
 		return nil, err
 	}
-	cmd.Stamp, cmd.Agreed = s.Now().UnixNano(), 0
+	cmd.Stamp, cmd.Agreed, cmd.Level = s.Now().UnixNano(), 0, s.level(g)
 	if endsLocks(cmd) {
 		cmd.Agreed = s.agreedTime(ctx, g)
 	}
@@ -163,7 +166,7 @@ func (s *Server) Query(ctx context.Context, g consensus.GroupID, q *meta.Query) 
 	if err != nil {
 		return nil, err
 	}
-	if o := q.GetOwners(); o != nil {
+	if o := q.GetOwners(); o != nil && !o.GetNamed() {
 		s.sparePinned(g, o.GetOwners(), a.GetOwners().GetStates())
 	}
 	return a, a.Err("server.Query")

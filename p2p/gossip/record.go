@@ -64,6 +64,7 @@ type Record struct {
 	Site        string
 	Roles       p2p.Role
 	Release     string
+	Level       uint32   // of commands of metadata groups, up to which the node understands them
 	Addrs       []string // multiaddrs, at most 8
 	Drives      []Drive
 	Load        uint32 // thousandths of what the node can do; above 1000 it sheds work
@@ -121,6 +122,7 @@ func (r *Record) Encode() []byte {
 	w.Uint(12, r.Epochs.Members)
 	w.Uint(13, r.Epochs.Layout)
 	w.Uint(14, r.Epochs.IAM)
+	w.Uint(15, uint64(r.Level))
 	return w
 }
 
@@ -169,6 +171,8 @@ func Decode(b []byte) (*Record, error) {
 			r.Epochs.Layout = f.Uint()
 		case 14:
 			r.Epochs.IAM = f.Uint()
+		case 15:
+			r.Level = f.Uint32()
 		}
 	}
 	if err := f.Err(); err != nil {

@@ -12,7 +12,7 @@ import (
 
 func sampleRecord() *Record {
 	return &Record{
-		Peer: "12D3KooW", Incarnation: 9, Version: 3, Site: "a", Roles: p2p.RoleNode, Release: "1.2",
+		Peer: "12D3KooW", Incarnation: 9, Version: 3, Site: "a", Roles: p2p.RoleNode, Release: "1.2", Level: 4,
 		Addrs:  []string{"/ip4/10.0.0.1/tcp/4001"},
 		Drives: []Drive{{ID: [16]byte{1}, Capacity: 10, Used: 3, State: DriveSlow}, {ID: [16]byte{2}, Capacity: 5, State: DriveGone}},
 		Load:   500, Draining: true, Epochs: p2p.Epochs{Members: 1, Layout: 2, IAM: 3},
