@@ -94,6 +94,12 @@ func TestCollect(t *testing.T) {
 	if d := n.left(t, "x/"); d.Clean || d.Dead != 1 || d.DeadBytes < 200_000 || d.Unknown+d.Fresh != 0 {
 		t.Errorf("with a shard of the deleted version: %+v", d)
 	}
+	if d := n.left(t, "y/"); !d.Clean || d.Living != 1 || d.Looked < 2 {
+		t.Errorf("where it does not lie: %+v", d)
+	}
+	if d := n.left(t, ""); d.Clean || d.Dead != 1 {
+		t.Errorf("of the whole bucket: %+v", d)
+	}
 	never := owner
 	never.Version = [16]byte{1, 2, 3}
 	n.plant(t, never, body[:300_000])

@@ -30,12 +30,12 @@ func newGCCommand(a *adminCommand) *cobra.Command {
 		Use:   "gc",
 		Short: "Give back now what deleted versions take",
 		Long: "Give back now what deleted versions take: their shards are dropped from all drives, shards that nobody owns are looked for, drives and metadata give back what is free. The same happens by itself within " +
-			"seconds to hours. Shards of uploads that broke off stay for a day. With --verify BUCKET/PREFIX all nodes are asked, afterwards, whether a shard of a deleted version is left; a shard does not say of which key it was, so it is asked of the " +
-			"whole bucket. The command fails unless none is.",
+			"seconds to hours. Shards of uploads that broke off stay for a day. With --verify BUCKET/PREFIX all nodes are asked, afterwards, whether a shard is left of what was deleted below PREFIX. What is left of a key that is no longer remembered counts, too: an hour after the deletion, if a node was away meanwhile. " +
+			"The command fails unless it is proven that nothing is.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&verify, "verify", "", "`BUCKET/PREFIX` of which no shard of a deleted version should be left")
+	cmd.PersistentFlags().StringVar(&verify, "verify", "", "`BUCKET/PREFIX` below which no shard of a deleted version should be left")
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "start", Short: "Begin a collection on all nodes and wait for its end", Args: cobra.NoArgs,
@@ -142,7 +142,7 @@ func showCollection(w *tabwriter.Writer, s api.Collection) {
 func showDropped(w *tabwriter.Writer, d *api.Dropped) {
 	answer := "no: something may be left"
 	if d.Clean {
-		answer = "yes: no shard of a deleted version of the bucket is left"
+		answer = "yes: no shard of what was deleted below it is left"
 	}
 	row(w, "verified "+d.Bucket+"/"+d.Prefix, answer)
 	living := fmt.Sprint(d.Living)
@@ -150,9 +150,10 @@ func showDropped(w *tabwriter.Writer, d *api.Dropped) {
 		living += " or more"
 	}
 	row(w, "versions not deleted below it", living)
-	row(w, "deleted versions to drop", d.Pending)
+	row(w, "deleted versions to drop", fmt.Sprintf("%d, of unknown keys %d", d.Pending, d.PendingUnnamed))
 	row(w, "shards of deleted versions", fmt.Sprintf("%d (%s)", d.Dead, formatSize(d.DeadBytes)))
 	row(w, "shards of unknown owners", fmt.Sprintf("%d (%s)", d.Unknown, formatSize(d.UnknownBytes)))
+	row(w, "of these, of unknown keys", d.Unnamed)
 	row(w, "shards of uploads under way", d.Fresh)
 	row(w, "shards looked at", d.Looked)
 	showSilent(w, d.Silent)

@@ -118,7 +118,7 @@ func (p *Process) ClientEnv() []string {
 		"AWS_MAX_ATTEMPTS=1", "AWS_PAGER=")
 }
 
-// Admin runs shoal admin with these arguments on the process and gives what it printed.
+// Admin runs shoal admin with these arguments on the process and gives what it printed, its errors first when it fails.
 func (p *Process) Admin(args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(p.t.Context(), adminWithin)
 	defer cancel()
@@ -131,7 +131,7 @@ func (p *Process) Admin(args ...string) (string, error) {
 		return "", err
 	}
 	if err := cmd.Wait(); err != nil {
-		return errs.String(), err
+		return errs.String() + out.String(), err
 	}
 	return out.String(), nil
 }

@@ -46,12 +46,13 @@ type NodeCollection struct {
 	LastError  string    `json:"last_error,omitempty"` // what one of its steps could not do
 }
 
-// Dropped tells whether shards of a bucket's deleted versions are left.
+// Dropped tells whether shards are left of versions and parts that were deleted below a prefix of a bucket.
 //
 // What it says: every node was asked, for each of its drives, which shards it has whose owners are of the bucket, and
-// the bucket's group was asked, linearizably, whether each of those owners lives. What it cannot say: which deleted key
-// a shard was of, as a deletion leaves no key behind; so it is asked of the whole bucket, and may be not clean
-// on account of what lay elsewhere in it, but never clean where something below the prefix is left. Nor does it know of
+// the bucket's group was asked, linearizably, whether each of those owners lives, and whether its key begins with the prefix. The group
+// remembers the key of what was deleted while its shards wait to be dropped, and for an hour after the deletion. What is left of a key that it
+// does not remember counts below every prefix, as does what was renamed, since it had two keys: so the answer
+// may be not clean on account of what lay elsewhere, but is never clean where something below the prefix is left. It does not know of
 // drives that are out of the cluster, of backups, or of what a drive's controller keeps of bytes that were given back.
 // What an object of up to 16 KiB held lies in the metadata alone, is deleted there at once, and leaves the disk when the
 // database compacts; a collection's last step does that.
@@ -61,13 +62,15 @@ type Dropped struct {
 	// Clean: all nodes answered with all drives, and Pending, Dead and Unknown are 0.
 	Clean   bool  `json:"clean"`
 	Living  int   `json:"living"`  // versions and delete markers below the prefix that are not deleted, counted to 1,000
-	Pending int64 `json:"pending"` // deleted versions of the bucket whose shards wait to be dropped
+	Pending int64 `json:"pending"` // deleted versions below the prefix whose shards wait to be dropped
+	// PendingUnnamed are those of Pending whose key is not remembered.
+	PendingUnnamed int64 `json:"pending_unnamed"`
 	Leftovers
 	Silent  []string `json:"silent,omitempty"`  // nodes that do not answer
 	Missing []string `json:"missing,omitempty"` // drives that their nodes run without
 }
 
-// Leftovers are shards of a bucket that no living version owns.
+// Leftovers are shards that no living version owns, below a prefix of a bucket.
 type Leftovers struct {
 	Looked    int64 `json:"looked"`     // shards of whatever bucket
 	Dead      int64 `json:"dead"`       // shards of deleted versions
@@ -76,7 +79,9 @@ type Leftovers struct {
 	// an upload that broke off.
 	Unknown      int64 `json:"unknown"`
 	UnknownBytes int64 `json:"unknown_bytes"`
-	// Fresh are such shards that are younger than the memory of a deletion: they are of uploads under way, or broken off.
+	// Unnamed are those of Dead and Unknown whose key is not remembered.
+	Unnamed int64 `json:"unnamed"`
+	// Fresh are shards of which the group knows nothing that are younger than the memory of a deletion: they are of uploads under way, or broken off.
 	Fresh int64 `json:"fresh"`
 }
 
@@ -87,6 +92,7 @@ func (l *Leftovers) Add(o *Leftovers) {
 	l.DeadBytes += o.DeadBytes
 	l.Unknown += o.Unknown
 	l.UnknownBytes += o.UnknownBytes
+	l.Unnamed += o.Unnamed
 	l.Fresh += o.Fresh
 }
 
@@ -94,9 +100,10 @@ func (l *Leftovers) Add(o *Leftovers) {
 type BucketOwner struct {
 	Group  uint32 `json:"group"`
 	Bucket uint64 `json:"bucket"`
+	Prefix string `json:"prefix,omitempty"` // of the keys; a node of an earlier release looks for those of the whole bucket
 }
 
-// NodeLeftovers is what one node has.
+// NodeLeftovers is what one node has. What only a pending entry of the group lists is left out unless the prefix is empty: whoever asks knows those entries.
 type NodeLeftovers struct {
 	Leftovers
 	MissingDrives []string `json:"missing_drives,omitempty"`

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 
 	"shoal/node/api"
 	"shoal/node/consensus"
@@ -64,10 +65,11 @@ func (c *Client) VerifyDropped(ctx context.Context, bucket, prefix string) (api.
 		return d, err
 	}
 	d.Living = len(page.Versions)
-	if d.Pending, err = c.pendingOf(ctx, consensus.GroupID(b.GetGroup()), b.GetId()); err != nil {
+	of := api.BucketOwner{Group: b.GetGroup(), Bucket: b.GetId(), Prefix: prefix}
+	if d.Pending, d.PendingUnnamed, err = c.pendingOf(ctx, of); err != nil {
 		return d, err
 	}
-	answers, err := each[api.NodeLeftovers](ctx, c, "leftovers", api.BucketOwner{Group: b.GetGroup(), Bucket: b.GetId()}, 0)
+	answers, err := each[api.NodeLeftovers](ctx, c, "leftovers", of, 0)
 	if err != nil {
 		return d, err
 	}
@@ -88,26 +90,32 @@ func (c *Client) VerifyDropped(ctx context.Context, bucket, prefix string) (api.
 // pendingMax bounds the deleted versions that are looked at for their bucket.
 const pendingMax = 1_000_000
 
-// pendingOf counts the deleted versions of a bucket whose shards wait to be dropped. Beyond pendingMax all count.
-func (c *Client) pendingOf(ctx context.Context, g consensus.GroupID, bucket uint64) (n int64, err error) {
+// pendingOf counts the deleted versions below a prefix of a bucket whose shards wait to be dropped. Those whose key is not remembered count,
+// and are unnamed, and so do all beyond pendingMax.
+func (c *Client) pendingOf(ctx context.Context, of api.BucketOwner) (n, unnamed int64, err error) {
 	var after uint64
 	for looked := 0; ; {
-		a, err := c.Garbage(ctx, g, after)
+		a, err := c.Garbage(ctx, consensus.GroupID(of.Group), after)
 		if err != nil {
-			return n, err
+			return n, unnamed, err
 		}
 		list := a.GetGarbage()
 		for _, e := range list {
-			if e.GetBucket() == bucket {
+			after = e.GetSeq()
+			switch key := e.GetKey(); {
+			case e.GetBucket() != of.Bucket:
+			case len(key) == 0:
+				n, unnamed = n+1, unnamed+1
+			case strings.HasPrefix(string(key), of.Prefix):
 				n++
 			}
-			after = e.GetSeq()
 		}
 		if looked += len(list); looked >= pendingMax && a.GetTruncated() {
-			return n + int64(a.GetPending()) - int64(looked), nil
+			rest := int64(a.GetPending()) - int64(looked)
+			return n + rest, unnamed + rest, nil
 		}
 		if !a.GetTruncated() || len(list) == 0 {
-			return n, nil
+			return n, unnamed, nil
 		}
 	}
 }

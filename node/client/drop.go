@@ -24,6 +24,12 @@ func (c *Client) OwnerStates(ctx context.Context, g consensus.GroupID, owners []
 	return a.GetOwners().GetStates(), nil
 }
 
+// OwnerNames says of owners whether they live, and whether their keys begin with prefix. A leader of an earlier release gives no names.
+func (c *Client) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, prefix string) (*meta.OwnerStates, error) {
+	a, err := c.query(ctx, g, &meta.Query{Q: &meta.Query_Owners{Owners: &meta.OwnersQuery{Owners: owners, Named: true, Prefix: []byte(prefix)}}})
+	return a.GetOwners(), err
+}
+
 // Condemn makes a group refuse for good owners that do not live, and gives the state of each after that.
 func (c *Client) Condemn(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error) {
 	res, err := c.propose(ctx, g, "client.Condemn", &meta.Command{Op: &meta.Command_Condemn{Condemn: &meta.Condemn{Owners: owners}}})

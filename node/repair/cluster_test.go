@@ -138,6 +138,7 @@ type cluster struct {
 	mu           sync.Mutex // guards what follows
 	layout       *peer.Layout
 	owners       map[string]meta.OwnerState // by version
+	names        map[string]meta.OwnerName  // by version; nil says nothing of names
 	mute         bool                       // groups do not answer
 	garb         []*meta.Garbage
 	garbageAsked int // how often
@@ -438,6 +439,17 @@ func (c *cluster) OwnerStates(_ context.Context, g consensus.GroupID, owners []*
 		out = append(out, st)
 	}
 	return out, nil
+}
+
+func (c *cluster) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, _ string) (*meta.OwnerStates, error) {
+	states, err := c.OwnerStates(ctx, g, owners)
+	a := &meta.OwnerStates{States: states}
+	if c.names != nil {
+		for _, o := range owners {
+			a.Names = append(a.Names, c.names[string(o.GetVersion())])
+		}
+	}
+	return a, err
 }
 
 func (c *cluster) Condemn(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error) {

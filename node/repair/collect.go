@@ -110,7 +110,7 @@ func (r *Repair) reclaim(ctx context.Context) error {
 // as long whom it has deleted, so clocks may differ by as much.
 const freshFor = 30 * time.Minute
 
-// Leftovers looks on this node's drives for shards of a bucket whose owners do not live. An error says that not all could be
+// Leftovers looks on this node's drives for shards of a bucket whose owners do not live, and whose keys begin with the prefix, or are not known. An error says that not all could be
 // looked at, or that the bucket's group did not answer.
 func (r *Repair) Leftovers(ctx context.Context, b api.BucketOwner) (api.NodeLeftovers, error) {
 	var found api.NodeLeftovers
@@ -160,29 +160,51 @@ func (r *Repair) judge(ctx context.Context, b api.BucketOwner, batch map[shardst
 	for len(owners) > 0 {
 		list := owners[:min(len(owners), sweepBatch)]
 		owners = owners[len(list):]
-		states, err := r.cfg.Client.OwnerStates(ctx, consensus.GroupID(b.Group), streamOwners(list))
+		a, err := r.cfg.Client.OwnerNames(ctx, consensus.GroupID(b.Group), streamOwners(list), b.Prefix)
 		if err != nil {
 			return err
 		}
-		if len(states) != len(list) {
-			return fmt.Errorf("%d owners asked for, %d answered", len(list), len(states))
+		names := a.GetNames()
+		if len(names) == 0 {
+			names = make([]meta.OwnerName, len(list))
+		}
+		if len(a.GetStates()) != len(list) || len(names) != len(list) {
+			return fmt.Errorf("%d owners asked for, %d answered", len(list), len(a.GetStates()))
 		}
 		for i, o := range list {
-			for _, s := range batch[o] {
-				s.count(states[i], found)
+			if concerns(b.Prefix, names[i]) {
+				for _, s := range batch[o] {
+					s.count(a.GetStates()[i], names[i], found)
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func (s claimed) count(state meta.OwnerState, found *api.NodeLeftovers) {
+// concerns says whether an owner counts below a prefix. What garbage alone tells of counts, or does not, as its entry does, which was
+// there before the drives were looked at: the owner's tombstone has outlived an hour since.
+func concerns(prefix string, name meta.OwnerName) bool {
+	switch name {
+	case meta.OwnerName_OWNER_NAME_ELSEWHERE:
+		return false
+	case meta.OwnerName_OWNER_NAME_LISTED:
+		return prefix == ""
+	}
+	return true
+}
+
+func (s claimed) count(state meta.OwnerState, name meta.OwnerName, found *api.NodeLeftovers) {
+	fresh := state == meta.OwnerState_OWNER_UNKNOWN && s.fresh
+	if name == meta.OwnerName_OWNER_NAME_UNKNOWN && state != meta.OwnerState_OWNER_LIVE && !fresh {
+		found.Unnamed++
+	}
 	switch {
 	case state == meta.OwnerState_OWNER_LIVE:
 	case state == meta.OwnerState_OWNER_DEAD:
 		found.Dead++
 		found.DeadBytes += s.bytes
-	case s.fresh:
+	case fresh:
 		found.Fresh++
 	default:
 		found.Unknown++
