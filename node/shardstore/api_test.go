@@ -96,9 +96,9 @@ func checkRange(t *testing.T, s *running, sh *shardstore.Shard, off, n int) {
 	t.Helper()
 	want := sh.Payload[off:min(off+n, len(sh.Payload))]
 	for name, read := range map[string]func(context.Context, shardstore.ID, []byte, int64) (int, error){
-		"ReadAt": s.ReadAt, "ReadVerified": s.ReadVerified,
+		"ReadAt": s.ReadAt, "ReadVerified": s.ReadVerified, "ReadOnce": s.ReadOnce,
 	} {
-		p := make([]byte, n)
+		p := append(make([]byte, 0, n+4096), make([]byte, n)...)
 		got, err := read(context.Background(), sh.ID, p, int64(off))
 		wantErr := error(nil)
 		if len(want) < n {
@@ -106,6 +106,9 @@ func checkRange(t *testing.T, s *running, sh *shardstore.Shard, off, n int) {
 		}
 		if err != wantErr || !bytes.Equal(p[:got], want) {
 			t.Fatalf("%s [%d, %d) of %d bytes: %d bytes, %v", name, off, off+n, len(sh.Payload), got, err)
+		}
+		if behind := p[n:cap(p)]; !bytes.Equal(behind, make([]byte, len(behind))) {
+			t.Fatalf("%s [%d, %d) of %d bytes wrote behind them", name, off, off+n, len(sh.Payload))
 		}
 	}
 }

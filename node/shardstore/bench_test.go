@@ -139,6 +139,40 @@ func BenchmarkReadAt(b *testing.B) {
 	}
 }
 
+// BenchmarkReadWhole reads shards of 2+2 that were not read before, each once: through the page cache and past it.
+func BenchmarkReadWhole(b *testing.B) {
+	const size = 2<<20 + 512
+	for _, once := range []bool{false, true} {
+		b.Run(fmt.Sprintf("once=%v", once), func(b *testing.B) {
+			s := benchStore(b)
+			payload := alignedBytes(size)
+			outboard, h := chunker.HashShardOutboard(payload, nil)
+			ids := make([]ID, b.N)
+			for i := range ids {
+				sh := benchShard(payload, outboard, h, uint64(i))
+				if err := s.Put(context.Background(), sh); err != nil {
+					b.Fatal(err)
+				}
+				ids[i] = sh.ID
+			}
+			read := s.ReadAt
+			if once {
+				read = s.ReadOnce
+			}
+			b.SetBytes(size)
+			b.ReportAllocs()
+			b.ResetTimer()
+			cpu := cpuSeconds()
+			for _, id := range ids {
+				if _, err := read(context.Background(), id, payload, 0); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric((cpuSeconds()-cpu)/(float64(b.N)*size/(1<<30)), "cpu-s/GiB")
+		})
+	}
+}
+
 // BenchmarkOpen opens a drive of SHOAL_BENCH_SHARDS small shards: after a clean stop, as a killed
 // process leaves it, and without its index.
 func BenchmarkOpen(b *testing.B) {

@@ -78,7 +78,7 @@ func (s *Store) readRecord(ctx context.Context, id ID, e *entry) (*chunker.Buffe
 	}
 	payload := buf.B[:e.payloadLen]
 	loc := location{seg: e.pos.seg, length: e.payloadLen, off: e.payloadOffset()}
-	if _, err = s.readPayload(id, loc, payload, 0); err == io.EOF {
+	if _, err = s.readPayload(id, loc, payload, 0, true); err == io.EOF {
 		err = nil
 	}
 	if err == nil && (!chunker.VerifyShard(payload, blk.shard.hash()) ||

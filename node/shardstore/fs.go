@@ -17,6 +17,9 @@ const (
 	WriteMode
 	// CreateMode is WriteMode for a file that must not exist yet.
 	CreateMode
+	// DirectMode opens an existing file for aligned reads past the page cache where the file system
+	// can do that, else through it.
+	DirectMode
 )
 
 // FS is what a store needs of a file system. Paths are slash-separated and absolute or relative to
@@ -50,6 +53,9 @@ type FS interface {
 type File interface {
 	// ReadAt is io.ReaderAt. Files opened for writing want offset, length and memory aligned to 4096.
 	io.ReaderAt
+	// ReadvAt fills bufs one after the other from off on. Offset, lengths and memory are aligned to
+	// 4096. It returns the bytes read, which are less than the sum only with an error: io.EOF at the end.
+	ReadvAt(bufs [][]byte, off int64) (int64, error)
 	// WritevAt writes bufs one after the other from off on. Offset, lengths and memory are aligned to
 	// 4096. It returns the bytes written, which are less than the sum only with an error.
 	WritevAt(bufs [][]byte, off int64) (int64, error)

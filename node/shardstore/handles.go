@@ -11,9 +11,10 @@ import (
 // handles keeps the segments open for reading, most recently used first to stay. An unlinked
 // segment stays readable for those who hold it.
 type handles struct {
-	fs  FS
-	dir string
-	max int
+	fs   FS
+	dir  string
+	mode OpenMode
+	max  int
 
 	clock atomic.Uint64
 
@@ -28,8 +29,8 @@ type handle struct {
 	used atomic.Uint64
 }
 
-func newHandles(fs FS, dir string, max int) *handles {
-	return &handles{fs: fs, dir: dir, max: max, open: make(map[uint32]*handle)}
+func newHandles(fs FS, dir string, mode OpenMode, max int) *handles {
+	return &handles{fs: fs, dir: dir, mode: mode, max: max, open: make(map[uint32]*handle)}
 }
 
 // acquire opens a segment for reading. The caller releases what it gets. A segment that is gone is
@@ -50,7 +51,7 @@ func (hs *handles) acquire(num uint32) (*handle, error) {
 }
 
 func (hs *handles) add(num uint32, now uint64) (*handle, error) {
-	f, err := hs.fs.Open(segmentPath(hs.dir, num), ReadMode)
+	f, err := hs.fs.Open(segmentPath(hs.dir, num), hs.mode)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: segment %08x is gone", ErrNotFound, num)
 	}

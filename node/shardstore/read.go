@@ -51,6 +51,15 @@ func (s *Store) locate(id ID) (location, error) {
 // along with what there was when the payload ends before p is full. The bytes are not verified; the
 // caller authenticates them or uses ReadVerified. It does not allocate for a shard read before.
 func (s *Store) ReadAt(ctx context.Context, id ID, p []byte, off int64) (int, error) {
+	return s.readAt(ctx, id, p, off, false)
+}
+
+// ReadOnce is ReadAt for much that is not wanted again soon: it goes past the page cache where it can, as ReadVerified does.
+func (s *Store) ReadOnce(ctx context.Context, id ID, p []byte, off int64) (int, error) {
+	return s.readAt(ctx, id, p, off, true)
+}
+
+func (s *Store) readAt(ctx context.Context, id ID, p []byte, off int64, once bool) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
@@ -60,7 +69,7 @@ func (s *Store) ReadAt(ctx context.Context, id ID, p []byte, off int64) (int, er
 		if err != nil {
 			return 0, err
 		}
-		n, err := s.readPayload(id, loc, p, off)
+		n, err := s.readPayload(id, loc, p, off, once)
 		if round != s.reclaims.Load() {
 			// Space was given back meanwhile, maybe that of this shard: what was read stands only
 			// if the shard is still there.
@@ -76,7 +85,11 @@ func (s *Store) ReadAt(ctx context.Context, id ID, p []byte, off int64) (int, er
 	}
 }
 
-func (s *Store) readPayload(id ID, loc location, p []byte, off int64) (int, error) {
+// directMin is from how many bytes on a read that will not come again goes past the page cache: as long as a readahead is by default.
+const directMin = 128 << 10
+
+// readPayload reads like ReadAt. once says that the bytes are not wanted again soon.
+func (s *Store) readPayload(id ID, loc location, p []byte, off int64, once bool) (int, error) {
 	if off < 0 {
 		return 0, fmt.Errorf("%w: read at %d", ErrInvalid, off)
 	}
@@ -86,6 +99,12 @@ func (s *Store) readPayload(id ID, loc location, p []byte, off int64) (int, erro
 	short := int64(len(p)) > int64(loc.length)-off
 	if short {
 		p = p[:int64(loc.length)-off]
+	}
+	if once && len(p) >= directMin && s.readDirect(loc, p, off) {
+		if short {
+			return len(p), io.EOF
+		}
+		return len(p), nil
 	}
 	h, err := s.segs.acquire(loc.seg)
 	if err != nil {
@@ -107,8 +126,35 @@ func (s *Store) readPayload(id ID, loc location, p []byte, off int64) (int, erro
 	return n, nil
 }
 
+// readDirect reads payload bytes past the page cache and says whether it has. If not, who reads through it learns why. Both p and the
+// offset must be aligned for that; of the last page, which p does not fill, what belongs to p is copied.
+func (s *Store) readDirect(loc location, p []byte, off int64) bool {
+	if !isAligned(p) || off%pageSize != 0 {
+		return false
+	}
+	h, err := s.direct.acquire(loc.seg)
+	if err != nil {
+		return false
+	}
+	defer h.release()
+	full := len(p) &^ (pageSize - 1)
+	if full == len(p) {
+		_, err = h.ReadvAt([][]byte{p}, loc.off+off)
+		return err == nil
+	}
+	buf := s.heads.Get().(*[]byte)
+	defer s.heads.Put(buf)
+	last := (*buf)[:pageSize]
+	if _, err = h.ReadvAt([][]byte{p[:full], last}, loc.off+off); err != nil {
+		return false
+	}
+	copy(p[full:], last)
+	return true
+}
+
 // ReadVerified is ReadAt with bytes that were verified against the shard's hash. It reads and
-// hashes the groups of 64 KiB that the range touches. Damage is ErrCorrupt.
+// hashes the groups of 64 KiB that the range touches. Damage is ErrCorrupt. Who wants much, in memory that is aligned to pages, is
+// served past the page cache.
 func (s *Store) ReadVerified(ctx context.Context, id ID, p []byte, off int64) (int, error) {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -163,7 +209,7 @@ func (s *Store) readVerified(ctx context.Context, id ID, e *entry, p []byte, off
 		defer buf.Release()
 		groups = buf.B[:to-from]
 	}
-	if _, err := s.readPayload(id, loc, groups, from); err != nil && err != io.EOF {
+	if _, err := s.readPayload(id, loc, groups, from, true); err != nil && err != io.EOF {
 		return 0, err
 	}
 	if !chunker.VerifyRange(blk.shard.outboard, int(e.payloadLen), blk.shard.hash(), int(from), groups) {

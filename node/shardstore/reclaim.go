@@ -241,6 +241,7 @@ func (s *Store) removeSegment(num uint32) error {
 	defer s.giving.Unlock()
 	s.reclaims.Add(1)
 	s.segs.forget(num)
+	s.direct.forget(num)
 	err := s.fs.Remove(segmentPath(s.cfg.Dir, num))
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

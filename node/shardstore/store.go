@@ -25,6 +25,7 @@ type Store struct {
 	met    *metrics
 	lock   io.Closer
 	segs   *handles
+	direct *handles // the same segments, read past the page cache
 	cache  *locations
 	copies *chunker.Pool // for payloads that are not aligned, and for verified reads
 	heads  sync.Pool     // *[]byte: aligned memory for heads
@@ -98,7 +99,8 @@ func newStore(cfg Config) (*Store, error) {
 		cfg:    cfg,
 		fs:     cfg.FS,
 		log:    cfg.Logger.With("drive_id", fmt.Sprintf("%x", cfg.Drive)),
-		segs:   newHandles(cfg.FS, cfg.Dir, cfg.OpenSegments),
+		segs:   newHandles(cfg.FS, cfg.Dir, ReadMode, cfg.OpenSegments),
+		direct: newHandles(cfg.FS, cfg.Dir, DirectMode, cfg.OpenSegments),
 		cache:  newLocations(cfg.LocationCache),
 		copies: chunker.NewPool(cfg.CopyBytes),
 		queue:  make(chan *op, cfg.QueueLen),
@@ -178,6 +180,7 @@ func (s *Store) release() error {
 		s.active.file = nil
 	}
 	s.segs.close()
+	s.direct.close()
 	s.copies.Trim()
 	if s.lock != nil {
 		errs = append(errs, s.lock.Close())

@@ -71,6 +71,20 @@ func (f *shardFile) ReadAt(p []byte, off int64) (int, error) {
 	return f.readAt(p, off)
 }
 
+func (f *shardFile) ReadvAt(bufs [][]byte, off int64) (total int64, err error) {
+	for _, b := range bufs {
+		if f.mode != shardstore.ReadMode && !aligned(b) {
+			return total, fmt.Errorf("read %s: the memory is not aligned: %w", f.name, syscall.EINVAL)
+		}
+		n, err := f.ReadAt(b, off+total)
+		total += int64(n)
+		if err != nil {
+			return total, err
+		}
+	}
+	return total, nil
+}
+
 func (f *shardFile) WritevAt(bufs [][]byte, off int64) (int64, error) {
 	for _, b := range bufs {
 		if off%pageBytes != 0 || len(b)%pageBytes != 0 || !aligned(b) {
