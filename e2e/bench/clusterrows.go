@@ -59,8 +59,16 @@ func (b *bench) clusterLoads(ctx context.Context) (err error) {
 	return nil
 }
 
+// redundant says what is not as promised now: what the health page says may be two seconds old.
 func (c *cluster) redundant(ctx context.Context) error {
-	return c.nodes[0].healthy(ctx, "cluster")
+	var health api.ClusterHealth
+	if err := c.nodes[0].query(ctx, &health, "health"); err != nil {
+		return err
+	}
+	if !health.Whole {
+		return fmt.Errorf("not whole: %s", strings.Join(health.Reasons, " "))
+	}
+	return nil
 }
 
 // peerID is the name of a member, found by where it listens.
