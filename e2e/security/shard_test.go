@@ -164,7 +164,7 @@ func nonsenseShards(t *testing.T, r *ring) {
 		_ = n.Heal(t.Context(), chunker.ChunkID{1}, 3)
 		buf := make([]byte, 100)
 		for _, off := range []int64{-1, 1 << 40, 1<<63 - 1} {
-			refused(t, "a read beyond the shard", n.ReadShard(t.Context(), s.drive, s.info.ID, buf, off, false))
+			refused(t, "a read beyond the shard", n.ReadShard(t.Context(), s.drive, s.info.ID, buf, off, peer.AsStored))
 		}
 		_, err := n.StatShard(t.Context(), peer.DriveID{}, s.info.ID)
 		refused(t, "a drive that is none", err)

@@ -139,7 +139,7 @@ func (r *chunkRead) fetch(ctx context.Context, c *Client, t peer.Target, index i
 	for at, size := 0, fetchFirst; at < r.shardSize; size = fetchMax {
 		n := min(size, r.shardSize-at)
 		began := time.Now()
-		err := c.readAt(ctx, t, shardstore.ID{Chunk: r.id, Index: uint8(index)}, r.mem[index][at:at+n], int64(at), false)
+		err := c.readAt(ctx, t, shardstore.ID{Chunk: r.id, Index: uint8(index)}, r.mem[index][at:at+n], int64(at), peer.AsStored)
 		if err == nil {
 			at += n
 			c.pace.took(time.Since(began), n)

@@ -137,7 +137,7 @@ func (c *columns) homes(i int) []peer.Target {
 func (c *columns) read(ctx context.Context, i int, mem []byte) error {
 	err := errUnknownNode("")
 	for _, t := range c.homes(i) {
-		if err = c.d.c.readAt(ctx, t, shardstore.ID{Chunk: c.id, Index: uint8(i)}, mem, c.at, false); err == nil || ctx.Err() != nil {
+		if err = c.d.c.readAt(ctx, t, shardstore.ID{Chunk: c.id, Index: uint8(i)}, mem, c.at, peer.AsStored); err == nil || ctx.Err() != nil {
 			return err
 		}
 	}

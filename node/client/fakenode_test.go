@@ -234,7 +234,7 @@ func (s *fakeShard) own(o shardstore.Owner) {
 	}
 }
 
-func (n *fakeNode) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
+func (n *fakeNode) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, mode peer.ReadMode) error {
 	dr, err := n.drive(ctx, d)
 	if err != nil {
 		return err
@@ -254,7 +254,7 @@ func (n *fakeNode) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.
 	if sh == nil {
 		return &api.Error{Kind: api.NoSuchKey, Op: "fake"}
 	}
-	if verified {
+	if mode == peer.Verified {
 		if _, sum := chunker.HashShardOutboard(sh.Payload, nil); sum != sh.Hashes[id.Index] {
 			return &api.Error{Kind: api.Corrupt, Op: "fake"}
 		}

@@ -196,7 +196,7 @@ func wantsHeal(err error) bool {
 func (c *Client) readAny(ctx context.Context, s source, chunk chunker.ChunkID, p []byte) error {
 	var errs []error
 	for _, t := range s.at {
-		err := c.readAt(ctx, t, shardstore.ID{Chunk: chunk, Index: uint8(s.index)}, p, 0, true)
+		err := c.readAt(ctx, t, shardstore.ID{Chunk: chunk, Index: uint8(s.index)}, p, 0, peer.Verified)
 		if err == nil {
 			return nil
 		}

@@ -96,7 +96,7 @@ func (d *download) readShard(ctx context.Context, seg *chunker.Segment, ref *chu
 		if t == d.targets[id.Index] || !d.c.health.usable(t.Node) {
 			continue
 		}
-		if d.c.readAt(ctx, t, id, p, off, false) == nil {
+		if d.c.readAt(ctx, t, id, p, off, peer.AsStored) == nil {
 			d.targets[id.Index] = t
 			return nil
 		}
@@ -108,7 +108,7 @@ func (d *download) readShard(ctx context.Context, seg *chunker.Segment, ref *chu
 func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, t peer.Target, id shardstore.ID, p []byte, off int64) error {
 	c := d.c
 	if seg.M == 0 && !c.health.dead(t.Node) {
-		return c.readAt(ctx, t, id, p, off, false)
+		return c.readAt(ctx, t, id, p, off, peer.AsStored)
 	}
 	if !c.health.usable(t.Node) {
 		return &api.Error{Kind: api.Unavailable, Op: "client.readShard", Err: fmt.Errorf("node %s does not answer at present", t.Node)}
@@ -125,7 +125,7 @@ func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *ch
 		}
 	})
 	start := time.Now()
-	err := c.readAt(rctx, t, id, p, off, false)
+	err := c.readAt(rctx, t, id, p, off, peer.AsStored)
 	if hedge.Stop() {
 		c.pace.took(time.Since(start), len(p))
 		return err
@@ -138,14 +138,14 @@ func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *ch
 }
 
 // readAt reads a shard at one place.
-func (c *Client) readAt(ctx context.Context, t peer.Target, id shardstore.ID, p []byte, off int64, verified bool) error {
+func (c *Client) readAt(ctx context.Context, t peer.Target, id shardstore.ID, p []byte, off int64, mode peer.ReadMode) error {
 	n := c.dir.Node(t.Node)
 	if n == nil {
 		return errUnknownNode(t.Node)
 	}
 	rctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	err := n.ReadShard(rctx, t.Drive, id, p, off, verified)
+	err := n.ReadShard(rctx, t.Drive, id, p, off, mode)
 	if err == nil {
 		c.health.good(t.Node)
 		return nil

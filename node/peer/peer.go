@@ -81,9 +81,8 @@ type Replicas interface {
 type Shards interface {
 	// PutShard stores a shard durably on a drive of this node.
 	PutShard(ctx context.Context, d DriveID, sh *shardstore.Shard) error
-	// ReadShard reads len(p) payload bytes from off. The bytes are as they lie on disk unless
-	// verified is set: then they match the shard's hash. Corrupt, NoSuchKey when it is not there.
-	ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, verified bool) error
+	// ReadShard reads len(p) payload bytes from off. Corrupt, NoSuchKey when it is not there.
+	ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, mode ReadMode) error
 	// StatShard describes a shard. NoSuchKey.
 	StatShard(ctx context.Context, d DriveID, id shardstore.ID) (shardstore.Info, error)
 	// HaveShards tells of each shard whether a drive has it and does not know it to be damaged.
@@ -100,6 +99,19 @@ type Shards interface {
 	// Heal brings a chunk of width shards back to full redundancy.
 	Heal(ctx context.Context, chunk chunker.ChunkID, width int) error
 }
+
+// ReadMode says who reads a shard, and what is checked of it.
+type ReadMode uint8
+
+const (
+	// AsStored gives the bytes as they lie on disk, for a client: who has the keys sees whether they are right.
+	AsStored ReadMode = iota
+	// Verified gives bytes that match the shard's hash.
+	Verified
+	// ToRebuild gives the bytes as they lie on disk, to who makes other shards of them: the hash of what is made, which PutShard checks,
+	// says whether they were right.
+	ToRebuild
+)
 
 // Secrets is the part of a node that opens sealed secrets for members.
 type Secrets interface {

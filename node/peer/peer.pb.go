@@ -304,6 +304,7 @@ type ReadShardRequest struct {
 	Offset        uint64                 `protobuf:"varint,2,opt,name=offset,proto3" json:"offset,omitempty"`
 	Length        uint32                 `protobuf:"varint,3,opt,name=length,proto3" json:"length,omitempty"`
 	Verified      bool                   `protobuf:"varint,4,opt,name=verified,proto3" json:"verified,omitempty"` // check the block hashes before answering
+	Rebuild       bool                   `protobuf:"varint,5,opt,name=rebuild,proto3" json:"rebuild,omitempty"`   // shards will be made of it and checked: verified is set for older releases, and not wanted
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -362,6 +363,13 @@ func (x *ReadShardRequest) GetLength() uint32 {
 func (x *ReadShardRequest) GetVerified() bool {
 	if x != nil {
 		return x.Verified
+	}
+	return false
+}
+
+func (x *ReadShardRequest) GetRebuild() bool {
+	if x != nil {
+		return x.Rebuild
 	}
 	return false
 }
@@ -2357,12 +2365,13 @@ const file_peer_proto_rawDesc = "" +
 	"\x01m\x18\x03 \x01(\rR\x01m\x12\x1b\n" +
 	"\tchunk_len\x18\x04 \x01(\rR\bchunkLen\x12\x16\n" +
 	"\x06hashes\x18\x05 \x01(\fR\x06hashes\x12'\n" +
-	"\x05owner\x18\x06 \x01(\v2\x11.shoal.peer.OwnerR\x05owner\"\x86\x01\n" +
+	"\x05owner\x18\x06 \x01(\v2\x11.shoal.peer.OwnerR\x05owner\"\xa0\x01\n" +
 	"\x10ReadShardRequest\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.shoal.peer.ShardRefR\x03ref\x12\x16\n" +
 	"\x06offset\x18\x02 \x01(\x04R\x06offset\x12\x16\n" +
 	"\x06length\x18\x03 \x01(\rR\x06length\x12\x1a\n" +
-	"\bverified\x18\x04 \x01(\bR\bverified\"\x80\x01\n" +
+	"\bverified\x18\x04 \x01(\bR\bverified\x12\x18\n" +
+	"\arebuild\x18\x05 \x01(\bR\arebuild\"\x80\x01\n" +
 	"\rOwnersRequest\x12\x14\n" +
 	"\x05drive\x18\x01 \x01(\fR\x05drive\x12'\n" +
 	"\x05owner\x18\x02 \x01(\v2\x11.shoal.peer.OwnerR\x05owner\x12\x16\n" +

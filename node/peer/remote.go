@@ -118,8 +118,10 @@ func (r *Remote) PutShard(ctx context.Context, d DriveID, sh *shardstore.Shard) 
 }
 
 // ReadShard implements Shards.
-func (r *Remote) ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
-	header, err := proto.Marshal(&ReadShardRequest{Ref: refToWire(d, id), Offset: uint64(off), Length: uint32(len(p)), Verified: verified})
+func (r *Remote) ReadShard(ctx context.Context, d DriveID, id shardstore.ID, p []byte, off int64, mode ReadMode) error {
+	header, err := proto.Marshal(&ReadShardRequest{
+		Ref: refToWire(d, id), Offset: uint64(off), Length: uint32(len(p)), Verified: mode != AsStored, Rebuild: mode == ToRebuild,
+	})
 	if err != nil {
 		return fmt.Errorf("encode a read: %w", err)
 	}

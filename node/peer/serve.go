@@ -247,11 +247,21 @@ func (s service) readShard(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*
 		return reply(nil, malformed("read"))
 	}
 	buf := getReadBuffer(int(in.Length))
-	if err := s.n.ReadShard(ctx, d, id, buf, int64(in.Offset), in.Verified); err != nil {
+	if err := s.n.ReadShard(ctx, d, id, buf, int64(in.Offset), in.mode()); err != nil {
 		putReadBuffer(buf)
 		return reply(nil, err)
 	}
 	return p2p.NewMessage(nil, buf, func() { putReadBuffer(buf) }), nil
+}
+
+func (r *ReadShardRequest) mode() ReadMode {
+	switch {
+	case r.Rebuild:
+		return ToRebuild
+	case r.Verified:
+		return Verified
+	}
+	return AsStored
 }
 
 func (s service) have(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {

@@ -30,6 +30,7 @@ type stub struct {
 	act   *ReplicaAct
 	unpin chan VersionID
 	lay   *Layout
+	mode  ReadMode // of the last read
 }
 
 func (s *stub) Propose(_ context.Context, g consensus.GroupID, c *meta.Command) (*meta.Result, error) {
@@ -116,7 +117,8 @@ func (s *stub) PutShard(_ context.Context, _ DriveID, sh *shardstore.Shard) erro
 	return s.err
 }
 
-func (s *stub) ReadShard(_ context.Context, _ DriveID, _ shardstore.ID, p []byte, off int64, _ bool) error {
+func (s *stub) ReadShard(_ context.Context, _ DriveID, _ shardstore.ID, p []byte, off int64, mode ReadMode) error {
+	s.mode = mode
 	for i := range p {
 		p[i] = byte(off) + byte(i)
 	}
@@ -196,8 +198,10 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 		t.Errorf("put: %v", err)
 	}
 	p := make([]byte, 5)
-	if err := r.ReadShard(ctx, DriveID{1}, id, p, 3, true); err != nil || !bytes.Equal(p, []byte{3, 4, 5, 6, 7}) {
-		t.Errorf("read: %v, %v", p, err)
+	for _, mode := range []ReadMode{AsStored, Verified, ToRebuild} {
+		if err := r.ReadShard(ctx, DriveID{1}, id, p, 3, mode); err != nil || !bytes.Equal(p, []byte{3, 4, 5, 6, 7}) || s.mode != mode {
+			t.Errorf("read: %v, %v, mode %d of %d", p, err, s.mode, mode)
+		}
 	}
 	if in, err := r.StatShard(ctx, DriveID{1}, id); err != nil || !reflect.DeepEqual(in, s.info) {
 		t.Errorf("stat: %+v, %v", in, err)

@@ -74,11 +74,11 @@ func (n *testNode) PutShard(ctx context.Context, d peer.DriveID, sh *shardstore.
 	return err
 }
 
-func (n *testNode) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
+func (n *testNode) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, mode peer.ReadMode) error {
 	if f := n.onRead.Load(); f != nil {
 		(*f)(d, id)
 	}
-	return cmpErr(n.gone(), func() error { return n.Server.ReadShard(ctx, d, id, p, off, verified) })
+	return cmpErr(n.gone(), func() error { return n.Server.ReadShard(ctx, d, id, p, off, mode) })
 }
 
 func (n *testNode) StatShard(ctx context.Context, d peer.DriveID, id shardstore.ID) (in shardstore.Info, err error) {

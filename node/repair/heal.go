@@ -25,6 +25,9 @@ const (
 	// healBusy and mendBusy are how many are under way while clients are served: of those that somebody asked for, and of those that a
 	// check has found.
 	healBusy, mendBusy = 2, 1
+	// putBusy is how many stripes more, of those that a check has found, wait for their homes to have made durable what was made of them.
+	// That takes longer than reading and little else of a machine, and homes sync at once what comes together.
+	putBusy = 4
 )
 
 // Healer rebuilds stripes.
@@ -39,6 +42,7 @@ type Healer struct {
 	met    *metrics
 	busy   func() bool
 	turns  *semaphore.Weighted // of healMax; a heal that begins while clients are served takes the share of several
+	puts   *semaphore.Weighted // likewise, of stripes that were read and are being stored
 	wanted wanted              // what could not be healed
 	budget *budget
 	moved  atomic.Int64 // when a shard was last put somewhere or taken away, since started, in nanoseconds
@@ -68,7 +72,8 @@ type healed struct {
 func newHealer(cfg *Config, met *metrics) *Healer {
 	return &Healer{
 		dir: cfg.Directory, layout: cfg.Layout, alive: liveness{cfg.Alive}, groups: cfg.Client, log: cfg.Logger, worker: newWorker("heal"), met: met,
-		start: time.Now(), pool: chunker.NewPool(healBytes), busy: cfg.Busy, turns: semaphore.NewWeighted(healMax), healing: make(map[chunker.ChunkID]*healing),
+		start: time.Now(), pool: chunker.NewPool(healBytes), busy: cfg.Busy, turns: semaphore.NewWeighted(healMax), puts: semaphore.NewWeighted(healMax),
+		healing: make(map[chunker.ChunkID]*healing),
 	}
 }
 
@@ -96,7 +101,7 @@ func (h *Healer) Heal(ctx context.Context, chunk chunker.ChunkID, width int) err
 // healAll is Heal that tells what it did.
 func (h *Healer) healAll(ctx context.Context, chunk chunker.ChunkID, width int) (healed, error) {
 	return h.once(ctx, chunk, true, func() (healed, error) {
-		end, err := h.turn(ctx, healBusy)
+		end, err := h.turn(ctx, h.turns, healBusy)
 		if err != nil {
 			return healed{}, err
 		}
@@ -105,17 +110,17 @@ func (h *Healer) healAll(ctx context.Context, chunk chunker.ChunkID, width int) 
 	})
 }
 
-// turn waits until one heal more may be under way, which ends when the function returned is called. While clients are served it is one of
-// so many at most. It is called in once, never around it: who has a turn waits for nobody.
-func (h *Healer) turn(ctx context.Context, whileBusy int64) (end func(), err error) {
+// turn waits until one heal more may be under way, which ends when the function returned is called. It may be called again. While clients
+// are served it is one of so many at most. It is called in once, never around it: who has a turn waits for nobody but those who store.
+func (h *Healer) turn(ctx context.Context, of *semaphore.Weighted, whileBusy int64) (end func(), err error) {
 	share := int64(1)
 	if h.busy != nil && h.busy() {
 		share = healMax / whileBusy
 	}
-	if err := h.turns.Acquire(ctx, share); err != nil {
+	if err := of.Acquire(ctx, share); err != nil {
 		return nil, err
 	}
-	return func() { h.turns.Release(share) }, nil
+	return sync.OnceFunc(func() { of.Release(share) }), nil
 }
 
 // once heals a chunk by calling heal, or waits for the heal of it that is under way, if that is as thorough.
@@ -180,7 +185,7 @@ func (h *Healer) heal(ctx context.Context, chunk chunker.ChunkID, width int) (re
 	if err := h.budget.wait(ctx, int64(s.length)); err != nil {
 		return res, err
 	}
-	buf, err := h.pool.Get(ctx, s.profile.StripeSize(s.sealed))
+	buf, err := h.pool.Get(ctx, len(s.slots)*s.stride())
 	if err != nil {
 		return res, fmt.Errorf("memory to heal chunk %v: %w", chunk, err)
 	}

@@ -11,7 +11,6 @@ import (
 
 	"shoal/chunker"
 	"shoal/chunker/erasure"
-	"shoal/node/api"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 )
@@ -21,24 +20,30 @@ import (
 const mendBatch = 32
 
 // mend makes again what stripes lack that a check has found to lack shards. Where all shards agree, what the check has learnt says where
-// they are and whose, and as many are read and verified as are needed, and no others: whether those are right, reads and scrubs find out.
-// All else is left to a heal that asks and reads everything.
+// they are and whose, and as many are read as are needed, and no others: whether those are right, reads and scrubs find out. What is made
+// tells whether what was read is right. All else is left to a heal that asks, reads and verifies everything.
 func (p *checkPass) mend(ctx context.Context, lacking []*candidate) {
 	var parts sync.WaitGroup
+	dead := deadOwners(ctx, p.c.heal.groups, ownersOf(lacking[:min(mendBatch, len(lacking))]))
 	for i := 0; i < len(lacking) && ctx.Err() == nil && !p.outdated(); i += mendBatch {
 		part := lacking[i:min(i+mendBatch, len(lacking))]
-		if i > 0 {
-			p.look(ctx, part)
-		}
-		p.mendPart(ctx, part, &parts)
+		next := lacking[i+len(part) : min(i+len(part)+mendBatch, len(lacking))]
+		var ahead sync.WaitGroup
+		var deadNext map[shardstore.Owner]bool
+		ahead.Go(func() { // so that nothing waits for the answers
+			p.look(ctx, next)
+			deadNext = deadOwners(ctx, p.c.heal.groups, ownersOf(next))
+		})
+		p.mendPart(ctx, part, dead, &parts)
+		ahead.Wait()
+		dead = deadNext
 	}
 	parts.Wait()
 }
 
 // mendPart begins to mend some stripes, each once the one before has begun. It returns when the last of them has.
-func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync.WaitGroup) {
+func (p *checkPass) mendPart(ctx context.Context, part []*candidate, dead map[shardstore.Owner]bool, parts *sync.WaitGroup) {
 	h := p.c.heal
-	dead := deadOwners(ctx, h.groups, ownersOf(part))
 	stripes := make([]*stripe, len(part))
 	var wg sync.WaitGroup
 	for i, c := range part {
@@ -53,22 +58,8 @@ func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync
 		wg.Go(func() {
 			defer begin() // also when another heals it
 			_, err := h.once(ctx, c.Chunk, false, func() (res healed, err error) {
-				end, err := h.turn(ctx, mendBusy)
-				if err != nil {
-					return res, err
-				}
-				defer end()
-				if p.outdated() {
-					return res, errOutdated
-				}
-				begin()
-				if stripes[i] = p.known(c, dead); stripes[i] != nil {
-					if res, err = h.mend(ctx, stripes[i], p.cost); err == nil || ctx.Err() != nil {
-						return res, err
-					}
-					h.log.Debug("stripe is not as it was found", "chunk_id", c.Chunk, "err", err)
-				}
-				return h.heal(ctx, c.Chunk, c.width())
+				stripes[i], res, err = p.mendOne(ctx, c, dead, begin)
+				return res, err
 			})
 			p.errs.add(err)
 		})
@@ -78,6 +69,34 @@ func (p *checkPass) mendPart(ctx context.Context, part []*candidate, parts *sync
 		wg.Wait()
 		h.takeBack(ctx, stripes)
 	})
+}
+
+// mendOne mends a stripe, or has all of it read when that does not do. It calls begin when it has a turn.
+func (p *checkPass) mendOne(ctx context.Context, c *candidate, dead map[shardstore.Owner]bool, begin func()) (s *stripe, res healed, err error) {
+	h := p.c.heal
+	end, err := h.turn(ctx, h.turns, mendBusy)
+	if err != nil {
+		return nil, res, err
+	}
+	defer end()
+	if p.outdated() {
+		return nil, res, errOutdated
+	}
+	begin()
+	if s = p.known(c, dead); s != nil {
+		if res, err = h.mend(ctx, s, p.cost, end); err == nil || ctx.Err() != nil {
+			return s, res, err
+		}
+		h.log.Debug("stripe is not as it was found", "chunk_id", c.Chunk, "err", err)
+		end()
+		again, err := h.turn(ctx, h.turns, mendBusy)
+		if err != nil {
+			return s, res, err
+		}
+		defer again()
+	}
+	res, err = h.heal(ctx, c.Chunk, c.width())
+	return s, res, err
 }
 
 // ownersOf lists the owners of stripes.
@@ -139,8 +158,9 @@ func (p *checkPass) cost(t peer.Target) int {
 	return 2
 }
 
-// mend rebuilds the lost shards of a stripe that is known from as many others as that takes, and brings them home.
-func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int) (res healed, err error) {
+// mend rebuilds the lost shards of a stripe that is known from as many others as that takes, and brings them home. It ends the turn that
+// the caller has when it has read them and may store what it has made.
+func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int, endTurn func()) (res healed, err error) {
 	var lost []int
 	for i := range s.slots {
 		if s.slots[i].lost() {
@@ -153,7 +173,7 @@ func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int
 		return res, err
 	}
 	from := s.cheapest(cost)
-	stride := (s.length + pageBytes - 1) &^ (pageBytes - 1)
+	stride := s.stride()
 	buf, err := h.pool.Get(ctx, (len(from)+len(lost))*stride)
 	if err != nil {
 		return res, fmt.Errorf("memory to mend chunk %v: %w", s.chunk, err)
@@ -169,12 +189,21 @@ func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int
 	if err := s.remake(lost); err != nil {
 		return res, err
 	}
+	stored, err := h.turn(ctx, h.puts, putBusy)
+	if err != nil {
+		return res, err
+	}
+	defer stored()
+	endTurn()
 	res.shards, err = h.putLost(ctx, s, lost)
 	return res, err
 }
 
-// pageBytes is to what the memory of shards is aligned: so they are written where they lie.
+// pageBytes is to what the memory of shards is aligned: so they are read and written where they lie.
 const pageBytes = 4096
+
+// stride is how far apart the shards of a stripe lie in memory.
+func (s *stripe) stride() int { return (s.length + pageBytes - 1) &^ (pageBytes - 1) }
 
 // cheapest gives the indexes of the shards to read, as many as are needed if there are, each of the copy that is named first. Which of
 // those that cost the same are taken varies with the chunk.
@@ -193,7 +222,7 @@ func (s *stripe) cheapest(cost func(peer.Target) int) []int {
 	return from[:min(len(from), int(s.profile.K))]
 }
 
-// readFrom reads shards and verifies them where they are.
+// readFrom reads shards as they lie on disk: what is made of them tells whether they were right.
 func (h *Healer) readFrom(ctx context.Context, s *stripe, from []int) error {
 	errs := make([]error, len(from))
 	var wg sync.WaitGroup
@@ -206,14 +235,15 @@ func (h *Healer) readFrom(ctx context.Context, s *stripe, from []int) error {
 				return
 			}
 			h.met.read.Inc()
-			errs[n] = node.ReadShard(ctx, at.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, true)
+			errs[n] = node.ReadShard(ctx, at.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, peer.ToRebuild)
 		})
 	}
 	wg.Wait()
 	return errors.Join(errs...)
 }
 
-// remake computes the lost shards and makes sure that they are what they were.
+// remake computes the lost shards. Their homes store them only if they are what they were, which one wrong byte of what was read, or two that
+// do not happen to cancel out, would make impossible. So each is hashed once, at its home, and not each that was read as well.
 func (s *stripe) remake(lost []int) error {
 	coder, err := erasure.New(s.profile)
 	if err != nil {
@@ -223,15 +253,7 @@ func (s *stripe) remake(lost []int) error {
 	for _, i := range lost {
 		wanted[i], s.shards[i] = true, s.shards[i][:0]
 	}
-	if err := coder.Reconstruct(s.shards, wanted); err != nil {
-		return err
-	}
-	for _, i := range lost {
-		if !chunker.VerifyShard(s.shards[i], s.hashes[i]) {
-			return &api.Error{Kind: api.Corrupt, Op: "repair.mend", Err: fmt.Errorf("shard %d of chunk %v made of others has another hash", i, s.chunk)}
-		}
-	}
-	return nil
+	return coder.Reconstruct(s.shards, wanted)
 }
 
 // putLost stores rebuilt shards at home.

@@ -119,7 +119,7 @@ func TestMendReadsNearby(t *testing.T) {
 	home := c.homes(o)[0]
 	if n := c.nodes[home.Node]; n.Idle() < ages {
 		t.Error("who reads to mend counts as a client")
-	} else if err := n.ReadShard(t.Context(), home.Drive, shardstore.ID{Chunk: o.id}, make([]byte, 8), 0, false); err != nil || n.Idle() > ages {
+	} else if err := n.ReadShard(t.Context(), home.Drive, shardstore.ID{Chunk: o.id}, make([]byte, 8), 0, peer.AsStored); err != nil || n.Idle() > ages {
 		t.Errorf("a read for a client: %v, idle for %v", err, n.Idle())
 	}
 }
@@ -224,7 +224,7 @@ func TestMendStopsForANewEpoch(t *testing.T) {
 	if err := c.nodes["a"].repair.check.cycle(t.Context()); !errors.Is(err, errOutdated) {
 		t.Errorf("a check in whose time an epoch begins: %v", err)
 	}
-	if n := c.total("shoal_repair_shards_healed_total"); n == 0 || n > healMax {
+	if n := c.total("shoal_repair_shards_healed_total"); n == 0 || n > 2*healMax {
 		t.Errorf("%d shards were made again at homes of the old epoch", n)
 	}
 	c.checkAll()
@@ -237,13 +237,18 @@ func TestMendStopsForANewEpoch(t *testing.T) {
 	}
 }
 
-// TestHealsAtATime: several stripes are mended at a time, fewer while clients are served.
+// TestHealsAtATime: several stripes are mended at a time, some of them being stored already, fewer while clients are served.
 func TestHealsAtATime(t *testing.T) {
-	for _, most := range []int{healMax, mendBusy} {
+	const stripes = 160
+	for _, busy := range []bool{false, true} {
+		most := 2 * healMax
+		if busy {
+			most = mendBusy + putBusy
+		}
 		c := newCluster(t, 4, 1)
 		c.lay(two2, 0, c.Nodes()...)
 		r := rand.New(rand.NewPCG(9, 9))
-		for i := range 80 {
+		for i := range stripes {
 			o := makeObject(t, r, two2, 300+i, testOwner(i))
 			c.put(o)
 			c.lose(c.homes(o)[3].Drive, o, 3)
@@ -251,7 +256,7 @@ func TestHealsAtATime(t *testing.T) {
 		w := &atATime{t: t, most: most}
 		read, put := w.read, w.put
 		for _, n := range c.nodes {
-			n.busy.Store(most == mendBusy)
+			n.busy.Store(busy)
 			n.onRead.Store(&read)
 			n.onPut.Store(&put)
 		}
@@ -261,13 +266,13 @@ func TestHealsAtATime(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if n := c.total("shoal_repair_shards_healed_total"); n != 80 {
+		if n := c.total("shoal_repair_shards_healed_total"); n != stripes {
 			t.Errorf("%d shards were made again", n)
 		}
 	}
 }
 
-// atATime lets no stripe go on until as many are mended as may be at a time.
+// atATime lets no shard be stored for good until as many stripes are mended as may be at a time.
 type atATime struct {
 	t    *testing.T
 	most int
@@ -290,14 +295,14 @@ func (w *atATime) read(_ peer.DriveID, id shardstore.ID) {
 		}
 	}
 	w.mu.Unlock()
+}
+
+func (w *atATime) put(_ peer.DriveID, id shardstore.ID) {
 	select {
 	case <-w.full:
 	case <-time.After(time.Minute):
 		w.t.Errorf("no %d stripes are mended at a time", w.most)
 	}
-}
-
-func (w *atATime) put(_ peer.DriveID, id shardstore.ID) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	delete(w.under, id.Chunk)

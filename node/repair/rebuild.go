@@ -19,7 +19,7 @@ func (h *Healer) gather(ctx context.Context, s *stripe, mem []byte) {
 	s.shards = make([][]byte, len(s.slots))
 	var wg sync.WaitGroup
 	for i := range s.slots {
-		s.shards[i] = mem[i*s.length : (i+1)*s.length : (i+1)*s.length]
+		s.shards[i] = mem[i*s.stride():][:s.length:s.length]
 		wg.Go(func() { h.read(ctx, s, i) })
 	}
 	wg.Wait()
@@ -43,7 +43,7 @@ func (h *Healer) readCopies(ctx context.Context, s *stripe) {
 			if n == nil || slices.Contains(sl.at, t) {
 				continue
 			}
-			if n.ReadShard(ctx, t.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, p, 0, true) == nil {
+			if n.ReadShard(ctx, t.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, p, 0, peer.Verified) == nil {
 				sl.gain(t)
 			}
 		}
@@ -56,7 +56,7 @@ func (h *Healer) read(ctx context.Context, s *stripe, i int) {
 		err := errAway
 		if n := h.node(t); n != nil {
 			h.met.read.Inc()
-			err = n.ReadShard(ctx, t.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, true)
+			err = n.ReadShard(ctx, t.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, peer.Verified)
 		}
 		if err == nil {
 			sl.gain(t)

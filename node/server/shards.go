@@ -53,18 +53,21 @@ func (s *Server) PutShard(ctx context.Context, d peer.DriveID, sh *shardstore.Sh
 }
 
 // ReadShard implements peer.Shards.
-func (s *Server) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, verified bool) error {
+func (s *Server) ReadShard(ctx context.Context, d peer.DriveID, id shardstore.ID, p []byte, off int64, mode peer.ReadMode) error {
 	st, err := s.drive(d)
 	if err != nil {
 		return err
 	}
 	read := st.ReadVerified
-	if !verified { // who has the keys, and sees so what is wrong: it reads for a client
+	switch mode {
+	case peer.AsStored:
 		s.touch()
 		read = st.ReadAt
+	case peer.ToRebuild:
+		read = st.ReadOnce
 	}
 	n, err := read(ctx, id, p, off)
-	if verified && errors.Is(err, shardstore.ErrCorrupt) {
+	if mode == peer.Verified && errors.Is(err, shardstore.ErrCorrupt) {
 		// From now on a Put replaces it, and nobody else is handed its bytes.
 		err = errors.Join(err, st.MarkCorrupt(ctx, id))
 	}
