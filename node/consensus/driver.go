@@ -226,16 +226,16 @@ func (h *Host) tickLoop(ctx context.Context) {
 		}
 		// Whoever ends a rest from here on says so; whoever did before is seen.
 		h.resting.Store(true)
-		if h.allQuiet() {
-			t.Stop()
-			select {
-			case <-ctx.Done():
-				return
-			case <-h.roused:
-			}
-			t.Reset(h.c.cfg.TickInterval)
+		if !h.allQuiet() && h.resting.CompareAndSwap(true, false) {
+			continue
 		}
-		h.resting.Store(false)
+		t.Stop()
+		select {
+		case <-ctx.Done():
+			return
+		case <-h.roused:
+		}
+		t.Reset(h.c.cfg.TickInterval)
 	}
 }
 
@@ -268,12 +268,8 @@ func (h *Host) allQuiet() bool {
 
 // rouse has ticks go on if a group that was just stepped needs them.
 func (h *Host) rouse(g *group) {
-	if g.quiet.Load() || !h.resting.Load() {
-		return
-	}
-	select {
-	case h.roused <- struct{}{}:
-	default: // It was said already.
+	if !g.quiet.Load() && h.resting.CompareAndSwap(true, false) {
+		h.roused <- struct{}{} // There is room: who rests again has taken the last one.
 	}
 }
 

@@ -40,7 +40,7 @@ func (g *group) onPeerDown(now time.Time, node NodeID) {
 	g.down[node] = true
 	for _, m := range g.conf.Members {
 		if m.Node == node && m.Replica != g.self {
-			g.quiet.Store(false)
+			g.wake()
 			if g.state == raft.StateLeader {
 				g.rn.ReportUnreachable(uint64(m.Replica))
 			}

@@ -199,6 +199,7 @@ func (g *group) onTicks(n int, out *outbox) {
 		if g.rest.idle++; g.maybeQuiesce(out) {
 			break // Nobody needs another heartbeat.
 		}
+		g.rest.shared = false
 		g.rn.Tick()
 	}
 	if n == 0 {
@@ -230,7 +231,7 @@ func (g *group) settle(now time.Time, out *outbox) {
 	if p := g.pub.Load(); p.lead != g.lead || p.node != node || p.term != g.hs.Term || p.leads != ready {
 		g.pub.Store(&published{lead: g.lead, node: node, term: g.hs.Term, leads: ready})
 	}
-	if alone && leads && g.rest.enabled(g) && !g.busy() {
+	if (alone || g.rest.shared) && leads && g.rest.enabled(g) && !g.busy() {
 		g.quiet.Store(true)
 		g.log.fetched = nil // No tick comes to forget it.
 	}

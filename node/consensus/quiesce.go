@@ -11,12 +11,27 @@ import (
 type rest struct {
 	// idle counts the ticks without activity.
 	idle int
+	// shared says that this replica leads and all others rest as well: nothing has woken them since it told them to.
+	shared bool
 }
 
 func (r *rest) enabled(g *group) bool { return g.c.cfg.QuiesceTicks >= 0 }
 
 // readRestTicks is how long a group without reads must be idle that is not written to. Nothing has to be brought to the others then.
 const readRestTicks = 1
+
+// wake ends this replica's rest, and perhaps the others'.
+func (g *group) wake() {
+	g.rest.shared = false
+	g.quiet.Store(false)
+}
+
+// asksOnly tells whether a message is no more than its leader's question, for a read, whether this replica still follows. To answer it need
+// not wake. A heartbeat without a question is one of a leader that ticks, which may have reason to.
+func (g *group) asksOnly(in *inbound) bool {
+	return in.m.GetType() == raftpb.MsgHeartbeat && len(in.m.GetContext()) > 0 && g.state == raft.StateFollower && in.from == g.lead &&
+		in.m.GetTerm() == g.hs.Term && in.m.GetCommit() <= g.hs.Commit
+}
 
 // noteActivity wakes a resting group for anything but the passing of time.
 func (g *group) noteActivity(in *inbox) {
@@ -34,8 +49,8 @@ func (g *group) noteActivity(in *inbox) {
 		}
 		t := m.m.GetType()
 		// Answers to a leader's last heartbeat may come after its word to rest. They must not end the rest that they come into.
-		if t != raftpb.MsgHeartbeatResp || g.state != raft.StateLeader || m.m.GetTerm() != g.hs.Term {
-			g.quiet.Store(false)
+		if (t != raftpb.MsgHeartbeatResp || g.state != raft.StateLeader || m.m.GetTerm() != g.hs.Term) && !g.asksOnly(m) {
+			g.wake()
 		}
 		switch t {
 		case raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp:
@@ -50,7 +65,10 @@ func (g *group) noteActivity(in *inbox) {
 	} else if reads {
 		g.rest.idle = min(g.rest.idle, max(0, g.c.cfg.QuiesceTicks-readRestTicks-in.ticks)) // ticks that came with it were before it
 	}
-	if active || reads {
+	switch {
+	case active:
+		g.wake()
+	case reads: // The others need not wake for those of a leader.
 		g.quiet.Store(false)
 	}
 }
@@ -81,6 +99,7 @@ func (g *group) maybeQuiesce(out *outbox) bool {
 			g.sendItem(m.Replica, m.Node, itemQuiesce, payload, out)
 		}
 	}
+	g.rest.shared = true
 	g.quiet.Store(true)
 	return true
 }

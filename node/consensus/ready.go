@@ -189,9 +189,10 @@ func (g *group) led() bool {
 // doubt ends the rest of a replica that hears a stranger, and rouses its leader. One that still leads is heard then. If none is, the
 // stranger may be right: the group may have replaced the leader while this replica stood still.
 func (g *group) doubt(out *outbox) {
-	if !g.quiet.Swap(false) {
+	if !g.quiet.Load() {
 		return
 	}
+	g.wake()
 	g.rest.idle, g.heard = 0, g.tick
 	if node, ok := g.conf.node(g.lead); ok && g.lead != g.self {
 		g.sendItem(g.lead, node, itemWake, nil, out)
@@ -250,13 +251,17 @@ func (g *group) onMessage(in *inbound, out *outbox) {
 		if g.foreignReadTooEarly(in.m) {
 			return
 		}
+		// A leader that asks while all others rest does not know of one that has been started since.
+		if in.m.GetType() == raftpb.MsgHeartbeat && in.from != g.lead {
+			g.sendItem(in.from, in.node, itemWake, nil, out)
+		}
 		if err := g.rn.Step(in.m); err != nil {
 			g.c.met.dropped.WithLabelValues("raft").Inc()
 		}
 	case itemQuiesce:
 		g.onQuiesce(in, out)
 	case itemWake:
-		g.quiet.Store(false)
+		g.wake()
 	case itemRemoved:
 		g.onRemovedClaim(in)
 	}

@@ -510,3 +510,65 @@ func TestTrapAnswersToTheLastHeartbeat(t *testing.T) {
 		}
 	}
 }
+
+// drain does all there is to do while no time passes.
+func (w *simWorld) drain() {
+	for {
+		var acts []func()
+		for _, id := range w.order {
+			acts = append(acts, w.nodes[id].work()...)
+		}
+		if len(w.packets) > 0 {
+			acts = append(acts, w.deliver)
+		}
+		if len(acts) == 0 {
+			w.pollOps()
+			return
+		}
+		acts[0]()
+	}
+}
+
+// What a leader asks the others for a read ends nobody's rest, unless one of them was started since: that one would go on ticking.
+func TestTrapReadWhileAllRest(t *testing.T) {
+	w := quietWorld(t, 11)
+	w.writes(3)
+	lead, f := w.mustLead(0), w.follower()
+	rest := func() {
+		for !lead.g.quiet.Load() || !f.g.quiet.Load() {
+			w.passTime()
+			w.drain()
+		}
+	}
+	rest()
+	for range 3 {
+		w.readAt(lead.node(), lead)
+		lead.node().stepGroup(lead)
+		if lead.g.quiet.Load() {
+			t.Fatal("the leader rests before it has an answer: nothing would be asked again")
+		}
+		w.drain()
+		if len(w.ops) > 0 || !lead.g.quiet.Load() || !f.g.quiet.Load() {
+			t.Fatalf("%d reads wait; the leader rests %v, a follower %v", len(w.ops), lead.g.quiet.Load(), f.g.quiet.Load())
+		}
+	}
+
+	n := f.node()
+	n.crash(nil, 100)
+	w.check(n.open(), "reopen")
+	f = n.gs[0]
+	w.readAt(lead.node(), lead)
+	w.drain()
+	if len(w.ops) > 0 || f.g.lead != lead.g.self || lead.g.quiet.Load() {
+		t.Fatalf("%d reads wait; started anew, a follower knows %d as leader, which rests: %v", len(w.ops), f.g.lead, lead.g.quiet.Load())
+	}
+	term := lead.g.hs.Term
+	rest()
+	if lead.g.hs.Term != term {
+		t.Error("there was an election")
+	}
+
+	w.readAt(n, f) // a follower's own question wakes the leader, and both rest again
+	w.drain()
+	rest()
+}
