@@ -60,7 +60,7 @@ func TestCollect(t *testing.T) {
 		t.Fatalf("before the first: %+v, %v", c, err)
 	}
 	body := pattern(3, 9<<20)
-	put(t, s, "b", "x/gone", body)
+	put(t, s, "b", "x\xff/gone", body)
 	put(t, s, "b", "y/stays", body[:100_000])
 	var owner shardstore.Owner
 	for _, st := range n.drives {
@@ -73,10 +73,10 @@ func TestCollect(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if d := n.left(t, "x/"); !d.Clean || d.Living != 1 || d.Looked < 3 {
+	if d := n.left(t, "x\xff/"); !d.Clean || d.Living != 1 || d.Looked < 3 {
 		t.Errorf("before the deletion: %+v", d)
 	}
-	if _, err := s.Delete(t.Context(), &api.DeleteObject{Bucket: "b", DeleteItem: api.DeleteItem{Key: "x/gone"}}); err != nil {
+	if _, err := s.Delete(t.Context(), &api.DeleteObject{Bucket: "b", DeleteItem: api.DeleteItem{Key: "x\xff/gone"}}); err != nil {
 		t.Fatal(err)
 	}
 	before := n.shards(t)
@@ -84,14 +84,14 @@ func TestCollect(t *testing.T) {
 	if c.PendingDrops != 0 || before > 1 && c.FreedBytes < 1<<20 { // unless they were dropped before it began
 		t.Errorf("%d shards before, then %+v", before, c)
 	}
-	if d := n.left(t, "x/"); !d.Clean || d.Living != 0 {
+	if d := n.left(t, "x\xff/"); !d.Clean || d.Living != 0 {
 		t.Errorf("after the collection: %+v", d)
 	}
 	if d := n.left(t, ""); d.Living != 1 {
 		t.Errorf("of the whole bucket: %+v", d)
 	}
 	n.plant(t, owner, body[:200_000])
-	if d := n.left(t, "x/"); d.Clean || d.Dead != 1 || d.DeadBytes < 200_000 || d.Unknown+d.Fresh != 0 {
+	if d := n.left(t, "x\xff/"); d.Clean || d.Dead != 1 || d.DeadBytes < 200_000 || d.Unknown+d.Fresh != 0 {
 		t.Errorf("with a shard of the deleted version: %+v", d)
 	}
 	if d := n.left(t, "y/"); !d.Clean || d.Living != 1 || d.Looked < 2 {
@@ -103,7 +103,7 @@ func TestCollect(t *testing.T) {
 	never := owner
 	never.Version = [16]byte{1, 2, 3}
 	n.plant(t, never, body[:300_000])
-	if d := n.left(t, "x/"); d.Dead != 1 || d.Fresh != 1 || d.Unknown != 0 {
+	if d := n.left(t, "x\xff/"); d.Dead != 1 || d.Fresh != 1 || d.Unknown != 0 {
 		t.Errorf("with an upload under way: %+v", d)
 	}
 	if !bytes.Equal(get(t, s, "b", "y/stays"), body[:100_000]) {

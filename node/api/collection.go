@@ -100,7 +100,7 @@ func (l *Leftovers) Add(o *Leftovers) {
 type BucketOwner struct {
 	Group  uint32 `json:"group"`
 	Bucket uint64 `json:"bucket"`
-	Prefix string `json:"prefix,omitempty"` // of the keys; a node of an earlier release looks for those of the whole bucket
+	Prefix []byte `json:"prefix,omitempty"` // of the keys, whatever bytes they have; a node of an earlier release looks for those of the whole bucket
 }
 
 // NodeLeftovers is what one node has. What only a pending entry of the group lists is left out unless the prefix is empty: whoever asks knows those entries.

@@ -1,10 +1,10 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"slices"
-	"strings"
 
 	"shoal/node/api"
 	"shoal/node/consensus"
@@ -65,7 +65,7 @@ func (c *Client) VerifyDropped(ctx context.Context, bucket, prefix string) (api.
 		return d, err
 	}
 	d.Living = len(page.Versions)
-	of := api.BucketOwner{Group: b.GetGroup(), Bucket: b.GetId(), Prefix: prefix}
+	of := api.BucketOwner{Group: b.GetGroup(), Bucket: b.GetId(), Prefix: []byte(prefix)}
 	if d.Pending, d.PendingUnnamed, err = c.pendingOf(ctx, of); err != nil {
 		return d, err
 	}
@@ -106,7 +106,7 @@ func (c *Client) pendingOf(ctx context.Context, of api.BucketOwner) (n, unnamed 
 			case e.GetBucket() != of.Bucket:
 			case len(key) == 0:
 				n, unnamed = n+1, unnamed+1
-			case strings.HasPrefix(string(key), of.Prefix):
+			case bytes.HasPrefix(key, of.Prefix):
 				n++
 			}
 		}

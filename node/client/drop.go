@@ -25,8 +25,8 @@ func (c *Client) OwnerStates(ctx context.Context, g consensus.GroupID, owners []
 }
 
 // OwnerNames says of owners whether they live, and whether their keys begin with prefix. A leader of an earlier release gives no names.
-func (c *Client) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, prefix string) (*meta.OwnerStates, error) {
-	a, err := c.query(ctx, g, &meta.Query{Q: &meta.Query_Owners{Owners: &meta.OwnersQuery{Owners: owners, Named: true, Prefix: []byte(prefix)}}})
+func (c *Client) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, prefix []byte) (*meta.OwnerStates, error) {
+	a, err := c.query(ctx, g, &meta.Query{Q: &meta.Query_Owners{Owners: &meta.OwnersQuery{Owners: owners, Named: true, Prefix: prefix}}})
 	return a.GetOwners(), err
 }
 

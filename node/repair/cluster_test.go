@@ -441,7 +441,7 @@ func (c *cluster) OwnerStates(_ context.Context, g consensus.GroupID, owners []*
 	return out, nil
 }
 
-func (c *cluster) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, _ string) (*meta.OwnerStates, error) {
+func (c *cluster) OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, _ []byte) (*meta.OwnerStates, error) {
 	states, err := c.OwnerStates(ctx, g, owners)
 	a := &meta.OwnerStates{States: states}
 	if c.names != nil {

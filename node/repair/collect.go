@@ -184,12 +184,12 @@ func (r *Repair) judge(ctx context.Context, b api.BucketOwner, batch map[shardst
 
 // concerns says whether an owner counts below a prefix. What garbage alone tells of counts, or does not, as its entry does, which was
 // there before the drives were looked at: the owner's tombstone has outlived an hour since.
-func concerns(prefix string, name meta.OwnerName) bool {
+func concerns(prefix []byte, name meta.OwnerName) bool {
 	switch name {
 	case meta.OwnerName_OWNER_NAME_ELSEWHERE:
 		return false
 	case meta.OwnerName_OWNER_NAME_LISTED:
-		return prefix == ""
+		return len(prefix) == 0
 	}
 	return true
 }

@@ -43,7 +43,7 @@ func TestLeftovers(t *testing.T) {
 	plant(5, unknown, elsewhere) // of an open upload
 	check := func(when, prefix string, want api.Leftovers) {
 		t.Helper()
-		got, err := n.repair.Leftovers(t.Context(), api.BucketOwner{Group: 1, Bucket: 7, Prefix: prefix})
+		got, err := n.repair.Leftovers(t.Context(), api.BucketOwner{Group: 1, Bucket: 7, Prefix: []byte(prefix)})
 		want.DeadBytes, want.UnknownBytes = got.DeadBytes, got.UnknownBytes
 		if err != nil || got.Leftovers != want || got.DeadBytes < want.Dead*1000 || got.UnknownBytes < want.Unknown*1000 {
 			t.Errorf("%s: %+v, want %+v; %v", when, got, want, err)

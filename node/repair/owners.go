@@ -21,7 +21,7 @@ type Groups interface {
 	OwnerStates(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error)
 	// OwnerNames is OwnerStates with whether their keys begin with prefix; a group of an earlier release gives no names. What
 	// is dead counts as dead here though it is being read.
-	OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, prefix string) (*meta.OwnerStates, error)
+	OwnerNames(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner, prefix []byte) (*meta.OwnerStates, error)
 	// Condemn makes a group refuse for good owners that do not live, and gives the state of each.
 	Condemn(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error)
 	// Garbage gives versions whose shards wait to be dropped, after a sequence number.
