@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"syscall"
 	"time"
+
+	"shoal/p2p"
 )
 
 const (
@@ -25,19 +27,20 @@ const (
 
 // watchRoom looks how full the disk of the metadata is.
 func (n *Node) watchRoom(ctx context.Context) error {
-	t := time.NewTicker(roomEvery)
+	t := time.NewTimer(0)
 	defer t.Stop()
 	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		t.Reset(p2p.UntilRound(time.Now(), roomEvery))
 		if free, size, err := room(n.cfg.DataDir); err == nil {
 			full := free < min(roomBytes, size/roomShare)
 			if full != n.full.Swap(full) {
 				n.cfg.Logger.Error("the disk of the metadata is nearly full: writes are refused until there is room", "full", full, "free_bytes", free)
 			}
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-t.C:
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"shoal/node/api"
 	"shoal/node/trouble"
+	"shoal/p2p"
 )
 
 // Driver feeds a core while this node leads the system group, and carries out what it decides.
@@ -130,7 +131,7 @@ func (d *Driver) Run(ctx context.Context) error {
 			r.end()
 			r = nil
 			d.show(d.restingReport())
-			timer.Reset(d.cfg.Tick)
+			timer.Reset(p2p.UntilRound(time.Now(), d.cfg.Tick))
 			continue
 		}
 		if r == nil {

@@ -109,7 +109,7 @@ type outcome struct {
 // keepMesh connects to members that are known and not connected, to those found nearby, and to those
 // that the rendezvous key leads to.
 func (d *DHT) keepMesh(ctx context.Context) {
-	tick := time.NewTicker(meshEvery)
+	tick := time.NewTimer(p2p.UntilRound(time.Now(), meshEvery))
 	defer tick.Stop()
 	wait := seekFirst
 	seek := time.NewTimer(wait)
@@ -135,6 +135,7 @@ func (d *DHT) keepMesh(ctx context.Context) {
 			}
 			return
 		case <-tick.C:
+			tick.Reset(p2p.UntilRound(time.Now(), meshEvery))
 		case o := <-done:
 			under--
 			d.note(o)

@@ -32,6 +32,8 @@ const (
 	publishEvery      = 10 * time.Second
 	publishEveryLarge = 30 * time.Second
 	largeCluster      = 500
+	// heartbeatRound is what GossipSub's heartbeats, one a second, begin at a multiple of: when the failure detector is awake.
+	heartbeatRound = 500 * time.Millisecond
 	// meshDelay is when a new neighbour surely has links of its own: after the next heartbeat.
 	meshDelay = 1500 * time.Millisecond
 )
@@ -226,7 +228,9 @@ func (g *Gossip) publishCritical(e envelope) error {
 func (g *Gossip) Run(ctx context.Context) error {
 	cluster := g.cfg.Trust.Cluster().ID.String()
 	names := [2]string{"/shoal/" + cluster + "/state/1", "/shoal/" + cluster + "/crit/1"}
-	ps, err := pubsub.NewGossipSub(ctx, g.cfg.Host,
+	params := pubsub.DefaultGossipSubParams()
+	params.HeartbeatInitialDelay = p2p.UntilRound(time.Now(), heartbeatRound)
+	ps, err := pubsub.NewGossipSub(ctx, g.cfg.Host, pubsub.WithGossipSubParams(params),
 		pubsub.WithMessageSignaturePolicy(pubsub.StrictSign),
 		pubsub.WithPeerFilter(func(pid peer.ID, _ string) bool { return g.isMember(pid) }),
 		pubsub.WithSubscriptionFilter(pubsub.NewAllowlistSubscriptionFilter(names[:]...)),

@@ -76,8 +76,7 @@ func (c *Core) arrange() {
 
 // roundAfter is when the next round begins: on every member whose clock is right at the same time.
 func (c *Core) roundAfter(now time.Time) time.Time {
-	period := int64(c.cfg.Period)
-	return now.Add(time.Duration(period - now.UnixNano()%period))
+	return now.Add(p2p.UntilRound(now, c.cfg.Period))
 }
 
 // draw takes the next of ids, which are shuffled when all have been.
