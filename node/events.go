@@ -16,6 +16,10 @@ func (n *Node) layoutChanged(epoch uint64) {
 // layoutFetched hears of the epoch that this node works with from now on, whoever has asked for it.
 func (n *Node) layoutFetched(epoch uint64) {
 	n.net.SetLayout(epoch)
+	select {
+	case n.layoutTaken <- struct{}{}:
+	default:
+	}
 	if n.repair != nil {
 		n.repair.LayoutChanged(epoch)
 	}

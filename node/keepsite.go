@@ -18,8 +18,8 @@ import (
 const siteCacheFile = "site.cache"
 
 const (
-	keepSiteEvery = 30 * time.Second       // between questions for what has changed
-	keepSiteLook  = time.Second            // between looks whether the layout has
+	keepSiteEvery = 30 * time.Second       // between questions for what has changed, while the layout stays
+	keepSiteAfter = time.Second            // after a new layout: others may follow it
 	keepSitePage  = 1000                   // access keys or buckets that come at a time
 	layoutLook    = 200 * time.Millisecond // between looks whether a layout is known
 )
@@ -27,23 +27,29 @@ const (
 // keepSite keeps what this node's site needs when it is cut off, as soon as buckets are bound to the
 // site, until ctx ends.
 func (n *Node) keepSite(ctx context.Context) error {
-	t := time.NewTicker(keepSiteLook)
+	t := time.NewTimer(keepSiteEvery)
 	defer t.Stop()
-	var kept *peer.Layout
+	soon := false // t was set for a new layout
 	var contents *sitecache.Contents
-	var at time.Time
 	log := trouble.New(n.cfg.Logger, nil)
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
+		case <-n.layoutTaken:
+			if !soon {
+				soon = true
+				t.Reset(keepSiteAfter)
+			}
+			continue
 		case <-t.C:
 		}
+		soon = false
+		t.Reset(keepSiteEvery)
 		l := n.client.KnownLayout()
-		if l == nil || l.In(n.ownSite()) == nil || l == kept && time.Since(at) < keepSiteEvery {
+		if l == nil || l.In(n.ownSite()) == nil {
 			continue
 		}
-		kept, at = l, time.Now()
 		c, err := n.keepSiteOnce(ctx, l, contents)
 		if err == nil {
 			contents = c

@@ -65,6 +65,7 @@ type Node struct {
 	moveRate        atomic.Int64           // bytes per second that the operator allows, 0 for no bound
 	survives        atomic.Pointer[string] // the setting, as last read; nil before
 	settingsChanged chan struct{}          // holds a token when a setting was changed here
+	layoutTaken     chan struct{}          // holds a token when the client has taken a layout into use
 
 	describing sync.Mutex // guards desc.Drives once the node serves
 
@@ -79,7 +80,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	n := &Node{cfg: cfg.withDefaults(), settingsChanged: make(chan struct{}, 1)}
+	n := &Node{cfg: cfg.withDefaults(), settingsChanged: make(chan struct{}, 1), layoutTaken: make(chan struct{}, 1)}
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
 	}

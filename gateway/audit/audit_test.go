@@ -424,6 +424,38 @@ func TestShed(t *testing.T) {
 	}
 }
 
+// A disk that takes lines again is noticed soon, also where nobody waits for it, and each time anew.
+func TestDiskTakesAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		var fail atomic.Int64
+		var said bytes.Buffer
+		cfg := config(dir)
+		cfg.Open, cfg.Full, cfg.Logger = openFlaky(&fail), audit.Shed, slog.New(slog.NewTextHandler(&said, nil))
+		l := open(t, cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- l.Run(ctx) }()
+		for i := range 3 {
+			fail.Store(1 << 30)
+			appendTo(t, l, &audit.Record{RequestID: fmt.Sprint(i)})
+			<-time.After(10 * time.Second)
+			synctest.Wait()
+			fail.Store(0)
+			<-time.After(2 * time.Second)
+			synctest.Wait()
+			if n := strings.Count(said.String(), "written again"); n != i+1 {
+				t.Errorf("after %d failures the log was written again %d times", i+1, n)
+			}
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		wantWhole(t, dir)
+	})
+}
+
 // A disk that never takes the last lines is an error, and holds nobody.
 func TestDiskDead(t *testing.T) {
 	var fail atomic.Int64

@@ -115,9 +115,10 @@ type Log struct {
 	ahead   []*note // to be written before anything else
 	lost    shedding
 
-	failing    atomic.Bool // the last write has failed; written by who writes
-	look       atomic.Bool // files may go
-	queues     []*queue    // not written after Open
+	failing    atomic.Bool   // the last write has failed; written by who writes
+	failed     chan struct{} // holds a token when failing has been set
+	look       atomic.Bool   // files may go
+	queues     []*queue      // not written after Open
 	shedTotal  atomic.Int64
 	writeTotal atomic.Int64
 
@@ -151,7 +152,7 @@ func Open(cfg Config) (*Log, error) {
 	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("log directory: %w", err)
 	}
-	l := &Log{cfg: cfg, ending: make(chan struct{}), rotated: true, intents: newIntentPrefix()}
+	l := &Log{cfg: cfg, ending: make(chan struct{}), failed: make(chan struct{}, 1), rotated: true, intents: newIntentPrefix()}
 	if err := l.recover(); err != nil {
 		return nil, fmt.Errorf("%s log: %w", cfg.Name, err)
 	}
@@ -250,6 +251,10 @@ func (l *Log) commit(b *batch) error {
 // trouble says once that the disk takes no records.
 func (l *Log) trouble(err error) {
 	if !l.failing.Swap(true) {
+		select {
+		case l.failed <- struct{}{}:
+		default:
+		}
 		what := "the log cannot be written; requests wait with their answers"
 		if l.cfg.Full == Shed {
 			what = "the log cannot be written; requests are answered without a record"
@@ -368,16 +373,20 @@ func (l *Log) Run(ctx context.Context) error {
 func (l *Log) keep(ctx context.Context) {
 	t := time.NewTicker(l.cfg.CheckpointEvery)
 	defer t.Stop()
-	retry := time.NewTicker(retryPause)
-	defer retry.Stop()
+	var again <-chan time.Time // nil while the disk takes records
 	var last position
 	var looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-retry.C:
-			l.retry()
+		case <-l.failed:
+			again = time.After(retryPause)
+			continue
+		case <-again:
+			if again = nil; l.retry() {
+				again = time.After(retryPause)
+			}
 			continue
 		case <-t.C:
 		}
@@ -396,15 +405,15 @@ func (l *Log) keep(ctx context.Context) {
 	}
 }
 
-// retry finds out whether a disk that took no records takes them again, where nobody waits for that.
-func (l *Log) retry() {
-	if !l.failing.Load() || !l.turn.TryLock() {
-		return
+// retry finds out whether a disk that took no records takes them again, where nobody waits for that. It says whether to do so again.
+func (l *Log) retry() bool {
+	if l.failing.Load() && l.turn.TryLock() {
+		defer l.turn.Unlock()
+		if l.try(&batch{}) == nil {
+			l.recovered()
+		}
 	}
-	defer l.turn.Unlock()
-	if l.try(&batch{}) == nil {
-		l.recovered()
-	}
+	return l.failing.Load()
 }
 
 // checkpointAfter makes a checkpoint of all records if there are some behind a position.
