@@ -122,6 +122,7 @@ func New(cfg Config) *Client {
 		layouts: newLayoutCache(), tasks: make(chan task, taskQueue),
 	}
 	c.identity.stale.Store(int64(cfg.StaleCredentials))
+	c.farPace.mean.Store(int64(farExpected))
 	c.router = newRouter(cfg.Directory, c.health, c.layouts.current.Load)
 	c.registerMetrics(cfg.Registerer)
 	return c

@@ -31,8 +31,11 @@ func (d *download) spansSites(seg *chunker.Segment, ref *chunker.ChunkRef, off, 
 	fs := envelope.FrameRange(off, n, int(ref.Size))
 	sealedLen := envelope.SealedLen(int(ref.Size))
 	shardSize := profile.ShardSize(sealedLen)
-	fromFar := 0
-	for at, end := fs.SealedOff, fs.SealedOff+fs.SealedLen; at < end; {
+	fromFar, end := 0, fs.SealedOff+fs.SealedLen
+	if end == sealedLen {
+		end = int(profile.K) * shardSize // the last data shard is filled up, and counts as the others do
+	}
+	for at := fs.SealedOff; at < end; {
 		next := min(end, (at/shardSize+1)*shardSize)
 		if d.c.far(d.targets[at/shardSize].Node) {
 			fromFar += next - at
@@ -44,7 +47,7 @@ func (d *download) spansSites(seg *chunker.Segment, ref *chunker.ChunkRef, off, 
 	}
 	near := 0
 	for _, t := range d.targets {
-		if !d.c.far(t.Node) && d.c.health.usable(t.Node) {
+		if !d.c.far(t.Node) && !d.c.health.avoided(t.Node) {
 			near++
 		}
 	}
@@ -54,7 +57,7 @@ func (d *download) spansSites(seg *chunker.Segment, ref *chunker.ChunkRef, off, 
 	return fromFar*farPartsFar >= sealedLen
 }
 
-// nearFirst orders two sources: the nearer comes first.
+// nearFirst orders two sources that are usable: the nearer comes first, also the one whose turn to be tried again this request has.
 func (c *Client) nearFirst(a, b source) int {
-	return c.distance(a.at[0].Node) - c.distance(b.at[0].Node)
+	return c.nearness(a.at[0].Node) - c.nearness(b.at[0].Node)
 }

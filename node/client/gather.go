@@ -175,11 +175,22 @@ func (g *gathering) readFrom(ctx context.Context, sources []source) {
 			}
 		case <-late.C:
 			if g.good < g.k {
-				start()
+				if g.mayHedge(sources) {
+					start()
+				}
 				late.Reset(delay)
 			}
 		}
 	}
+}
+
+// mayHedge tells whether the next source may be read because others are late. Of what comes from afar that is a small share.
+func (g *gathering) mayHedge(sources []source) bool {
+	if len(sources) == 0 {
+		return false
+	}
+	s := sources[0]
+	return !g.c.far(s.at[0].Node) || g.c.farPace.mayHedge(len(g.shards[s.index]))
 }
 
 // wantsHeal tells whether a failed read speaks of damage. A node that is away is no damage yet: when

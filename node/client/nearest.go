@@ -16,11 +16,17 @@ const (
 
 // distance tells how far a node is away.
 func (c *Client) distance(id p2p.NodeID) int {
+	if at := c.nearness(id); at == distanceHere || !c.health.avoided(id) {
+		return at
+	}
+	return distanceAway
+}
+
+// nearness tells how far a node is away when it answers.
+func (c *Client) nearness(id p2p.NodeID) int {
 	switch {
 	case id == c.self && id != "":
 		return distanceHere
-	case c.health.avoided(id):
-		return distanceAway
 	case c.far(id):
 		return distanceFar
 	}

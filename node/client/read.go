@@ -19,6 +19,9 @@ import (
 const (
 	hedgeMin = 20 * time.Millisecond // before other shards are read too
 	hedgeMax = 500 * time.Millisecond
+	// farExpected is how long a shard from afar is thought to take before any was read: some round trips, for a connection that
+	// rested sends little at first. What is expected too soon is read twice over a way that is narrow.
+	farExpected = 250 * time.Millisecond
 	// Of this many bytes that are read one may be read beside them because a read is late, so that a store
 	// under load does not read its chunks twice over; hedgeBurst may be before that. A late read of some
 	// frames is hedged with the whole chunk: counting reads instead of bytes would nearly double them.
