@@ -213,8 +213,12 @@ func (w *walk) compareNames() {
 		more = a.Truncated
 	}
 	for id, streams := range w.tracked {
-		was := slices.ContainsFunc(w.names[id], func(key string) bool { return strings.HasPrefix(key, prefix) })
 		for stream := range streams {
+			names := w.names[id]
+			if slices.ContainsFunc(entries[id], func(g *Garbage) bool { return g.Part && len(g.Key) > 0 && g.Streams[0] == stream }) {
+				names = names[:1] // it was gone when the others came
+			}
+			was := slices.ContainsFunc(names, func(key string) bool { return strings.HasPrefix(key, prefix) })
 			name := w.namesOf(prefix, []byte(id), stream)[0]
 			counts := name == below || name == nameless || slices.ContainsFunc(entries[id], func(g *Garbage) bool {
 				return len(g.Key) == 0 || strings.HasPrefix(string(g.Key), prefix)
