@@ -46,6 +46,20 @@ func TestQuota(t *testing.T) {
 	_, err := c.c.CopyObject(ctx, &s3.CopyObjectInput{Bucket: aws.String("full"), Key: aws.String("copy"), CopySource: aws.String("full/new")})
 	refused(err)
 	refused(c.putParts(ctx, "full", "new", pattern{size: 9 * mib}))
+	up, err := c.c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{Bucket: aws.String("full"), Key: aws.String("new")})
+	must(t, err)
+	part := func(size int64) error {
+		_, err := c.c.UploadPart(ctx, &s3.UploadPartInput{Bucket: aws.String("full"), Key: aws.String("new"), UploadId: up.UploadId, PartNumber: aws.Int32(1), Body: pattern{size: size}.reader()})
+		return err
+	}
+	refused(part(100 * kib))
+	must(t, part(20*kib))
+	if u := quota(); u.PartBytes != 20*kib || u.Bytes != 1000*kib {
+		t.Errorf("with a part: %+v", u)
+	}
+	refused(c.put(ctx, "full", "new", pattern{seed: 1, size: 410 * kib}))
+	_, err = c.c.AbortMultipartUpload(ctx, &s3.AbortMultipartUploadInput{Bucket: aws.String("full"), Key: aws.String("new"), UploadId: up.UploadId})
+	must(t, err)
 	must(t, c.get(ctx, "full", "new", pattern{seed: 1, size: 400 * kib}))
 	if u := quota("--none"); u.Quota != (api.Quota{}) || u.Objects != 2 || u.Bytes != 1000*kib {
 		t.Errorf("%+v", u)

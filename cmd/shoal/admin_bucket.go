@@ -131,7 +131,7 @@ func printUsage(w *tabwriter.Writer, u api.Usage) {
 		}
 		return text
 	}
-	row(w, "bucket", "owner", "bytes", "of", "objects", "of", "versions", "uploads")
+	row(w, "bucket", "owner", "bytes", "of", "objects", "of", "versions", "uploads", "their bytes")
 	row(w, u.Bucket, u.Owner, formatSize(u.Bytes), bound(u.Quota.Bytes, formatSize(u.Quota.Bytes)), strconv.FormatInt(u.Objects, 10),
-		bound(u.Quota.Objects, strconv.FormatInt(u.Quota.Objects, 10)), strconv.FormatInt(u.Versions, 10), strconv.FormatInt(u.Uploads, 10))
+		bound(u.Quota.Objects, strconv.FormatInt(u.Quota.Objects, 10)), strconv.FormatInt(u.Versions, 10), strconv.FormatInt(u.Uploads, 10), formatSize(u.PartBytes))
 }

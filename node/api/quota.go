@@ -20,14 +20,16 @@ type Usage struct {
 	Versions int64  `json:"versions"`
 	Uploads  int64  `json:"uploads"` // open
 	Bytes    int64  `json:"bytes"`   // of all versions
-	Quota    Quota  `json:"quota"`
+	// PartBytes are what parts of open uploads hold beside Bytes. Both together are held against the quota.
+	PartBytes int64 `json:"part_bytes"`
+	Quota     Quota `json:"quota"`
 }
 
 // Quotas bounds buckets.
 type Quotas interface {
 	// Usage tells what a bucket holds. NoSuchBucket.
 	Usage(ctx context.Context, bucket string) (Usage, error)
-	// SetQuota bounds what a bucket may hold from now on: a write that would exceed it is refused with
+	// SetQuota bounds what a bucket may hold from now on, parts of open uploads included: a write that would exceed it is refused with
 	// QuotaExceeded. What is there already stays. NoSuchBucket, InvalidArgument.
 	SetQuota(ctx context.Context, bucket string, q Quota) error
 }

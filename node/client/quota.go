@@ -16,12 +16,13 @@ func (c *Client) Usage(ctx context.Context, bucket string) (api.Usage, error) {
 	}
 	u.Owner = info.Owner
 	err = c.inBucket(ctx, bucket, func(b bucketRef) error {
-		a, err := c.query(ctx, b.group, &meta.Query{Q: &meta.Query_Counters{Counters: &meta.CountersQuery{Bucket: b.id}}})
+		a, err := c.query(ctx, b.group, &meta.Query{Q: &meta.Query_Counters{Counters: &meta.CountersQuery{Bucket: b.id, Parts: true}}})
 		if err != nil {
 			return err
 		}
 		n := a.GetCounters().GetBucket()
 		u.Objects, u.Versions, u.Uploads, u.Bytes = int64(n.GetObjects()), int64(n.GetVersions()), int64(n.GetUploads()), int64(n.GetBytes())
+		u.PartBytes = int64(n.GetPartBytes())
 		return nil
 	})
 	if err != nil {

@@ -215,5 +215,10 @@ func (v *view) queryCounters(q *CountersQuery) (*CountersAnswer, *Result, error)
 		return nil, r, err
 	}
 	a.Bucket = s.message()
-	return a, nil, nil
+	if !q.Parts {
+		return a, nil, nil
+	}
+	var err error
+	a.Bucket.PartBytes, err = v.sumParts(s.id)
+	return a, nil, err
 }

@@ -21,12 +21,13 @@ func (w *walk) compare() {
 		total.bytes += c.bytes
 		total.versions += c.versions
 		total.uploads += c.uploads
-		a := w.query(testGroup, &Query_Counters{&CountersQuery{Bucket: id}})
+		a := w.query(testGroup, &Query_Counters{&CountersQuery{Bucket: id, Parts: true}})
 		if b.fenced {
 			w.expect("counters", a.Code, api.NoSuchBucket)
 			continue
 		}
 		w.sameCounters(a.GetCounters().Bucket, c)
+		w.sameParts(b, a.GetCounters().Bucket.PartBytes)
 		w.compareKeys(id, b)
 		w.compareLists(id, b)
 		w.compareUploads(id, b)
@@ -63,6 +64,21 @@ func (w *walk) sameCounters(got *Counters, want counters) {
 	w.t.Helper()
 	if c := (counters{got.Objects, got.Bytes, got.Versions, got.Uploads}); c != want {
 		w.t.Fatalf("counters %+v, model %+v", c, want)
+	}
+}
+
+// sameParts compares what the parts of open uploads take with the model: what is told, and what the machine has kept up to date.
+func (w *walk) sameParts(b *modelBucket, told uint64) {
+	w.t.Helper()
+	var want uint64
+	for _, u := range b.uploads {
+		for _, p := range u.parts {
+			want += p.size
+		}
+	}
+	known := w.m.open.groups[testGroup]
+	if kept, ok := known.byBucket[b.id]; told != want || ok && kept != want {
+		w.t.Fatalf("parts of bucket %d take %d, by what was kept %d (%v); model %d", b.id, told, kept, ok, want)
 	}
 }
 

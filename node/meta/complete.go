@@ -55,7 +55,7 @@ func (t *tx) completeUpload(c *CompleteUpload) (*Result, error) {
 	if r, err := t.replaceable(s, c.Key, cur); r != nil || err != nil {
 		return r, err
 	}
-	if r, err := t.withinQuota(s, c.Key, cur, c.Size); r != nil || err != nil {
+	if r, err := t.withinQuota(s, c.Key, cur, c.Size, 0); r != nil || err != nil {
 		return r, err
 	}
 	return t.storeCompleted(s, c, cur, &completion{id: id, owner: o, parts: parts, used: used})

@@ -24,10 +24,13 @@ const (
 )
 
 // Level is the greatest level of commands that this machine understands, see Command.level.
-const Level = levelNames
+const Level = levelParts
 
 // levelNames is the level from which on a group remembers of which keys its garbage and tombstones were.
 const levelNames = 1
+
+// levelParts is the level from which on a bucket's quota counts the parts of open uploads.
+const levelParts = 2
 
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a
 // cluster must run with the same values: they decide what the state is. Zero means the default.
@@ -46,6 +49,7 @@ type Machine struct {
 	cfg    Config
 	txs    sync.Pool
 	recent recentIDs
+	open   openSums
 }
 
 // New makes a machine.
@@ -96,9 +100,10 @@ type tx struct {
 	b       *pebble.Batch
 	h       header
 	buckets []*bucketState
-	pushed  int        // queue items added by the current command
-	level   uint32     // of the current command
-	recent  *recentSet // see mayRepeat
+	pushed  int               // queue items added by the current command
+	level   uint32            // of the current command
+	recent  *recentSet        // see mayRepeat
+	sums    map[uint64]uint64 // see openSums
 
 	wbuf     []byte // encoded values
 	wkey     []byte // a key that must outlive the next read
@@ -110,8 +115,12 @@ type tx struct {
 
 func (t *tx) begin(b *pebble.Batch, g consensus.GroupID) error {
 	t.b, t.r, t.g, t.recent = b, b, g, nil
-	t.buckets = t.buckets[:0]
-	return t.header(&t.h)
+	t.buckets, t.sums = t.buckets[:0], nil
+	if err := t.header(&t.h); err != nil {
+		return err
+	}
+	t.sums = t.m.open.take(g, t.h.clock)
+	return nil
 }
 
 // flush writes the records that were kept back, and lets go of the batch.
@@ -128,6 +137,10 @@ func (t *tx) flush() error {
 	err := t.set(t.keep(t.key(spaceHeader)), t.wbuf)
 	t.b, t.r = nil, nil
 	clear(t.buckets)
+	if err == nil {
+		t.m.open.giveBack(t.g, t.h.clock, t.sums)
+	}
+	t.sums = nil
 	return err
 }
 

@@ -9938,6 +9938,7 @@ func (x *GarbageQuery) GetMaxBytes() uint32 {
 type CountersQuery struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Bucket        uint64                 `protobuf:"varint,1,opt,name=bucket,proto3" json:"bucket,omitempty"` // 0 gives the group's totals alone
+	Parts         bool                   `protobuf:"varint,2,opt,name=parts,proto3" json:"parts,omitempty"`   // asks for the bucket's part_bytes, for which all parts of its open uploads are read
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -9977,6 +9978,13 @@ func (x *CountersQuery) GetBucket() uint64 {
 		return x.Bucket
 	}
 	return 0
+}
+
+func (x *CountersQuery) GetParts() bool {
+	if x != nil {
+		return x.Parts
+	}
+	return false
 }
 
 type FeedQuery struct {
@@ -11820,10 +11828,11 @@ func (x *CountersAnswer) GetClock() int64 {
 // Counters count what a bucket or group holds.
 type Counters struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	Objects       uint64                 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`   // keys with a current version that is not a delete marker
-	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`       // plaintext of all versions
-	Versions      uint64                 `protobuf:"varint,3,opt,name=versions,proto3" json:"versions,omitempty"` // delete markers included
-	Uploads       uint64                 `protobuf:"varint,4,opt,name=uploads,proto3" json:"uploads,omitempty"`   // open
+	Objects       uint64                 `protobuf:"varint,1,opt,name=objects,proto3" json:"objects,omitempty"`                      // keys with a current version that is not a delete marker
+	Bytes         uint64                 `protobuf:"varint,2,opt,name=bytes,proto3" json:"bytes,omitempty"`                          // plaintext of all versions
+	Versions      uint64                 `protobuf:"varint,3,opt,name=versions,proto3" json:"versions,omitempty"`                    // delete markers included
+	Uploads       uint64                 `protobuf:"varint,4,opt,name=uploads,proto3" json:"uploads,omitempty"`                      // open
+	PartBytes     uint64                 `protobuf:"varint,5,opt,name=part_bytes,json=partBytes,proto3" json:"part_bytes,omitempty"` // plaintext of the parts of open uploads, where CountersQuery asks for it
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -11882,6 +11891,13 @@ func (x *Counters) GetVersions() uint64 {
 func (x *Counters) GetUploads() uint64 {
 	if x != nil {
 		return x.Uploads
+	}
+	return 0
+}
+
+func (x *Counters) GetPartBytes() uint64 {
+	if x != nil {
+		return x.PartBytes
 	}
 	return 0
 }
@@ -14057,9 +14073,10 @@ const file_meta_proto_rawDesc = "" +
 	"\fGarbageQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1b\n" +
-	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\"'\n" +
+	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\"=\n" +
 	"\rCountersQuery\x12\x16\n" +
-	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\"3\n" +
+	"\x06bucket\x18\x01 \x01(\x04R\x06bucket\x12\x14\n" +
+	"\x05parts\x18\x02 \x01(\bR\x05parts\"3\n" +
 	"\tFeedQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\"\x0e\n" +
@@ -14197,12 +14214,14 @@ const file_meta_proto_rawDesc = "" +
 	"\x06bucket\x18\x01 \x01(\v2\x14.shoal.meta.CountersR\x06bucket\x12*\n" +
 	"\x05group\x18\x02 \x01(\v2\x14.shoal.meta.CountersR\x05group\x12\x18\n" +
 	"\agarbage\x18\x03 \x01(\x04R\agarbage\x12\x14\n" +
-	"\x05clock\x18\x04 \x01(\x10R\x05clock\"p\n" +
+	"\x05clock\x18\x04 \x01(\x10R\x05clock\"\x8f\x01\n" +
 	"\bCounters\x12\x18\n" +
 	"\aobjects\x18\x01 \x01(\x04R\aobjects\x12\x14\n" +
 	"\x05bytes\x18\x02 \x01(\x04R\x05bytes\x12\x1a\n" +
 	"\bversions\x18\x03 \x01(\x04R\bversions\x12\x18\n" +
-	"\auploads\x18\x04 \x01(\x04R\auploads\"a\n" +
+	"\auploads\x18\x04 \x01(\x04R\auploads\x12\x1d\n" +
+	"\n" +
+	"part_bytes\x18\x05 \x01(\x04R\tpartBytes\"a\n" +
 	"\n" +
 	"FeedAnswer\x12)\n" +
 	"\x06events\x18\x01 \x03(\v2\x11.shoal.meta.EventR\x06events\x12\x14\n" +

@@ -25,7 +25,8 @@ type model struct {
 	seq    uint64       // of the next version, upload or event
 	events []modelEvent // since the beginning
 
-	clock, agreed int64 // of the next command
+	clock, agreed int64  // of the next command
+	level         uint32 // of the next command
 }
 
 // modelEvent is what the change feed says of one version.
@@ -179,7 +180,7 @@ func (m *model) tell(kind Event_Kind, b *modelBucket, key string, v *modelVersio
 }
 
 // fits tells whether the bucket stays within its quota, or does not grow, with a version of that size on top of a key.
-func (m *model) fits(b *modelBucket, key string, size uint64) bool {
+func (m *model) fits(b *modelBucket, key string, size, open uint64) bool {
 	before := m.counters(b)
 	objects, bytes := before.objects, before.bytes+size
 	if vs := b.keys[key]; len(vs) == 0 || vs[0].marker {
@@ -190,8 +191,21 @@ func (m *model) fits(b *modelBucket, key string, size uint64) bool {
 			bytes -= old.size
 		}
 	}
-	return (b.quota.Bytes == 0 || bytes <= uint64(b.quota.Bytes) || bytes <= before.bytes) &&
+	return (b.quota.Bytes == 0 || bytes+open <= uint64(b.quota.Bytes) || bytes <= before.bytes) &&
 		(b.quota.Objects == 0 || objects <= uint64(b.quota.Objects) || objects <= before.objects)
+}
+
+// openBytes is what parts of open uploads take of a quota.
+func (m *model) openBytes(b *modelBucket) (sum uint64) {
+	if m.level < levelParts {
+		return 0
+	}
+	for _, u := range b.uploads {
+		for _, p := range u.parts {
+			sum += p.size
+		}
+	}
+	return sum
 }
 
 func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
@@ -235,7 +249,7 @@ func (m *model) put(b *modelBucket, c *PutVersion) api.Kind {
 	if c.Lock != nil && !b.locks {
 		return api.NoObjectLock
 	}
-	if !m.fits(b, key, c.Size) {
+	if !m.fits(b, key, c.Size, m.openBytes(b)) {
 		return api.QuotaExceeded
 	}
 	v := &modelVersion{

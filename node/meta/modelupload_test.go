@@ -79,6 +79,13 @@ func (m *model) putPart(b *modelBucket, c *PutPart) api.Kind {
 	if c.Source != nil && !m.hasVersion(c.Source) {
 		return api.ConditionalConflict
 	}
+	var had uint64
+	if old != nil {
+		had = old.size
+	}
+	if have := m.counters(b).bytes + m.openBytes(b); m.level >= levelParts && b.quota.Bytes != 0 && c.Size > had && have+c.Size-had > uint64(b.quota.Bytes) {
+		return api.QuotaExceeded
+	}
 	if old != nil {
 		m.garbage[ownerName(u.id, old.stream)]++
 		delete(m.live[u.id], old.stream)
@@ -194,7 +201,7 @@ func (m *model) complete(b *modelBucket, c *CompleteUpload) api.Kind {
 	if b.has(string(c.Key), u.id) {
 		return api.InvalidArgument
 	}
-	if !m.fits(b, string(c.Key), c.Size) {
+	if !m.fits(b, string(c.Key), c.Size, 0) {
 		return api.QuotaExceeded
 	}
 	listed := map[uint64]bool{}

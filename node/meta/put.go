@@ -68,7 +68,11 @@ func (t *tx) storeVersion(s *bucketState, c *PutVersion, cur *head, id versionID
 	if r, err := t.replaceable(s, c.Key, cur); r != nil || err != nil {
 		return r, err
 	}
-	if r, err := t.withinQuota(s, c.Key, cur, c.Size); r != nil || err != nil {
+	open, err := t.openOf(s)
+	if err != nil {
+		return nil, err
+	}
+	if r, err := t.withinQuota(s, c.Key, cur, c.Size, open); r != nil || err != nil {
 		return r, err
 	}
 	if err := t.install(s, c.Key, cur, h); err != nil {

@@ -187,9 +187,9 @@ func (w *walk) forget() {
 // run applies a command and checks the kind of its result.
 func (w *walk) run(op isCommand_Op, want api.Kind) *Result {
 	w.t.Helper()
-	c := &Command{Op: op, Agreed: w.agreed, Level: uint32(w.rnd.IntN(levelNames + 1))}
+	c := &Command{Op: op, Agreed: w.agreed, Level: w.level}
 	if _, renames := op.(*Command_RenameObject); renames {
-		c.Level = levelNames // the model knows of all names
+		c.Level = Level // the model knows of all names
 	}
 	if w.chance(50) {
 		c.RequestId = make([]byte, 16)

@@ -12,7 +12,7 @@ import (
 
 // tick notes the time of the next command, and now and then has voters agree on one, which is behind it.
 func (w *walk) tick() {
-	w.clock = w.now + int64(time.Second)
+	w.clock, w.level = w.now+int64(time.Second), uint32(w.rnd.IntN(Level+1))
 	if w.chance(20) {
 		w.agreed = max(w.agreed, w.clock-int64(w.rnd.IntN(int(3*time.Hour))))
 	}

@@ -94,7 +94,10 @@ func recentPlace(id []byte, words int) (block int, bits [5]uint64) {
 }
 
 // Restored tells the machine that a snapshot has replaced the state of a group.
-func (m *Machine) Restored(g consensus.GroupID) { m.recent.forget(g) }
+func (m *Machine) Restored(g consensus.GroupID) {
+	m.recent.forget(g)
+	m.open.forget(g)
+}
 
 // mayRepeat says whether a result may be kept for a request ID.
 func (t *tx) mayRepeat(id []byte) (bool, error) {

@@ -135,6 +135,10 @@ func (t *tx) putPart(c *PutPart) (*Result, error) {
 	if r, err := t.sourceLives(c.Source); r != nil || err != nil {
 		return r, err
 	}
+	if r, err := t.partWithinQuota(s, c.Size, old.Size); r != nil || err != nil {
+		return r, err
+	}
+	t.noteParts(s.id, c.Size, old.Size)
 	if replaces {
 		if err := t.closeStream(queueRetired, id, old.Stream); err != nil {
 			return nil, err
@@ -223,6 +227,7 @@ func (t *tx) abortUpload(c *AbortUpload) (*Result, error) {
 // closeUpload removes the records of an upload that was aborted or completed.
 func (t *tx) closeUpload(s *bucketState, id versionID, o *OwnerRecord, parts []*PartInfo) error {
 	for _, p := range parts {
+		t.noteParts(s.id, 0, p.Size)
 		if err := t.delete(t.partNumberKey(id, p.Number)); err != nil {
 			return err
 		}
