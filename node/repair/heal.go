@@ -25,9 +25,10 @@ const (
 	// healBusy and mendBusy are how many are under way while clients are served: of those that somebody asked for, and of those that a
 	// check has found.
 	healBusy, mendBusy = 2, 1
-	// putBusy is how many stripes more, of those that a check has found, wait for their homes to have made durable what was made of them.
-	// That takes longer than reading and little else of a machine, and homes sync at once what comes together.
-	putBusy = 4
+	// putBusy is how many stripes more, of those that a check has found, are then being stored. That is mostly waiting for a home's sync, so
+	// the next is read meanwhile. With four it went hardly faster, and a client's read took twice as long. While no client is served, there
+	// are others to fill the time.
+	putBusy = 1
 )
 
 // Healer rebuilds stripes.
@@ -42,7 +43,7 @@ type Healer struct {
 	met    *metrics
 	busy   func() bool
 	turns  *semaphore.Weighted // of healMax; a heal that begins while clients are served takes the share of several
-	puts   *semaphore.Weighted // likewise, of stripes that were read and are being stored
+	puts   *semaphore.Weighted // of putBusy; stripes that have given back their turn and are being stored
 	wanted wanted              // what could not be healed
 	budget *budget
 	moved  atomic.Int64 // when a shard was last put somewhere or taken away, since started, in nanoseconds
@@ -72,7 +73,7 @@ type healed struct {
 func newHealer(cfg *Config, met *metrics) *Healer {
 	return &Healer{
 		dir: cfg.Directory, layout: cfg.Layout, alive: liveness{cfg.Alive}, groups: cfg.Client, log: cfg.Logger, worker: newWorker("heal"), met: met,
-		start: time.Now(), pool: chunker.NewPool(healBytes), busy: cfg.Busy, turns: semaphore.NewWeighted(healMax), puts: semaphore.NewWeighted(healMax),
+		start: time.Now(), pool: chunker.NewPool(healBytes), busy: cfg.Busy, turns: semaphore.NewWeighted(healMax), puts: semaphore.NewWeighted(putBusy),
 		healing: make(map[chunker.ChunkID]*healing),
 	}
 }
@@ -101,26 +102,33 @@ func (h *Healer) Heal(ctx context.Context, chunk chunker.ChunkID, width int) err
 // healAll is Heal that tells what it did.
 func (h *Healer) healAll(ctx context.Context, chunk chunker.ChunkID, width int) (healed, error) {
 	return h.once(ctx, chunk, true, func() (healed, error) {
-		end, err := h.turn(ctx, h.turns, healBusy)
+		t, err := h.turn(ctx, healBusy)
 		if err != nil {
 			return healed{}, err
 		}
-		defer end()
+		defer t.end()
 		return h.heal(ctx, chunk, width)
 	})
 }
 
-// turn waits until one heal more may be under way, which ends when the function returned is called. It may be called again. While clients
-// are served it is one of so many at most. It is called in once, never around it: who has a turn waits for nobody but those who store.
-func (h *Healer) turn(ctx context.Context, of *semaphore.Weighted, whileBusy int64) (end func(), err error) {
-	share := int64(1)
-	if h.busy != nil && h.busy() {
+// turn is the right of one heal to be under way.
+type turn struct {
+	end  func() // gives it back; may be called again
+	busy bool   // clients were being served when it began
+}
+
+// turn waits until one heal more may be under way. While clients are served it is one of so many at most. It is called in once, never
+// around it: who has a turn waits for nobody but those who store.
+func (h *Healer) turn(ctx context.Context, whileBusy int64) (turn, error) {
+	t, share := turn{busy: h.busy != nil && h.busy()}, int64(1)
+	if t.busy {
 		share = healMax / whileBusy
 	}
-	if err := of.Acquire(ctx, share); err != nil {
-		return nil, err
+	if err := h.turns.Acquire(ctx, share); err != nil {
+		return t, err
 	}
-	return sync.OnceFunc(func() { of.Release(share) }), nil
+	t.end = sync.OnceFunc(func() { h.turns.Release(share) })
+	return t, nil
 }
 
 // once heals a chunk by calling heal, or waits for the heal of it that is under way, if that is as thorough.

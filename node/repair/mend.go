@@ -74,26 +74,26 @@ func (p *checkPass) mendPart(ctx context.Context, part []*candidate, dead map[sh
 // mendOne mends a stripe, or has all of it read when that does not do. It calls begin when it has a turn.
 func (p *checkPass) mendOne(ctx context.Context, c *candidate, dead map[shardstore.Owner]bool, begin func()) (s *stripe, res healed, err error) {
 	h := p.c.heal
-	end, err := h.turn(ctx, h.turns, mendBusy)
+	t, err := h.turn(ctx, mendBusy)
 	if err != nil {
 		return nil, res, err
 	}
-	defer end()
+	defer t.end()
 	if p.outdated() {
 		return nil, res, errOutdated
 	}
 	begin()
 	if s = p.known(c, dead); s != nil {
-		if res, err = h.mend(ctx, s, p.cost, end); err == nil || ctx.Err() != nil {
+		if res, err = h.mend(ctx, s, p.cost, t); err == nil || ctx.Err() != nil {
 			return s, res, err
 		}
 		h.log.Debug("stripe is not as it was found", "chunk_id", c.Chunk, "err", err)
-		end()
-		again, err := h.turn(ctx, h.turns, mendBusy)
+		t.end()
+		again, err := h.turn(ctx, mendBusy)
 		if err != nil {
 			return s, res, err
 		}
-		defer again()
+		defer again.end()
 	}
 	res, err = h.heal(ctx, c.Chunk, c.width())
 	return s, res, err
@@ -158,9 +158,9 @@ func (p *checkPass) cost(t peer.Target) int {
 	return 2
 }
 
-// mend rebuilds the lost shards of a stripe that is known from as many others as that takes, and brings them home. It ends the turn that
-// the caller has when it has read them and may store what it has made.
-func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int, endTurn func()) (res healed, err error) {
+// mend rebuilds the lost shards of a stripe that is known from as many others as that takes, and brings them home. While clients are
+// served it ends the caller's turn when it has read them and may store what it has made.
+func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int, t turn) (res healed, err error) {
 	var lost []int
 	for i := range s.slots {
 		if s.slots[i].lost() {
@@ -189,12 +189,13 @@ func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int
 	if err := s.remake(lost); err != nil {
 		return res, err
 	}
-	stored, err := h.turn(ctx, h.puts, putBusy)
-	if err != nil {
-		return res, err
+	if t.busy {
+		if err := h.puts.Acquire(ctx, 1); err != nil {
+			return res, err
+		}
+		defer h.puts.Release(1)
+		t.end()
 	}
-	defer stored()
-	endTurn()
 	res.shards, err = h.putLost(ctx, s, lost)
 	return res, err
 }

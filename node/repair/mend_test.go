@@ -224,7 +224,7 @@ func TestMendStopsForANewEpoch(t *testing.T) {
 	if err := c.nodes["a"].repair.check.cycle(t.Context()); !errors.Is(err, errOutdated) {
 		t.Errorf("a check in whose time an epoch begins: %v", err)
 	}
-	if n := c.total("shoal_repair_shards_healed_total"); n == 0 || n > 2*healMax {
+	if n := c.total("shoal_repair_shards_healed_total"); n == 0 || n > healMax {
 		t.Errorf("%d shards were made again at homes of the old epoch", n)
 	}
 	c.checkAll()
@@ -241,7 +241,7 @@ func TestMendStopsForANewEpoch(t *testing.T) {
 func TestHealsAtATime(t *testing.T) {
 	const stripes = 160
 	for _, busy := range []bool{false, true} {
-		most := 2 * healMax
+		most := healMax
 		if busy {
 			most = mendBusy + putBusy
 		}
