@@ -143,7 +143,7 @@ func (c *cluster) settled(ctx context.Context) error {
 	var placement api.Placement
 	var groups []api.Group
 	err := c.until(ctx, func(ctx context.Context) error {
-		if err := c.gateway.healthy(ctx, "ready"); err != nil {
+		if err := c.gateway.ready(ctx); err != nil {
 			return err
 		}
 		return c.whole(ctx, nodes, &placement, &groups)

@@ -199,7 +199,7 @@ func (s *server) start(ctx context.Context) (time.Duration, error) {
 		return 0, err
 	}
 	s.process = p
-	if err := p.await(ctx, func(ctx context.Context) error { return s.healthy(ctx, "ready") }); err != nil {
+	if err := p.await(ctx, s.ready); err != nil {
 		return 0, errors.Join(err, p.stop(syscall.SIGKILL))
 	}
 	took := time.Since(p.began)
@@ -243,12 +243,11 @@ func (s *server) page(ctx context.Context, path string) (*http.Response, error) 
 	return s.http.Do(r)
 }
 
-// healthy asks whether a health page says that all is well: ready that requests are served,
-// cluster that everything stored is as it should be.
-func (s *server) healthy(ctx context.Context, page string) error {
+// ready fails unless the process serves requests.
+func (s *server) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, probeWithin)
 	defer cancel()
-	a, err := s.page(ctx, "/health/"+page)
+	a, err := s.page(ctx, "/health/ready")
 	if err != nil {
 		return err
 	}

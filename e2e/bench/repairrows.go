@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -25,8 +26,8 @@ const (
 )
 
 // measureRepair kills a node for good, puts a fresh one in its place, and waits until everything that
-// it held has been made again, while a client reads. There are two floors: copying what was lost once, and copying what must be moved to make it again. The second
-// is what a repair is held to, for no repair can move less.
+// it held has been made again, while a client reads, and then once more while nobody does. There are two floors: copying what was lost once,
+// and copying what must be moved to make it again. The second is what a repair is held to, for no repair can move less.
 func (c *cluster) measureRepair(ctx context.Context) error {
 	set := &objects{content: c.b.content, unsigned: c.b.options.unsigned, size: partBytes}
 	if err := c.b.provide(ctx, c.gateway, set, repairObjects); err != nil {
@@ -55,18 +56,34 @@ func (c *cluster) measureRepair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	alone, err := c.replaceAlone(ctx, calm)
+	if err != nil {
+		return err
+	}
 	moved.Note = fmt.Sprintf("%d bytes for each that was lost: one of the %d shards that are read lies where they are put together, the others and the new one are sent", r.moves, r.moves)
-	r.whole.Targets = []target{atLeast("GiB/s", r.whole.GiBPerS, repairShare*moved.GiBPerS)}
-	r.made.Targets = []target{atLeast("GiB/s", r.made.GiBPerS, repairShare*moved.GiBPerS)}
+	for _, row := range []*row{&r.whole, &r.made, &alone} {
+		row.Targets = []target{atLeast("GiB/s", row.GiBPerS, repairShare*moved.GiBPerS)}
+	}
 	before, meanwhile := read.between("GET 64KiB of 16MiB, a node is lost", 0, r.from), read.between("GET 64KiB of 16MiB, its shards are made again", r.from, r.to)
 	meanwhile.Targets = []target{atMost("ms", meanwhile.P99, repairWait*calm.P99)}
-	for _, row := range []row{once, moved, r.whole, r.made, before, meanwhile} {
+	for _, row := range []row{once, moved, r.whole, r.made, before, meanwhile, alone} {
 		c.b.add(row)
 	}
 	return nil
 }
 
-// loseNode kills the last node, and gives its name and what it held.
+// replaceAlone replaces a node while no client is served.
+func (c *cluster) replaceAlone(ctx context.Context, calm row) (row, error) {
+	id, bytes, err := c.loseNode(ctx)
+	if err != nil {
+		return row{}, err
+	}
+	r, err := c.replaceNode(ctx, id, bytes, new(besides), calm)
+	r.made.Name += ", no client"
+	return r.made, err
+}
+
+// loseNode kills the last node and removes what it has, and gives its name and how much its drives held.
 func (c *cluster) loseNode(ctx context.Context) (id string, bytes int64, err error) {
 	lost := c.nodes[len(c.nodes)-1]
 	if id, err = c.peerID(ctx, lost); err != nil {
@@ -77,7 +94,7 @@ func (c *cluster) loseNode(ctx context.Context) (id string, bytes int64, err err
 	}
 	c.nodes = c.nodes[:len(c.nodes)-1]
 	c.gateway.others = c.nodes
-	return id, bytes, lost.stop(syscall.SIGKILL)
+	return id, bytes, errors.Join(lost.stop(syscall.SIGKILL), os.RemoveAll(lost.dir))
 }
 
 // besides is a client that reads while something else is measured.
