@@ -22,6 +22,7 @@ import (
 	"shoal/gateway/audit"
 	"shoal/gateway/audit/export"
 	"shoal/node/api"
+	"shoal/node/apitest"
 )
 
 func TestAccessLog(t *testing.T) {
@@ -230,16 +231,17 @@ func TestRecordOfManagement(t *testing.T) {
 
 // TestDeniedCounted: every refusal of either port is counted once, by what it rests on.
 func TestDeniedCounted(t *testing.T) {
-	g := start(t, nil)
-	for _, ch := range []api.IdentityChange{
-		{Kind: api.KindUser, Name: "alice", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoDisable},
-		{Kind: api.KindPolicy, Name: "no-quota", Do: api.DoCreate, Document: `{"Statement":[{"Effect":"Allow","Action":"admin:*","Resource":"*"},{"Effect":"Deny","Action":"admin:GetQuota","Resource":"*"}]}`},
-		{Kind: api.KindUser, Name: "alice", Do: api.DoAttach, Policy: "no-quota"},
-	} {
-		if err := g.people.ChangeIdentity(t.Context(), ch); err != nil {
-			t.Fatal(err)
+	g := start(t, func(c *gateway.Config) { // the gateway knows all of this from its start on
+		for _, ch := range []api.IdentityChange{
+			{Kind: api.KindUser, Name: "alice", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoCreate}, {Kind: api.KindUser, Name: "bob", Do: api.DoDisable},
+			{Kind: api.KindPolicy, Name: "no-quota", Do: api.DoCreate, Document: `{"Statement":[{"Effect":"Allow","Action":"admin:*","Resource":"*"},{"Effect":"Deny","Action":"admin:GetQuota","Resource":"*"}]}`},
+			{Kind: api.KindUser, Name: "alice", Do: api.DoAttach, Policy: "no-quota"},
+		} {
+			if err := c.Identities.(*apitest.Identities).ChangeIdentity(t.Context(), ch); err != nil {
+				t.Fatal(err)
+			}
 		}
-	}
+	})
 	key := func(principal string) func(call) call {
 		k, err := g.people.CreateKey(t.Context(), api.NewKey{Principal: principal})
 		if err != nil {

@@ -122,6 +122,7 @@ var regressions = []struct {
 	{"a recoding that was announced late and given up by nobody kept its shards alive", 712280},
 	{"the same, after a crash", 712602},
 	{"a shard was removed for one at its home that had rotted unnoticed", 731214},
+	{"parts were held for good where nothing was written to their group any more", 1305551},
 }
 
 // TestRegressions runs the seeds of old mistakes.

@@ -197,7 +197,7 @@ func (p *proc) abort(u *upload) error {
 
 // recodeParts puts the parts of a group's open uploads into shards of the present profile.
 func (n *node) recodeParts(p *proc, l *peer.Layout, g consensus.GroupID) {
-	a, err := p.query(g, &meta.Query{Q: &meta.Query_Manifests{Manifests: &meta.ManifestsQuery{Parts: true}}})
+	a, err := p.query(g, &meta.Query{Q: &meta.Query_Manifests{Manifests: &meta.ManifestsQuery{Parts: true, Now: n.clock().UnixNano()}}})
 	if err != nil {
 		return
 	}
@@ -209,7 +209,7 @@ func (n *node) recodeParts(p *proc, l *peer.Layout, g consensus.GroupID) {
 }
 
 func (n *node) recodePart(p *proc, l *peer.Layout, b bucket, v *meta.VersionManifest, m *manifest) {
-	a, err := p.query(b.group, &meta.Query{Q: &meta.Query_Manifests{Manifests: &meta.ManifestsQuery{Parts: true, After: v.GetVersion(), AfterPart: v.GetPart() - 1, Max: 1}}})
+	a, err := p.query(b.group, &meta.Query{Q: &meta.Query_Manifests{Manifests: &meta.ManifestsQuery{Parts: true, After: v.GetVersion(), AfterPart: v.GetPart() - 1, Max: 1, Now: n.clock().UnixNano()}}})
 	if list := a.GetManifests().GetManifests(); err != nil || len(list) == 0 || list[0].GetHeld() || !bytes.Equal(list[0].GetManifest(), v.GetManifest()) {
 		return
 	}

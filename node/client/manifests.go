@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"time"
 
 	"shoal/node/consensus"
 	"shoal/node/meta"
@@ -16,7 +17,7 @@ func (c *Client) Manifests(ctx context.Context, g consensus.GroupID, after []byt
 // PartManifests gives manifests of the parts of a group's open uploads, in the order of upload IDs and part numbers, after a part: at
 // most so many, 1 to 1,000. Part 0 comes before the first of an upload, and no upload before all.
 func (c *Client) PartManifests(ctx context.Context, g consensus.GroupID, upload []byte, part uint32, most int) (*meta.ManifestsAnswer, error) {
-	return c.manifests(ctx, g, &meta.ManifestsQuery{Parts: true, After: upload, AfterPart: part, Max: uint32(most)})
+	return c.manifests(ctx, g, &meta.ManifestsQuery{Parts: true, After: upload, AfterPart: part, Max: uint32(most), Now: time.Now().UnixNano()})
 }
 
 func (c *Client) manifests(ctx context.Context, g consensus.GroupID, q *meta.ManifestsQuery) (*meta.ManifestsAnswer, error) {
@@ -28,7 +29,7 @@ func (c *Client) manifests(ctx context.Context, g consensus.GroupID, q *meta.Man
 func (c *Client) ManifestNow(ctx context.Context, g consensus.GroupID, v *meta.VersionManifest) (*meta.VersionManifest, error) {
 	q := &meta.ManifestsQuery{After: versionBefore(v.GetVersion()), Max: 1}
 	if v.GetPart() > 0 {
-		q = &meta.ManifestsQuery{Parts: true, After: v.GetVersion(), AfterPart: v.GetPart() - 1, Max: 1}
+		q = &meta.ManifestsQuery{Parts: true, After: v.GetVersion(), AfterPart: v.GetPart() - 1, Max: 1, Now: time.Now().UnixNano()}
 	}
 	a, err := c.manifests(ctx, g, q)
 	if err != nil || len(a.GetManifests()) == 0 {

@@ -8381,6 +8381,7 @@ type ManifestsQuery struct {
 	MaxBytes      uint32                 `protobuf:"varint,3,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`    // of manifests; 0 means 1 MiB. At least one is given.
 	Parts         bool                   `protobuf:"varint,4,opt,name=parts,proto3" json:"parts,omitempty"`                          // lists the parts of open uploads instead, by upload ID and number
 	AfterPart     uint32                 `protobuf:"varint,5,opt,name=after_part,json=afterPart,proto3" json:"after_part,omitempty"` // with parts: number within the upload that after names, exclusive
+	Now           int64                  `protobuf:"fixed64,6,opt,name=now,proto3" json:"now,omitempty"`                             // with parts: time of who asks. The group's time stands still while nothing is written
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -8446,6 +8447,13 @@ func (x *ManifestsQuery) GetParts() bool {
 func (x *ManifestsQuery) GetAfterPart() uint32 {
 	if x != nil {
 		return x.AfterPart
+	}
+	return 0
+}
+
+func (x *ManifestsQuery) GetNow() int64 {
+	if x != nil {
+		return x.Now
 	}
 	return 0
 }
@@ -13960,14 +13968,15 @@ const file_meta_proto_rawDesc = "" +
 	"\x01q\"\x0f\n" +
 	"\rSettingsQuery\"\r\n" +
 	"\vGroupsQuery\"\x0e\n" +
-	"\fDynamicQuery\"\x8a\x01\n" +
+	"\fDynamicQuery\"\x9c\x01\n" +
 	"\x0eManifestsQuery\x12\x14\n" +
 	"\x05after\x18\x01 \x01(\fR\x05after\x12\x10\n" +
 	"\x03max\x18\x02 \x01(\rR\x03max\x12\x1b\n" +
 	"\tmax_bytes\x18\x03 \x01(\rR\bmaxBytes\x12\x14\n" +
 	"\x05parts\x18\x04 \x01(\bR\x05parts\x12\x1d\n" +
 	"\n" +
-	"after_part\x18\x05 \x01(\rR\tafterPart\"1\n" +
+	"after_part\x18\x05 \x01(\rR\tafterPart\x12\x10\n" +
+	"\x03now\x18\x06 \x01(\x10R\x03now\"1\n" +
 	"\vBucketQuery\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\"z\n" +

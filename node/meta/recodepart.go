@@ -121,7 +121,7 @@ func (v *view) listParts(q *ManifestsQuery, page *manifestPage) error {
 		}
 		if id := versionID(key); id != at {
 			at = id
-			if err := w.describeUpload(id, int64(h.clock), &upload); err != nil {
+			if err := w.describeUpload(id, max(int64(h.clock), q.Now), &upload); err != nil {
 				return false, err
 			}
 		}

@@ -169,6 +169,14 @@ func TestRecodePartOfEnded(t *testing.T) {
 	t.Run("held for two minutes", func(t *testing.T) {
 		r := uploading(t)
 		r.refused(r.do(completionOf(func(c *CompleteUpload) { c.Parts[0].Stream = 99 })), api.ConditionalConflict)
+		for _, tc := range []struct {
+			now  int64 // of who lists them: nothing is written meanwhile
+			held bool
+		}{{0, true}, {r.now, true}, {r.now + int64(holdTime) - int64(time.Second), true}, {r.now + int64(holdTime) + int64(time.Second), false}} {
+			if m := r.ask(&Query_Manifests{&ManifestsQuery{Parts: true, Max: 1, Now: tc.now}}).GetManifests().Manifests[0]; m.Held != tc.held {
+				t.Errorf("at %d held %v, want %v", tc.now, m.Held, tc.held)
+			}
+		}
 		r.now += int64(holdTime) - 2*int64(time.Second)
 		r.refused(r.do(partRecoded(1, r.manifestOfPart(1), 21)), api.ConditionalConflict)
 		r.must(r.do(partRecoded(1, r.manifestOfPart(1), 21)))
