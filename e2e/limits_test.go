@@ -42,7 +42,7 @@ func TestAddressRules(t *testing.T) {
 			}
 			return nil
 		})
-		must(t, served(p, "127.0.0.6"))
+		eventually(t, time.Minute, func() error { return served(p, "127.0.0.6") }) // what blocks it may come before what allows it
 		must(t, served(p, "127.0.0.8"))
 	}
 	if out, err := n.Admin("ip", "list"); err != nil || !strings.Contains(out, "127.0.0.0/29") || !strings.Contains(out, "127.0.0.6/32") {
