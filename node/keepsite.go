@@ -92,7 +92,7 @@ func awaitClosed(ctx context.Context, done <-chan struct{}) {
 
 // keepSiteOnce asks the system group for all that is kept. What was kept before may be nil.
 func (n *Node) keepSiteOnce(ctx context.Context, l *peer.Layout, before *sitecache.Contents) (*sitecache.Contents, error) {
-	c := &sitecache.Contents{AsOf: n.cfg.Now(), Stale: api.StaleIdentity, Layout: l.Whole()}
+	c := &sitecache.Contents{AsOf: n.cfg.Now(), Stale: api.StaleIdentity}
 	a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Dynamic{Dynamic: &meta.DynamicQuery{}}})
 	if err != nil {
 		return nil, err
@@ -114,9 +114,10 @@ func (n *Node) keepSiteOnce(ctx context.Context, l *peer.Layout, before *sitecac
 			return nil, err
 		}
 	}
-	if c.Buckets, err = n.ownBuckets(ctx, l); err != nil {
+	if c.Buckets, l, err = n.ownBuckets(ctx, l); err != nil {
 		return nil, err
 	}
+	c.Layout = l.Whole()
 	return c, n.site.Put(c)
 }
 
@@ -177,23 +178,29 @@ func (n *Node) allCredentials(ctx context.Context) (all []*meta.Credential, err 
 	}
 }
 
-// ownBuckets lists the buckets that are bound to this node's site.
-func (n *Node) ownBuckets(ctx context.Context, l *peer.Layout) (own []*meta.Bucket, err error) {
+// ownBuckets lists the buckets that are bound to this node's site, and gives a layout that knows their groups: the first
+// bucket of a site can be younger than the layout in use.
+func (n *Node) ownBuckets(ctx context.Context, l *peer.Layout) (own []*meta.Bucket, _ *peer.Layout, err error) {
 	site := n.ownSite()
 	for after := ""; ; {
 		a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Buckets{Buckets: &meta.BucketsQuery{After: after, Max: keepSitePage, Bound: true}}})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		page := a.GetBuckets().GetBuckets()
 		for _, b := range page {
+			if l.For(consensus.GroupID(b.GetGroup())) == nil {
+				if l, err = n.client.NewerLayout(ctx, l); err != nil {
+					return nil, nil, err
+				}
+			}
 			if l.Bound[consensus.GroupID(b.GetGroup())] == site && len(own) < sitecache.BucketsMax {
 				own = append(own, b)
 			}
 			after = b.GetName()
 		}
 		if !a.GetBuckets().GetTruncated() || len(page) == 0 {
-			return own, nil
+			return own, l, nil
 		}
 	}
 }

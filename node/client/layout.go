@@ -40,12 +40,12 @@ func (c *Client) getLayout(ctx context.Context) (*peer.Layout, error) {
 	if l := c.layouts.current.Load(); l != nil {
 		return l, nil
 	}
-	return c.newerLayout(ctx, nil)
+	return c.NewerLayout(ctx, nil)
 }
 
-// newerLayout fetches the layout for somebody whom old has misled. Of many who come with the same
+// NewerLayout fetches the layout for somebody whom old has misled. Of many who come with the same
 // question one asks. When there is no newer one, the answer is old itself.
-func (c *Client) newerLayout(ctx context.Context, old *peer.Layout) (*peer.Layout, error) {
+func (c *Client) NewerLayout(ctx context.Context, old *peer.Layout) (*peer.Layout, error) {
 	select {
 	case c.layouts.turn <- struct{}{}:
 	case <-ctx.Done():

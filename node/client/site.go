@@ -31,7 +31,7 @@ func (c *Client) layoutFor(ctx context.Context, g consensus.GroupID) (*peer.Layo
 	if v := l.For(g); v != nil {
 		return v, nil
 	}
-	if l, err = c.newerLayout(ctx, l); err != nil {
+	if l, err = c.NewerLayout(ctx, l); err != nil {
 		return nil, err
 	}
 	if v := l.For(g); v != nil {
@@ -55,11 +55,11 @@ func (o *object) shares(l *peer.Layout, class api.StorageClass) bool {
 	return l.Site == o.layout.Site && (class == o.info.Class || o.layout.As(o.info.Class).Profile == l.Profile)
 }
 
-// newerView is newerLayout for the view of a site. A site that is cut off does without, soon.
+// newerView is NewerLayout for the view of a site. A site that is cut off does without, soon.
 func (c *Client) newerView(ctx context.Context, old *peer.Layout) (*peer.Layout, error) {
 	ctx, cancel := context.WithTimeout(ctx, viewTimeout)
 	defer cancel()
-	l, err := c.newerLayout(ctx, old.Whole())
+	l, err := c.NewerLayout(ctx, old.Whole())
 	if err != nil || l.In(old.Site) == nil {
 		return old, err
 	}
