@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"shoal/node/api"
+	"shoal/node/meta"
 )
 
 // within waits until there is no error.
@@ -209,4 +210,27 @@ func TestAddDrive(t *testing.T) {
 	if err := d.locate(drives, false); err != nil || len(d.Drives) != 2 {
 		t.Errorf("a drive that was never made and is not asked for: %v, %+v", err, d.Drives)
 	}
+}
+
+// TestRowOfAnEarlierRun: what a node said of its drives before one was removed may come late, and does not stay.
+func TestRowOfAnEarlierRun(t *testing.T) {
+	dir := t.TempDir()
+	n := start(t, Config{DataDir: filepath.Join(dir, "data"), Drives: driveDirs(dir, 2)})
+	row := func() *meta.Member {
+		a, err := n.query(t.Context(), &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.GetMembers().GetMembers()[0]
+	}
+	late := row()
+	late.Drives = append(late.Drives, &meta.Drive{Id: bytes.Repeat([]byte{7}, 16), Node: late.GetPeerId(), Site: late.GetSite(), Weight: 100, Path: "removed"})
+	before := n.client.KnownLayout().Epoch
+	if _, err := n.propose(t.Context(), &meta.Command{Op: &meta.Command_PutMember{PutMember: &meta.PutMember{Member: late}}}); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the removed drive is neither in the row nor in the placement", func() bool {
+		l := n.client.KnownLayout()
+		return l.Epoch > before+1 && len(l.Drives()) == 2 && len(row().GetDrives()) == 2
+	})
 }

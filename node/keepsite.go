@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"shoal/node/api"
@@ -24,14 +25,15 @@ const (
 	layoutLook    = 200 * time.Millisecond // between looks whether a layout is known
 )
 
-// keepSite keeps what this node's site needs when it is cut off, as soon as buckets are bound to the
-// site, until ctx ends.
-func (n *Node) keepSite(ctx context.Context) error {
+// followLayouts does what a layout asks of this node besides storing shards, a second after it was taken into use and every
+// half minute, until ctx ends: it keeps what its site needs when it is cut off, as soon as buckets can be bound to the site,
+// and puts its row of the member table right.
+func (n *Node) followLayouts(ctx context.Context) error {
 	t := time.NewTimer(keepSiteEvery)
 	defer t.Stop()
 	soon := false // t was set for a new layout
 	var contents *sitecache.Contents
-	log := trouble.New(n.cfg.Logger, nil)
+	siteLog, rowLog := trouble.New(n.cfg.Logger, nil), trouble.New(n.cfg.Logger, nil)
 	for {
 		select {
 		case <-ctx.Done():
@@ -47,7 +49,13 @@ func (n *Node) keepSite(ctx context.Context) error {
 		soon = false
 		t.Reset(keepSiteEvery)
 		l := n.client.KnownLayout()
-		if l == nil || l.In(n.ownSite()) == nil {
+		if l == nil {
+			continue
+		}
+		if err := n.mendRow(ctx, l); ctx.Err() == nil {
+			rowLog.Note(err, "the placement counts on a drive that this node does not have, and the member table cannot be told", "")
+		}
+		if l.In(n.ownSite()) == nil {
 			continue
 		}
 		c, err := n.keepSiteOnce(ctx, l, contents)
@@ -55,9 +63,21 @@ func (n *Node) keepSite(ctx context.Context) error {
 			contents = c
 		}
 		if ctx.Err() == nil {
-			log.Note(err, "what this site needs when it is cut off cannot be brought up to date", "")
+			siteLog.Note(err, "what this site needs when it is cut off cannot be brought up to date", "")
 		}
 	}
+}
+
+// mendRow writes the node's row of the member table anew when the placement counts on a drive that the node does not know: a row
+// of an earlier run was on its way for so long that it came after the present one. What is to be on such a drive would wait for ever.
+func (n *Node) mendRow(ctx context.Context, l *peer.Layout) error {
+	described := n.describedDrives()
+	for _, t := range l.Whole().Drives() {
+		if t.Node == n.ID() && !slices.ContainsFunc(described, func(d describedDrive) bool { return d.id() == t.Drive }) {
+			return n.putMember(ctx)
+		}
+	}
+	return nil
 }
 
 // ownSite is the site of this node, as the member table has it.

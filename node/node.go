@@ -395,7 +395,7 @@ func (n *Node) serve(ctx context.Context) error {
 		g.Go(func() error { return n.control.Run(ctx) })
 		g.Go(func() error { return n.settle(ctx) })
 		g.Go(func() error { return n.followRates(ctx) })
-		return n.keepSite(ctx)
+		return n.followLayouts(ctx)
 	})
 	g.Go(func() error {
 		if n.site.Filled() {

@@ -250,6 +250,25 @@ func (n *node) announceSelf(p *proc) {
 	}
 }
 
+// mendRow is node's: it writes the row anew when the placement counts on a drive that the node has lost.
+func (n *node) mendRow(p *proc) {
+	if n.layout == nil {
+		return
+	}
+	for _, t := range n.layout.Drives() {
+		if consensus.NodeID(t.Node) == n.id && n.drive(t.Drive) == nil {
+			a, err := p.query(consensus.SystemGroup, &meta.Query{Q: &meta.Query_Members{Members: &meta.MembersQuery{}}})
+			own := n.row()
+			if err == nil && slices.ContainsFunc(a.GetMembers().GetMembers(), func(m *meta.Member) bool {
+				return m.GetPeerId() == string(n.id) && len(m.GetDrives()) != len(own.GetPutMember().GetMember().GetDrives())
+			}) {
+				_, _ = p.propose(consensus.SystemGroup, own)
+			}
+			return
+		}
+	}
+}
+
 func (n *node) row() *meta.Command {
 	m := &meta.Member{PeerId: string(n.id), Roles: []string{"node"}, Site: n.site}
 	for _, d := range n.drives {

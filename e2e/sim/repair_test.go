@@ -36,6 +36,7 @@ func (n *node) startWorkers() {
 		if l := n.layout; l == nil || l.Epoch < n.w.check.epoch || l.GroupsVersion < n.w.check.groupsVersion || n.w.rng.IntN(10) == 0 {
 			_, _ = p.freshLayout()
 		}
+		n.mendRow(p)
 	})
 	every("drop", 5*time.Second, n.dropCycle)
 	every("sweep", 30*time.Second, n.sweepCycle)

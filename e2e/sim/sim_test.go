@@ -123,6 +123,7 @@ var regressions = []struct {
 	{"the same, after a crash", 712602},
 	{"a shard was removed for one at its home that had rotted unnoticed", 731214},
 	{"parts were held for good where nothing was written to their group any more", 1305551},
+	{"a node's row of an earlier run, on its way for seconds, brought a lost drive back into the placement", 1501706},
 }
 
 // TestRegressions runs the seeds of old mistakes.
