@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"shoal/chunker"
 )
 
@@ -242,6 +244,76 @@ func (b *bench) floorDirect(dir string) error {
 	b.floors.direct = r.CPUPerGiB
 	b.add(r)
 	return free()
+}
+
+// floorRepairDisk measures what the disk under test gives to a repair of so many bytes in shards: for each, so many others are read, at
+// once, and one is written, all past the page cache, that many side by side. All nodes of the bench share the disk.
+func (b *bench) floorRepairDisk(bytes int64, reads, parallel int) (r row, err error) {
+	const shard = 2 * mib
+	r = row{Name: "floor: reading and writing on this disk", Clients: parallel, Ops: int(max(bytes/shard, 1))}
+	held, err := openDirect(filepath.Join(b.dir, "held"))
+	if err != nil {
+		return r, err
+	}
+	defer os.Remove(held.Name())
+	defer held.Close()
+	made, err := openDirect(filepath.Join(b.dir, "made"))
+	if err != nil {
+		return r, err
+	}
+	defer os.Remove(made.Name())
+	defer made.Close()
+	buffers, free, err := alignedBuffer(parallel * reads * shard)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, free()) }()
+	copy(buffers, b.content.pool)
+	for i := range r.Ops * reads {
+		if _, err := held.WriteAt(buffers[:shard], int64(i)*shard); err != nil {
+			return r, err
+		}
+	}
+	if err := syncData(held); err != nil {
+		return r, err
+	}
+	before, err := ownTime()
+	if err != nil {
+		return r, err
+	}
+	began := time.Now()
+	var g errgroup.Group
+	for w := range parallel {
+		own := buffers[w*reads*shard:][:reads*shard]
+		g.Go(func() error {
+			for i := w; i < r.Ops; i += parallel {
+				var from errgroup.Group
+				for n := range reads {
+					from.Go(func() error {
+						_, err := held.ReadAt(own[n*shard:][:shard], int64(n*r.Ops+i)*shard)
+						return err
+					})
+				}
+				if err := from.Wait(); err != nil {
+					return err
+				}
+				if _, err := made.WriteAt(own[:shard], int64(i)*shard); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := errors.Join(g.Wait(), syncData(made)); err != nil {
+		return r, err
+	}
+	r.Seconds = time.Since(began).Seconds()
+	after, err := ownTime()
+	r.Bytes = int64(r.Ops) * shard
+	r.GiBPerS = per(float64(r.Bytes)/gib, r.Seconds)
+	r.CPUPerGiB = per((after - before).Seconds(), float64(r.Bytes)/gib)
+	r.Note = fmt.Sprintf("%d bytes read and one written for each that was lost", reads)
+	return r, err
 }
 
 // records is a file of zeros that consensus records are written to, one after the other,

@@ -26,8 +26,8 @@ const (
 )
 
 // measureRepair kills a node for good, puts a fresh one in its place, and waits until everything that
-// it held has been made again, while a client reads, and then once more while nobody does. There are two floors: copying what was lost once,
-// and copying what must be moved to make it again. The second is what a repair is held to, for no repair can move less.
+// it held has been made again, while a client reads, and then once more while nobody does. There are three floors: copying what was lost once,
+// copying what must be moved to make it again, and what the one disk under all nodes gives. The second is what a repair is held to, for no repair can move less.
 func (c *cluster) measureRepair(ctx context.Context) error {
 	set := &objects{content: c.b.content, unsigned: c.b.options.unsigned, size: partBytes}
 	if err := c.b.provide(ctx, c.gateway, set, repairObjects); err != nil {
@@ -56,6 +56,10 @@ func (c *cluster) measureRepair(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	drives, err := c.b.floorRepairDisk(r.made.Bytes, r.moves, copyParallel*len(c.nodes))
+	if err != nil {
+		return err
+	}
 	alone, err := c.replaceAlone(ctx, calm)
 	if err != nil {
 		return err
@@ -66,7 +70,7 @@ func (c *cluster) measureRepair(ctx context.Context) error {
 	}
 	before, meanwhile := read.between("GET 64KiB of 16MiB, a node is lost", 0, r.from), read.between("GET 64KiB of 16MiB, its shards are made again", r.from, r.to)
 	meanwhile.Targets = []target{atMost("ms", meanwhile.P99, repairWait*calm.P99)}
-	for _, row := range []row{once, moved, r.whole, r.made, before, meanwhile, alone} {
+	for _, row := range []row{once, moved, drives, r.whole, r.made, before, meanwhile, alone} {
 		c.b.add(row)
 	}
 	return nil

@@ -84,7 +84,7 @@ func syncData(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
 
 // openDirect makes a file that is written past the page cache.
 func openDirect(name string) (*os.File, error) {
-	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_DIRECT, 0o600)
+	return os.OpenFile(name, os.O_RDWR|os.O_CREATE|os.O_TRUNC|unix.O_DIRECT, 0o600)
 }
 
 // alignedBuffer is memory that openDirect's files take.
