@@ -286,15 +286,6 @@ func (n *Node) clockOf(ctx context.Context, id p2p.NodeID) (time.Time, error) {
 	return other.Clock(ctx)
 }
 
-// applied gives how far the replica of a group here has come; 0 where there is none.
-func (n *Node) applied(g consensus.GroupID) uint64 {
-	s, err := n.host.Status(g)
-	if err != nil {
-		return 0
-	}
-	return s.Applied
-}
-
 // assemble builds what stands on drives, metadata and network.
 func (n *Node) assemble() (err error) {
 	n.server = server.New(server.Config{
@@ -303,7 +294,7 @@ func (n *Node) assemble() (err error) {
 	n.net.Dir.Serve(n.server)
 	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	n.repair = repair.New(repair.Config{
-		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
+		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.host.Applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
 		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})

@@ -40,7 +40,7 @@ func (n *Node) settle(ctx context.Context) error {
 }
 
 func (n *Node) settleOnce(ctx context.Context) error {
-	l, err := n.server.Layout(ctx)
+	l, err := n.server.Layout(ctx, nil)
 	if err != nil || len(l.Earlier)+len(l.Others) == 0 {
 		return err
 	}

@@ -144,7 +144,7 @@ func controllerSettings(v map[string]string) (s controller.Settings, err error) 
 }
 
 func (w *world) placement(ctx context.Context) (controller.Placement, error) {
-	l, err := w.n.server.Layout(ctx)
+	l, err := w.n.server.Layout(ctx, nil)
 	if err != nil {
 		return controller.Placement{}, err
 	}

@@ -158,7 +158,7 @@ func (n *fakeNode) Pin(ctx context.Context, g consensus.GroupID, v peer.VersionI
 
 func (n *fakeNode) Unpin(consensus.GroupID, peer.VersionID) {}
 
-func (n *fakeNode) Layout(ctx context.Context) (*peer.Layout, error) {
+func (n *fakeNode) Layout(ctx context.Context, _ *peer.Layout) (*peer.Layout, error) {
 	if err := n.group(ctx, consensus.SystemGroup, false); err != nil {
 		return nil, err
 	}

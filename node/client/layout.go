@@ -63,8 +63,9 @@ func (c *Client) NewerLayout(ctx context.Context, old *peer.Layout) (*peer.Layou
 
 func (c *Client) fetchLayout(ctx context.Context) (*peer.Layout, error) {
 	var l *peer.Layout
+	known := c.layouts.current.Load()
 	err := c.router.query(ctx, consensus.SystemGroup, func(ctx context.Context, n peer.Node) (err error) {
-		l, err = n.Layout(ctx)
+		l, err = n.Layout(ctx, known)
 		return err
 	})
 	if err != nil {

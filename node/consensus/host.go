@@ -395,6 +395,17 @@ func (h *Host) Status(g GroupID) (GroupStatus, error) {
 	return s, nil
 }
 
+// Applied gives how far the replica of a group here has come; 0 where there is none.
+func (h *Host) Applied(g GroupID) uint64 {
+	hd := h.handle(g)
+	if hd == nil {
+		return 0
+	}
+	hd.w.turn.Lock()
+	defer hd.w.turn.Unlock()
+	return max(hd.g.applied, hd.lastApplied.Load())
+}
+
 // PeerDown tells that a node cannot be reached: groups that it led hold elections at once. PeerUp takes it back. Both are hints:
 // a wrong one costs an election, never an acknowledged write.
 func (h *Host) PeerDown(n NodeID) { h.broadcast(signal{kind: signalPeerDown, node: n}) }

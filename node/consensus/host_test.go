@@ -114,6 +114,12 @@ func TestSingleNode(t *testing.T) {
 			if v, err := readRegister(n.db, g, 'a'); err != nil || v != fmt.Sprintf("v%d", each-1) {
 				t.Fatalf("register: %q, %v", v, err)
 			}
+			if st, err := n.Status(g); err != nil || n.Applied(g) < 4*each || n.Applied(g) > st.LastIndex {
+				t.Fatalf("applied up to %d of %d, %v", n.Applied(g), st.LastIndex, err)
+			}
+		}
+		if at := n.Applied(GroupID(len(groups))); at != 0 {
+			t.Errorf("a group that is not here is applied up to %d", at)
 		}
 	}
 	check(n)

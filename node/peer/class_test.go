@@ -83,7 +83,7 @@ func TestClassViews(t *testing.T) {
 		Groups: map[consensus.GroupID][]p2p.NodeID{0: {"a"}, 3: {"d"}}, Bound: map[consensus.GroupID]string{3: "site1"},
 		Sites: []SiteTables{{Site: "site1", Profile: erasure.Profile{K: 4, M: 2}, Table: build(all[6:], 6)}},
 	}}
-	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context())
+	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

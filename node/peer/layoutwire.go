@@ -31,6 +31,14 @@ func DecodeTables(encoded [][]byte) ([]*placement.Table, error) {
 	return out, nil
 }
 
+// request asks for a layout that is newer than this one, which may be nil.
+func (l *Layout) request() *LayoutRequest {
+	if l == nil {
+		return &LayoutRequest{}
+	}
+	return &LayoutRequest{Epoch: l.Epoch, GroupsVersion: l.GroupsVersion, Earlier: uint32(len(l.Earlier))}
+}
+
 func layoutToWire(l *Layout) *LayoutAnswer {
 	a := &LayoutAnswer{
 		Epoch: l.Epoch, Cluster: l.Cluster[:], Partitions: l.Partitions, K: uint32(l.Profile.K), M: uint32(l.Profile.M),

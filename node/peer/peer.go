@@ -33,8 +33,8 @@ type Node interface {
 	Shards
 	Secrets
 	Replicas
-	// Layout gives the current layout, as the system group has it.
-	Layout(ctx context.Context) (*Layout, error)
+	// Layout gives the current layout, as the system group has it. When known, which may be nil, is as new, the answer may be known itself.
+	Layout(ctx context.Context, known *Layout) (*Layout, error)
 	// Recall gives what this node keeps of the system group for when that cannot be asked: it may be
 	// old, and says how old. Unavailable when it keeps nothing of the kind, or nothing that may still
 	// be used.

@@ -79,7 +79,7 @@ func (x ReplicaRequest_Act) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReplicaRequest_Act.Descriptor instead.
 func (ReplicaRequest_Act) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{21, 0}
+	return file_peer_proto_rawDescGZIP(), []int{22, 0}
 }
 
 // Owner says for whom a shard is kept.
@@ -1123,6 +1123,67 @@ func (x *SecretAnswer) GetSessionPolicy() string {
 	return ""
 }
 
+// LayoutRequest asks for the layout. What it says of one that is known already, epoch 0 if none is, spares the answer when that is as new.
+type LayoutRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Epoch         uint64                 `protobuf:"varint,1,opt,name=epoch,proto3" json:"epoch,omitempty"`
+	GroupsVersion uint64                 `protobuf:"varint,2,opt,name=groups_version,json=groupsVersion,proto3" json:"groups_version,omitempty"`
+	Earlier       uint32                 `protobuf:"varint,3,opt,name=earlier,proto3" json:"earlier,omitempty"` // how many earlier epochs it has
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LayoutRequest) Reset() {
+	*x = LayoutRequest{}
+	mi := &file_peer_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LayoutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LayoutRequest) ProtoMessage() {}
+
+func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LayoutRequest.ProtoReflect.Descriptor instead.
+func (*LayoutRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *LayoutRequest) GetEpoch() uint64 {
+	if x != nil {
+		return x.Epoch
+	}
+	return 0
+}
+
+func (x *LayoutRequest) GetGroupsVersion() uint64 {
+	if x != nil {
+		return x.GroupsVersion
+	}
+	return 0
+}
+
+func (x *LayoutRequest) GetEarlier() uint32 {
+	if x != nil {
+		return x.Earlier
+	}
+	return 0
+}
+
 // LayoutAnswer is what a client must know to place and find shards.
 type LayoutAnswer struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1138,14 +1199,15 @@ type LayoutAnswer struct {
 	Earlier       []*EpochTables         `protobuf:"bytes,12,rep,name=earlier,proto3" json:"earlier,omitempty"` // newest first
 	Groups        []*GroupPlace          `protobuf:"bytes,13,rep,name=groups,proto3" json:"groups,omitempty"`
 	GroupsVersion uint64                 `protobuf:"varint,14,opt,name=groups_version,json=groupsVersion,proto3" json:"groups_version,omitempty"`
-	Sites         []*SitePlacement       `protobuf:"bytes,15,rep,name=sites,proto3" json:"sites,omitempty"` // for buckets that are bound to a site
+	Sites         []*SitePlacement       `protobuf:"bytes,15,rep,name=sites,proto3" json:"sites,omitempty"`          // for buckets that are bound to a site
+	Unchanged     bool                   `protobuf:"varint,16,opt,name=unchanged,proto3" json:"unchanged,omitempty"` // the layout is the one that the request says is known; there is nothing else then
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *LayoutAnswer) Reset() {
 	*x = LayoutAnswer{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1157,7 +1219,7 @@ func (x *LayoutAnswer) String() string {
 func (*LayoutAnswer) ProtoMessage() {}
 
 func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1170,7 +1232,7 @@ func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutAnswer.ProtoReflect.Descriptor instead.
 func (*LayoutAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *LayoutAnswer) GetEpoch() uint64 {
@@ -1264,6 +1326,13 @@ func (x *LayoutAnswer) GetSites() []*SitePlacement {
 	return nil
 }
 
+func (x *LayoutAnswer) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
+}
+
 // SitePlacement are the tables of an epoch over the drives of one site.
 type SitePlacement struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1278,7 +1347,7 @@ type SitePlacement struct {
 
 func (x *SitePlacement) Reset() {
 	*x = SitePlacement{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1359,7 @@ func (x *SitePlacement) String() string {
 func (*SitePlacement) ProtoMessage() {}
 
 func (x *SitePlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +1372,7 @@ func (x *SitePlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SitePlacement.ProtoReflect.Descriptor instead.
 func (*SitePlacement) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *SitePlacement) GetSite() string {
@@ -1353,7 +1422,7 @@ type EpochTables struct {
 
 func (x *EpochTables) Reset() {
 	*x = EpochTables{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1365,7 +1434,7 @@ func (x *EpochTables) String() string {
 func (*EpochTables) ProtoMessage() {}
 
 func (x *EpochTables) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1378,7 +1447,7 @@ func (x *EpochTables) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochTables.ProtoReflect.Descriptor instead.
 func (*EpochTables) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *EpochTables) GetEpoch() uint64 {
@@ -1414,7 +1483,7 @@ type GroupPlace struct {
 
 func (x *GroupPlace) Reset() {
 	*x = GroupPlace{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1495,7 @@ func (x *GroupPlace) String() string {
 func (*GroupPlace) ProtoMessage() {}
 
 func (x *GroupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1508,7 @@ func (x *GroupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupPlace.ProtoReflect.Descriptor instead.
 func (*GroupPlace) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *GroupPlace) GetGroup() uint32 {
@@ -1474,7 +1543,7 @@ type ReplicaMember struct {
 
 func (x *ReplicaMember) Reset() {
 	*x = ReplicaMember{}
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1486,7 +1555,7 @@ func (x *ReplicaMember) String() string {
 func (*ReplicaMember) ProtoMessage() {}
 
 func (x *ReplicaMember) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1499,7 +1568,7 @@ func (x *ReplicaMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMember.ProtoReflect.Descriptor instead.
 func (*ReplicaMember) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ReplicaMember) GetReplica() uint64 {
@@ -1533,7 +1602,7 @@ type ReplicaRequest struct {
 
 func (x *ReplicaRequest) Reset() {
 	*x = ReplicaRequest{}
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1545,7 +1614,7 @@ func (x *ReplicaRequest) String() string {
 func (*ReplicaRequest) ProtoMessage() {}
 
 func (x *ReplicaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1558,7 +1627,7 @@ func (x *ReplicaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ReplicaRequest) GetGroup() uint32 {
@@ -1626,7 +1695,7 @@ type GroupStatusRequest struct {
 
 func (x *GroupStatusRequest) Reset() {
 	*x = GroupStatusRequest{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1638,7 +1707,7 @@ func (x *GroupStatusRequest) String() string {
 func (*GroupStatusRequest) ProtoMessage() {}
 
 func (x *GroupStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1651,7 +1720,7 @@ func (x *GroupStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatusRequest.ProtoReflect.Descriptor instead.
 func (*GroupStatusRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{23}
 }
 
 // GroupStatusAnswer describes replicas.
@@ -1664,7 +1733,7 @@ type GroupStatusAnswer struct {
 
 func (x *GroupStatusAnswer) Reset() {
 	*x = GroupStatusAnswer{}
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1676,7 +1745,7 @@ func (x *GroupStatusAnswer) String() string {
 func (*GroupStatusAnswer) ProtoMessage() {}
 
 func (x *GroupStatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1689,7 +1758,7 @@ func (x *GroupStatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatusAnswer.ProtoReflect.Descriptor instead.
 func (*GroupStatusAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *GroupStatusAnswer) GetGroups() []*GroupStatus {
@@ -1727,7 +1796,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1739,7 +1808,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1752,7 +1821,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
+	return file_peer_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *GroupStatus) GetGroup() uint32 {
@@ -1903,7 +1972,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +1984,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +1997,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{25}
+	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -1986,7 +2055,7 @@ type BootstrapAnswer struct {
 
 func (x *BootstrapAnswer) Reset() {
 	*x = BootstrapAnswer{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1998,7 +2067,7 @@ func (x *BootstrapAnswer) String() string {
 func (*BootstrapAnswer) ProtoMessage() {}
 
 func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2011,7 +2080,7 @@ func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapAnswer.ProtoReflect.Descriptor instead.
 func (*BootstrapAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *BootstrapAnswer) GetRootKey() []byte {
@@ -2057,7 +2126,7 @@ type RecallRequest struct {
 
 func (x *RecallRequest) Reset() {
 	*x = RecallRequest{}
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2069,7 +2138,7 @@ func (x *RecallRequest) String() string {
 func (*RecallRequest) ProtoMessage() {}
 
 func (x *RecallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2082,7 +2151,7 @@ func (x *RecallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallRequest.ProtoReflect.Descriptor instead.
 func (*RecallRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{27}
+	return file_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *RecallRequest) GetAccessKeyId() string {
@@ -2140,7 +2209,7 @@ type RecallAnswer struct {
 
 func (x *RecallAnswer) Reset() {
 	*x = RecallAnswer{}
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2221,7 @@ func (x *RecallAnswer) String() string {
 func (*RecallAnswer) ProtoMessage() {}
 
 func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2234,7 @@ func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallAnswer.ProtoReflect.Descriptor instead.
 func (*RecallAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{28}
+	return file_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RecallAnswer) GetAge() uint64 {
@@ -2256,7 +2325,7 @@ type AdminRequest struct {
 
 func (x *AdminRequest) Reset() {
 	*x = AdminRequest{}
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2268,7 +2337,7 @@ func (x *AdminRequest) String() string {
 func (*AdminRequest) ProtoMessage() {}
 
 func (x *AdminRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2281,7 +2350,7 @@ func (x *AdminRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminRequest.ProtoReflect.Descriptor instead.
 func (*AdminRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{29}
+	return file_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *AdminRequest) GetWhat() string {
@@ -2308,7 +2377,7 @@ type AdminAnswer struct {
 
 func (x *AdminAnswer) Reset() {
 	*x = AdminAnswer{}
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2320,7 +2389,7 @@ func (x *AdminAnswer) String() string {
 func (*AdminAnswer) ProtoMessage() {}
 
 func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2333,7 +2402,7 @@ func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminAnswer.ProtoReflect.Descriptor instead.
 func (*AdminAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{30}
+	return file_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AdminAnswer) GetJson() []byte {
@@ -2422,7 +2491,11 @@ const file_peer_proto_rawDesc = "" +
 	"\x06secret\x18\x03 \x01(\tR\x06secret\x12\x1c\n" +
 	"\tprincipal\x18\x04 \x01(\tR\tprincipal\x12\x18\n" +
 	"\aexpires\x18\x05 \x01(\x10R\aexpires\x12%\n" +
-	"\x0esession_policy\x18\x06 \x01(\tR\rsessionPolicy\"\xa6\x03\n" +
+	"\x0esession_policy\x18\x06 \x01(\tR\rsessionPolicy\"f\n" +
+	"\rLayoutRequest\x12\x14\n" +
+	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12%\n" +
+	"\x0egroups_version\x18\x02 \x01(\x04R\rgroupsVersion\x12\x18\n" +
+	"\aearlier\x18\x03 \x01(\rR\aearlier\"\xc4\x03\n" +
 	"\fLayoutAnswer\x12\x14\n" +
 	"\x05epoch\x18\x01 \x01(\x04R\x05epoch\x12\x18\n" +
 	"\acluster\x18\x02 \x01(\fR\acluster\x12\x1e\n" +
@@ -2439,7 +2512,8 @@ const file_peer_proto_rawDesc = "" +
 	"\aearlier\x18\f \x03(\v2\x17.shoal.peer.EpochTablesR\aearlier\x12.\n" +
 	"\x06groups\x18\r \x03(\v2\x16.shoal.peer.GroupPlaceR\x06groups\x12%\n" +
 	"\x0egroups_version\x18\x0e \x01(\x04R\rgroupsVersion\x12/\n" +
-	"\x05sites\x18\x0f \x03(\v2\x19.shoal.peer.SitePlacementR\x05sitesJ\x04\b\b\x10\tJ\x04\b\n" +
+	"\x05sites\x18\x0f \x03(\v2\x19.shoal.peer.SitePlacementR\x05sites\x12\x1c\n" +
+	"\tunchanged\x18\x10 \x01(\bR\tunchangedJ\x04\b\b\x10\tJ\x04\b\n" +
 	"\x10\v\"m\n" +
 	"\rSitePlacement\x12\x12\n" +
 	"\x04site\x18\x01 \x01(\tR\x04site\x12\f\n" +
@@ -2563,7 +2637,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_peer_proto_goTypes = []any{
 	(ReplicaRequest_Act)(0),    // 0: shoal.peer.ReplicaRequest.Act
 	(*Owner)(nil),              // 1: shoal.peer.Owner
@@ -2582,21 +2656,22 @@ var file_peer_proto_goTypes = []any{
 	(*PinRequest)(nil),         // 14: shoal.peer.PinRequest
 	(*SecretRequest)(nil),      // 15: shoal.peer.SecretRequest
 	(*SecretAnswer)(nil),       // 16: shoal.peer.SecretAnswer
-	(*LayoutAnswer)(nil),       // 17: shoal.peer.LayoutAnswer
-	(*SitePlacement)(nil),      // 18: shoal.peer.SitePlacement
-	(*EpochTables)(nil),        // 19: shoal.peer.EpochTables
-	(*GroupPlace)(nil),         // 20: shoal.peer.GroupPlace
-	(*ReplicaMember)(nil),      // 21: shoal.peer.ReplicaMember
-	(*ReplicaRequest)(nil),     // 22: shoal.peer.ReplicaRequest
-	(*GroupStatusRequest)(nil), // 23: shoal.peer.GroupStatusRequest
-	(*GroupStatusAnswer)(nil),  // 24: shoal.peer.GroupStatusAnswer
-	(*GroupStatus)(nil),        // 25: shoal.peer.GroupStatus
-	(*ReplicaProgress)(nil),    // 26: shoal.peer.ReplicaProgress
-	(*BootstrapAnswer)(nil),    // 27: shoal.peer.BootstrapAnswer
-	(*RecallRequest)(nil),      // 28: shoal.peer.RecallRequest
-	(*RecallAnswer)(nil),       // 29: shoal.peer.RecallAnswer
-	(*AdminRequest)(nil),       // 30: shoal.peer.AdminRequest
-	(*AdminAnswer)(nil),        // 31: shoal.peer.AdminAnswer
+	(*LayoutRequest)(nil),      // 17: shoal.peer.LayoutRequest
+	(*LayoutAnswer)(nil),       // 18: shoal.peer.LayoutAnswer
+	(*SitePlacement)(nil),      // 19: shoal.peer.SitePlacement
+	(*EpochTables)(nil),        // 20: shoal.peer.EpochTables
+	(*GroupPlace)(nil),         // 21: shoal.peer.GroupPlace
+	(*ReplicaMember)(nil),      // 22: shoal.peer.ReplicaMember
+	(*ReplicaRequest)(nil),     // 23: shoal.peer.ReplicaRequest
+	(*GroupStatusRequest)(nil), // 24: shoal.peer.GroupStatusRequest
+	(*GroupStatusAnswer)(nil),  // 25: shoal.peer.GroupStatusAnswer
+	(*GroupStatus)(nil),        // 26: shoal.peer.GroupStatus
+	(*ReplicaProgress)(nil),    // 27: shoal.peer.ReplicaProgress
+	(*BootstrapAnswer)(nil),    // 28: shoal.peer.BootstrapAnswer
+	(*RecallRequest)(nil),      // 29: shoal.peer.RecallRequest
+	(*RecallAnswer)(nil),       // 30: shoal.peer.RecallAnswer
+	(*AdminRequest)(nil),       // 31: shoal.peer.AdminRequest
+	(*AdminAnswer)(nil),        // 32: shoal.peer.AdminAnswer
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: shoal.peer.PutShardRequest.ref:type_name -> shoal.peer.ShardRef
@@ -2605,19 +2680,19 @@ var file_peer_proto_depIdxs = []int32{
 	1,  // 3: shoal.peer.OwnersRequest.owner:type_name -> shoal.peer.Owner
 	2,  // 4: shoal.peer.StatShardRequest.ref:type_name -> shoal.peer.ShardRef
 	1,  // 5: shoal.peer.StatShardAnswer.owners:type_name -> shoal.peer.Owner
-	19, // 6: shoal.peer.LayoutAnswer.earlier:type_name -> shoal.peer.EpochTables
-	20, // 7: shoal.peer.LayoutAnswer.groups:type_name -> shoal.peer.GroupPlace
-	18, // 8: shoal.peer.LayoutAnswer.sites:type_name -> shoal.peer.SitePlacement
-	18, // 9: shoal.peer.EpochTables.sites:type_name -> shoal.peer.SitePlacement
+	20, // 6: shoal.peer.LayoutAnswer.earlier:type_name -> shoal.peer.EpochTables
+	21, // 7: shoal.peer.LayoutAnswer.groups:type_name -> shoal.peer.GroupPlace
+	19, // 8: shoal.peer.LayoutAnswer.sites:type_name -> shoal.peer.SitePlacement
+	19, // 9: shoal.peer.EpochTables.sites:type_name -> shoal.peer.SitePlacement
 	0,  // 10: shoal.peer.ReplicaRequest.act:type_name -> shoal.peer.ReplicaRequest.Act
-	21, // 11: shoal.peer.ReplicaRequest.members:type_name -> shoal.peer.ReplicaMember
-	21, // 12: shoal.peer.ReplicaRequest.add_learners:type_name -> shoal.peer.ReplicaMember
-	25, // 13: shoal.peer.GroupStatusAnswer.groups:type_name -> shoal.peer.GroupStatus
-	21, // 14: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
-	21, // 15: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
-	21, // 16: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
-	26, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
-	17, // 18: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
+	22, // 11: shoal.peer.ReplicaRequest.members:type_name -> shoal.peer.ReplicaMember
+	22, // 12: shoal.peer.ReplicaRequest.add_learners:type_name -> shoal.peer.ReplicaMember
+	26, // 13: shoal.peer.GroupStatusAnswer.groups:type_name -> shoal.peer.GroupStatus
+	22, // 14: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
+	22, // 15: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
+	22, // 16: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
+	27, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
+	18, // 18: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
 	19, // [19:19] is the sub-list for method output_type
 	19, // [19:19] is the sub-list for method input_type
 	19, // [19:19] is the sub-list for extension type_name
@@ -2636,7 +2711,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -289,10 +289,16 @@ func (r *Remote) Bootstrap(ctx context.Context) (*BootstrapAnswer, error) {
 }
 
 // Layout implements Node.
-func (r *Remote) Layout(ctx context.Context) (*Layout, error) {
+func (r *Remote) Layout(ctx context.Context, known *Layout) (*Layout, error) {
 	var a LayoutAnswer
-	if err := r.call(ctx, methodLayout, 0, false, &AdminRequest{}, &a); err != nil {
+	if err := r.call(ctx, methodLayout, 0, false, known.request(), &a); err != nil {
 		return nil, err
+	}
+	if a.Unchanged {
+		if known == nil {
+			return nil, malformed("layout")
+		}
+		return known, nil
 	}
 	return layoutFromWire(&a)
 }

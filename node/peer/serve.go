@@ -150,10 +150,17 @@ func (s service) secret(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p
 	return reply(&SecretAnswer{KekId: kek.ID, Kek: kek.Key[:]}, err)
 }
 
-func (s service) layout(ctx context.Context, _ p2p.Peer, _ *p2p.Message) (*p2p.Message, error) {
-	l, err := s.n.Layout(ctx)
+func (s service) layout(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in LayoutRequest
+	if err := decode(req.Header, &in, "question for the layout"); err != nil {
+		return reply(nil, err)
+	}
+	l, err := s.n.Layout(ctx, nil)
 	if err != nil {
 		return reply(nil, err)
+	}
+	if proto.Equal(&in, l.request()) {
+		return reply(&LayoutAnswer{Unchanged: true}, nil)
 	}
 	return reply(layoutToWire(l), nil)
 }

@@ -145,7 +145,7 @@ func (s *stub) KEK(_ context.Context, id uint32) (envelope.KEK, error) {
 func (s *stub) Credential(_ context.Context, id string) (api.Credential, error) {
 	return api.Credential{AccessKeyID: id, Secret: "x", Principal: "root"}, s.err
 }
-func (s *stub) Layout(context.Context) (*Layout, error) { return s.lay, s.err }
+func (s *stub) Layout(context.Context, *Layout) (*Layout, error) { return s.lay, s.err }
 func (s *stub) Members(context.Context) (*meta.MembersAnswer, error) {
 	return &meta.MembersAnswer{Epoch: 9}, s.err
 }
@@ -227,7 +227,7 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 	if c, err := r.Credential(ctx, "AK"); err != nil || c.Secret != "x" || c.AccessKeyID != "AK" {
 		t.Errorf("credential: %v", err)
 	}
-	if l, err := r.Layout(ctx); err != nil || l.Region != "r" || l.Table.Epoch() != 1 || l.Partitions != 16 {
+	if l, err := r.Layout(ctx, nil); err != nil || l.Region != "r" || l.Table.Epoch() != 1 || l.Partitions != 16 {
 		t.Errorf("layout: %+v, %v", l, err)
 	}
 	if m, err := r.Members(ctx); err != nil || m.GetEpoch() != 9 {
@@ -300,9 +300,20 @@ func TestLayoutCrossesTheNetwork(t *testing.T) {
 		Groups:        map[consensus.GroupID][]p2p.NodeID{0: {"a", "b"}, 2: {"c"}},
 		GroupsVersion: 5,
 	}}
-	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context())
+	r := remote(t, s, p2p.RoleGateway)
+	l, err := r.Layout(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if same, err := r.Layout(t.Context(), l); err != nil || same != l {
+		t.Errorf("a layout that is known was sent again: %v", err)
+	}
+	for _, known := range []*Layout{
+		{Epoch: 2, GroupsVersion: 5, Earlier: l.Earlier}, {Epoch: 3, GroupsVersion: 4, Earlier: l.Earlier}, {Epoch: 3, GroupsVersion: 5},
+	} {
+		if newer, err := r.Layout(t.Context(), known); err != nil || newer == known || newer.Epoch != 3 || newer.GroupsVersion != 5 || len(newer.Earlier) != 1 {
+			t.Errorf("instead of epoch %d with groups %d: %+v, %v", known.Epoch, known.GroupsVersion, newer, err)
+		}
 	}
 	if !reflect.DeepEqual(l.Groups, s.lay.Groups) || l.GroupsVersion != 5 || l.TableFor(2) != nil || l.TableFor(1).Width() != 1 {
 		t.Errorf("layout: %+v", l)

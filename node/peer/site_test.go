@@ -38,7 +38,7 @@ func TestSitesCrossTheNetwork(t *testing.T) {
 		Bound:   map[consensus.GroupID]string{3: "edge", 4: "edge"},
 		Sites:   in(3, drives[3:], erasure.Profile{K: 1, M: 1}),
 	}}
-	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context())
+	l, err := remote(t, s, p2p.RoleGateway).Layout(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

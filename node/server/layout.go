@@ -13,7 +13,7 @@ import (
 )
 
 // Layout implements peer.Node.
-func (s *Server) Layout(ctx context.Context) (*peer.Layout, error) {
+func (s *Server) Layout(ctx context.Context, _ *peer.Layout) (*peer.Layout, error) {
 	sa, err := s.Query(ctx, consensus.SystemGroup, &meta.Query{Q: &meta.Query_Settings{Settings: &meta.SettingsQuery{}}})
 	if err != nil {
 		return nil, err
