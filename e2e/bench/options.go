@@ -79,6 +79,9 @@ func (o *options) trim(f *pflag.FlagSet) {
 	if !f.Changed("duration") && !o.quick {
 		o.duration = 1500 * time.Millisecond
 	}
+	if !f.Changed("idle") && !o.quick {
+		o.idle = 30 * time.Second // groups come to rest one after the other once there are enough voters
+	}
 }
 
 // validate reports every problem at once and fills in what is derived.
