@@ -138,7 +138,7 @@ func drain(t *testing.T, c *cluster.Cluster, p *cluster.Process) {
 		t.Fatalf("drain: %v: %s", err, out)
 	}
 	waitDrained(t, c, id)
-	must(t, drained(c, id))
+	eventually(t, cutWithin, func() error { return drained(c, id) }) // who still works with an older layout may bring it a shard, which it moves on
 	if out, err := c.Operator().Admin("members", "revoke", "--yes", id); err != nil {
 		t.Fatalf("revoke: %v: %s", err, out)
 	}

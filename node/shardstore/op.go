@@ -66,6 +66,9 @@ func (o *op) recordBytes() int64 {
 // not taken the operation, it is withdrawn; otherwise do waits on, since the writer may be reading
 // the caller's payload, and a batch takes no longer than the disk.
 func (s *Store) do(ctx context.Context, o *op) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	o.done = make(chan struct{}, 1)
 	select {
 	case <-s.ended:
