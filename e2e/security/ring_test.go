@@ -239,7 +239,7 @@ func (i *impostor) query(t *testing.T, g consensus.GroupID, q *meta.Query) (a *m
 func (i *impostor) layout(t *testing.T) *peer.Layout {
 	t.Helper()
 	for _, n := range i.nodes {
-		if l, err := n.Layout(t.Context()); err == nil {
+		if l, err := n.Layout(t.Context(), nil); err == nil {
 			return l
 		}
 	}
