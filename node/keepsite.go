@@ -201,7 +201,7 @@ func (n *Node) allCredentials(ctx context.Context) (all []*meta.Credential, err 
 // ownBuckets lists the buckets that are bound to this node's site, and gives a layout that knows their groups: the first
 // bucket of a site can be younger than the layout in use.
 func (n *Node) ownBuckets(ctx context.Context, l *peer.Layout) (own []*meta.Bucket, _ *peer.Layout, err error) {
-	site := n.ownSite()
+	site, asked := n.ownSite(), false
 	for after := ""; ; {
 		a, err := n.query(ctx, &meta.Query{Q: &meta.Query_Buckets{Buckets: &meta.BucketsQuery{After: after, Max: keepSitePage, Bound: true}}})
 		if err != nil {
@@ -209,7 +209,8 @@ func (n *Node) ownBuckets(ctx context.Context, l *peer.Layout) (own []*meta.Buck
 		}
 		page := a.GetBuckets().GetBuckets()
 		for _, b := range page {
-			if l.For(consensus.GroupID(b.GetGroup())) == nil {
+			if _, known := l.Bound[consensus.GroupID(b.GetGroup())]; !known && !asked {
+				asked = true
 				if l, err = n.client.NewerLayout(ctx, l); err != nil {
 					return nil, nil, err
 				}
