@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -26,6 +27,9 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 && slices.Contains(partCommands, os.Args[1]) {
+		slackenTimers()
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	// After the first signal the default action is back: a second one ends the process.
 	context.AfterFunc(ctx, stop)

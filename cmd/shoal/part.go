@@ -27,12 +27,15 @@ type process struct {
 	now      func() time.Time // the wall clock of all parts
 }
 
+// partCommands are the commands that start a part of the store.
+var partCommands = []string{"server", "node", "gateway"}
+
 // newPartCommands are the commands that start a part of the store.
 func newPartCommands(env environment) []*cobra.Command {
 	return []*cobra.Command{
-		partCommand(env, partServer, "server", "Run a node and a gateway in one process: a store of its own", runServer),
-		partCommand(env, partNode, "node", "Run a node alone", runNode),
-		partCommand(env, partGateway, "gateway", "Run a gateway alone, over the peers of a cluster", runGateway),
+		partCommand(env, partServer, partCommands[0], "Run a node and a gateway in one process: a store of its own", runServer),
+		partCommand(env, partNode, partCommands[1], "Run a node alone", runNode),
+		partCommand(env, partGateway, partCommands[2], "Run a gateway alone, over the peers of a cluster", runGateway),
 	}
 }
 
