@@ -41,6 +41,7 @@ type mover struct {
 	log     *slog.Logger
 	worker  *Worker
 	met     *metrics
+	follows atomic.Uint64 // the epoch of the layout that the cycle under way goes by; 0 for none
 }
 
 // stray is a shard that does not belong where it is.
@@ -68,6 +69,11 @@ func (m *mover) cycle(ctx context.Context) error {
 	l, err := m.layouts.current(ctx)
 	if err != nil {
 		return err
+	}
+	m.follows.Store(l.Epoch)
+	defer m.follows.Store(0)
+	if m.layouts.outdated(l) { // who asks behind may not have seen it
+		return nil
 	}
 	var total int64
 	for d, st := range m.drives {
@@ -99,7 +105,16 @@ func (m *mover) cycle(ctx context.Context) error {
 	if moves.Load() > 0 {
 		m.recount(ctx, l)
 	}
+	if m.layouts.outdated(l) {
+		m.worker.wake()
+	}
 	return errors.Join(errs...)
+}
+
+// behind tells whether shards may still be on their way to where they belonged before this epoch.
+func (m *mover) behind(epoch uint64) bool {
+	at := m.follows.Load()
+	return at != 0 && at < epoch
 }
 
 // recount tells all nodes that shards have moved, so that each stripe is counted by one of them, and
@@ -183,6 +198,9 @@ func (j *journey) move(ctx context.Context, batch []stray) {
 	var wg sync.WaitGroup
 	for i := range batch {
 		slots <- struct{}{}
+		if j.m.layouts.outdated(j.l) {
+			break // their homes may have been on a node that is being emptied
+		}
 		wg.Go(func() {
 			defer func() { <-slots }()
 			if err := j.one(ctx, &batch[i]); err != nil {

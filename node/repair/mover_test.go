@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"shoal/chunker/erasure"
@@ -108,6 +109,43 @@ func TestMoveTakesOwnersAlong(t *testing.T) {
 			}
 			c.owned(h.Drive, o, i, want...)
 		}
+	}
+}
+
+// TestMoveOutdated: shards whose homes an epoch has taken away are not sent there any more, but for those on their way; and until those
+// have come, the node does not say that it has checked what is stored for that epoch. Whoever takes a node away waits for that.
+func TestMoveOutdated(t *testing.T) {
+	c, _ := filled(t, 24)
+	a := c.nodes["a"].repair
+	_ = a.check.cycle(t.Context()) // its error asks for another
+	if d, err := a.Durability(t.Context(), ""); err != nil || !d.Complete {
+		t.Fatalf("nothing moves: %+v, %v", d, err)
+	}
+	var begun sync.Once
+	var late atomic.Int64
+	hook := func(peer.DriveID, shardstore.ID) {
+		late.Add(1)
+		begun.Do(func() {
+			late.Store(0)
+			c.lay(two2, 3, "c", "d", "e", "f")
+			a.LayoutChanged(c.layout.Epoch)
+			_ = a.check.cycle(t.Context())
+			if d, err := a.Durability(t.Context(), ""); err != nil || d.Complete || d.Epoch != c.layout.Epoch {
+				t.Errorf("while shards are on their way to where they belonged before: %+v, %v", d, err)
+			}
+		})
+	}
+	for _, n := range c.nodes {
+		n.onPut.Store(&hook)
+	}
+	if err := a.move.cycle(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := late.Load(); n >= moveParallel {
+		t.Errorf("%d shards more were sent to where they belonged before", n)
+	}
+	if d, err := a.Durability(t.Context(), ""); err != nil || !d.Complete {
+		t.Errorf("nothing is on its way: %+v, %v", d, err)
 	}
 }
 

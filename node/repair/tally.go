@@ -252,7 +252,7 @@ func (r *Repair) Durability(ctx context.Context, whatIf string) (api.Durability,
 	}
 	d := api.Durability{
 		Unhealed: r.Healer.wanted.count(), BeganAgo: time.Since(t.began), MovedAgo: r.Healer.movedAgo(), Walks: groups,
-		Epoch: t.epoch, Complete: err == nil && l.Epoch == t.epoch, Nodes: 1, Checked: t.ended, Stripes: t.stripes, Bytes: t.bytes, Strays: t.strays + t.homeless, Homeless: t.homeless,
+		Epoch: t.epoch, Complete: err == nil && l.Epoch == t.epoch && !r.move.behind(t.epoch), Nodes: 1, Checked: t.ended, Stripes: t.stripes, Bytes: t.bytes, Strays: t.strays + t.homeless, Homeless: t.homeless,
 		BelowPromise: report(&t.below), Unreadable: report(&t.unreadable), Widths: slices.Sorted(maps.Keys(t.widths)), Leaving: r.leaving(l),
 	}
 	for i, list := range [...]*[]api.Tolerance{&d.Tolerance, &d.ToleranceNodes, &d.ToleranceSites} {
