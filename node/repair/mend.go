@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"shoal/chunker"
 	"shoal/chunker/erasure"
@@ -183,7 +184,7 @@ func (h *Healer) mend(ctx context.Context, s *stripe, cost func(peer.Target) int
 	for n, i := range append(from, lost...) {
 		s.shards[i] = buf.B[n*stride:][:s.length:s.length]
 	}
-	if err := h.readFrom(ctx, s, from); err != nil {
+	if err := h.readFrom(ctx, s, from, t.busy && s.spare() > 0); err != nil {
 		return res, err
 	}
 	if err := s.remake(lost); err != nil {
@@ -223,24 +224,60 @@ func (s *stripe) cheapest(cost func(peer.Target) int) []int {
 	return from[:min(len(from), int(s.profile.K))]
 }
 
-// readFrom reads shards as they lie on disk: what is made of them tells whether they were right.
-func (h *Healer) readFrom(ctx context.Context, s *stripe, from []int) error {
+// spare is the loss of how many more of its shards the stripe survives as it is.
+func (s *stripe) spare() int {
+	n := -int(s.profile.K)
+	for i := range s.slots {
+		if len(s.slots[i].copies) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// restPiece is after how many bytes of a shard that is read gently the reader rests. With pieces of a quarter a client waits hardly less,
+// and the drives of a spinning disk would do little but seek.
+const restPiece = 1 << 20
+
+// readFrom reads shards as they lie on disk: what is made of them tells whether they were right. gently is with rests, each as long as
+// reading the piece before took, in which others get at the drive: the more wait there, the longer.
+func (h *Healer) readFrom(ctx context.Context, s *stripe, from []int, gently bool) error {
 	errs := make([]error, len(from))
 	var wg sync.WaitGroup
 	for n, i := range from {
-		wg.Go(func() {
-			at := s.slots[i].copies[0]
-			node := h.node(at)
-			if node == nil {
-				errs[n] = errAway
-				return
-			}
-			h.met.read.Inc()
-			errs[n] = node.ReadShard(ctx, at.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(i)}, s.shards[i], 0, peer.ToRebuild)
-		})
+		wg.Go(func() { errs[n] = h.readOne(ctx, s, i, gently) })
 	}
 	wg.Wait()
 	return errors.Join(errs...)
+}
+
+func (h *Healer) readOne(ctx context.Context, s *stripe, index int, gently bool) error {
+	at := s.slots[index].copies[0]
+	node := h.node(at)
+	if node == nil {
+		return errAway
+	}
+	h.met.read.Inc()
+	piece := s.length
+	if gently {
+		piece = restPiece
+	}
+	for off := 0; off < s.length; off += piece {
+		began := time.Now()
+		p := s.shards[index][off:min(off+piece, s.length)]
+		if err := node.ReadShard(ctx, at.Drive, shardstore.ID{Chunk: s.chunk, Index: uint8(index)}, p, int64(off), peer.ToRebuild); err != nil {
+			return err
+		}
+		if !gently {
+			continue
+		}
+		select {
+		case <-time.After(time.Since(began)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
 }
 
 // remake computes the lost shards. Their homes store them only if they are what they were, which one wrong byte of what was read, or two that

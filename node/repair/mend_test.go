@@ -272,6 +272,50 @@ func TestHealsAtATime(t *testing.T) {
 	}
 }
 
+// TestMendRests: while clients are served, long shards are read piece by piece, but those of a stripe that survives no loss more.
+func TestMendRests(t *testing.T) {
+	for _, busy := range []bool{false, true} {
+		c := newCluster(t, 4, 1)
+		c.lay(two2, 0, c.Nodes()...)
+		r := rand.New(rand.NewPCG(9, 11))
+		var mu sync.Mutex
+		reads := make(map[chunker.ChunkID]int)
+		count := func(_ peer.DriveID, id shardstore.ID) {
+			mu.Lock()
+			defer mu.Unlock()
+			reads[id.Chunk]++
+		}
+		var objects []*object
+		for lost := 1; lost <= 2; lost++ {
+			o := makeObject(t, r, two2, 3*restPiece, testOwner(lost)) // a piece and a half for each shard
+			c.put(o)
+			for i := range lost {
+				c.lose(c.homes(o)[i].Drive, o, i)
+			}
+			objects = append(objects, o)
+		}
+		for _, n := range c.nodes {
+			n.busy.Store(busy)
+			n.onRead.Store(&count)
+		}
+		for _, n := range c.nodes {
+			if err := n.repair.check.cycle(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i, o := range objects {
+			c.atHome(o, o.owners...)
+			want := 2
+			if busy && i == 0 {
+				want = 4
+			}
+			if n := reads[o.id]; n != want {
+				t.Errorf("clients served: %v: %d reads for a stripe that lacked %d shards, want %d", busy, n, i+1, want)
+			}
+		}
+	}
+}
+
 // atATime lets no shard be stored for good until as many stripes are mended as may be at a time.
 type atATime struct {
 	t    *testing.T
