@@ -88,7 +88,8 @@ type Client struct {
 	isFar     func(p2p.NodeID) bool
 	onLayout  func(epoch uint64)
 
-	tasks chan task // cleaning up and healing; full means the nodes' sweeps do it later
+	unhealed atomic.Bool // see healWritten
+	tasks    chan task   // cleaning up and healing; full means the nodes' sweeps do it later
 }
 
 // task is work that nobody waits for.
@@ -139,6 +140,8 @@ func (c *Client) Run(ctx context.Context) error {
 	defer refresh.Stop()
 	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
+	recount := time.NewTicker(recountEvery)
+	defer recount.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -150,6 +153,8 @@ func (c *Client) Run(ctx context.Context) error {
 			c.refreshLayout(ctx)
 		case <-trim.C:
 			c.reserve.Trim()
+		case <-recount.C:
+			c.recount(ctx)
 		}
 	}
 }
@@ -208,6 +213,9 @@ func (c *Client) requestHeal(l *peer.Layout, s stripeRef) {
 	c.later(func(ctx context.Context) error { return c.heal(ctx, site, s) })
 }
 
+// errNoHome says that no node can be asked of those that a stripe belongs on.
+var errNoHome = errors.New("no home of the stripe can be reached")
+
 // heal makes a stripe whole that belongs in a site, "" for anywhere.
 func (c *Client) heal(ctx context.Context, site string, s stripeRef) error {
 	l, err := c.getLayout(ctx)
@@ -217,6 +225,7 @@ func (c *Client) heal(ctx context.Context, site string, s stripeRef) error {
 	if l = l.In(site); l == nil {
 		return nil
 	}
+	err = errNoHome
 	for _, t := range l.Targets(nil, s.id, s.width) {
 		if n := c.dir.Node(t.Node); n != nil && c.health.usable(t.Node) {
 			if err = n.Heal(ctx, s.id, s.width); err == nil {

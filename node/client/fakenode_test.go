@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"shoal/chunker"
@@ -34,6 +35,8 @@ type fakeNode struct {
 	asked  int                                                   // reads of shards
 	away   time.Duration                                         // that a read of a shard takes
 	pins   []peer.VersionID
+
+	recounts atomic.Int64
 }
 
 type fakeDrive struct {
@@ -184,8 +187,12 @@ func (n *fakeNode) Credential(ctx context.Context, id string) (api.Credential, e
 }
 
 // Admin answers what is asked as if there were nothing of the kind.
-func (n *fakeNode) Admin(ctx context.Context, _ string, _ []byte) ([]byte, error) {
-	return []byte("[]"), n.enter(ctx, false)
+func (n *fakeNode) Admin(ctx context.Context, what string, _ []byte) ([]byte, error) {
+	err := n.enter(ctx, false)
+	if err == nil && what == peer.Recount {
+		n.recounts.Add(1)
+	}
+	return []byte("[]"), err
 }
 
 func (n *fakeNode) Recall(ctx context.Context, q peer.RecallQuestion) (*peer.Recollection, error) {

@@ -162,7 +162,7 @@ func (c *Client) store(ctx context.Context, l *peer.Layout, owner shardstore.Own
 	}
 	if err == nil {
 		for _, id := range u.short {
-			c.requestHeal(l, stripeRef{id, l.Profile.Width(), int(l.Profile.K)})
+			c.healWritten(l, stripeRef{id, l.Profile.Width(), int(l.Profile.K)})
 		}
 	}
 	return u.seg, err

@@ -222,7 +222,7 @@ func (r *recoding) chunk(ctx context.Context, from erasure.Profile, ref *chunker
 	r.stripes = append(r.stripes, recoded)
 	short, err := r.c.put(ctx, r.l, s, id, sealedLen, r.owner)
 	if err == nil && short {
-		r.c.requestHeal(r.l, recoded)
+		r.c.healWritten(r.l, recoded)
 	}
 	return id, err
 }

@@ -1,0 +1,63 @@
+package client
+
+import (
+	"context"
+	"testing"
+
+	"shoal/chunker"
+	"shoal/chunker/erasure"
+)
+
+// TestRecountOfTheUnhealed: stripes that lack shards and whose heal no node has taken are counted by the nodes soon, once.
+func TestRecountOfTheUnhealed(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		refuse func(*fakeCluster, *Client)
+		counts int64
+	}{
+		{"the heal is taken", func(*fakeCluster, *Client) {}, 0},
+		{"no room for it", func(_ *fakeCluster, c *Client) {
+			for len(c.tasks) < cap(c.tasks) {
+				c.tasks <- func(context.Context) error { return nil }
+			}
+		}, 1},
+		{"all are known to be away", func(f *fakeCluster, _ *Client) {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			for _, id := range f.ids {
+				f.nodes[id].killed, f.dead[id] = true, true
+			}
+		}, 1},
+		{"no node answers", func(f *fakeCluster, _ *Client) {
+			for _, n := range f.nodes {
+				n.kill()
+			}
+		}, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFakeCluster(t, 4, 1, erasure.Profile{K: 2, M: 2})
+			defer f.close()
+			c := f.client()
+			l, err := c.getLayout(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			tt.refuse(f, c)
+			c.healWritten(l, stripeRef{chunker.ChunkID{1}, 4, 2})
+			for len(c.tasks) > 0 {
+				_ = (<-c.tasks)(t.Context())
+			}
+			c.recount(t.Context()) // nobody hears it where all are away
+			for _, n := range f.nodes {
+				n.revive()
+			}
+			c.recount(t.Context())
+			c.recount(t.Context())
+			for _, n := range f.nodes {
+				if got := n.recounts.Load(); got != tt.counts {
+					t.Errorf("node %s was told to count %d times, not %d", n.id, got, tt.counts)
+				}
+			}
+		})
+	}
+}
