@@ -364,6 +364,52 @@ func TestStaleCredentials(t *testing.T) {
 	})
 }
 
+// A credential that is in use is confirmed before it is too old, and no request waits for that. One that was revoked is not kept, nor one
+// that was forgotten while it was asked for.
+func TestCredentialIsConfirmedSoon(t *testing.T) {
+	bubble(t, 1, 1, erasure.Profile{K: 1}, func(t *testing.T, fc *fakeCluster) {
+		c := New(Config{Directory: fc})
+		ask := func() error {
+			t.Helper()
+			began := time.Now()
+			_, err := c.Credential(t.Context(), "AK")
+			if d := time.Since(began); d != 0 && err == nil {
+				t.Errorf("a request waited for %v", d)
+			}
+			return err
+		}
+		check(t, ask())
+		for range 3 { // so long that it would be too old
+			pass(credentialTTL * 3 / 5)
+			calls := fc.node(0).calls
+			resume := fc.node(0).pause()
+			check(t, ask())
+			check(t, ask())
+			resume()
+			synctest.Wait()
+			if n := fc.node(0).calls - calls; n != 1 {
+				t.Fatalf("%d questions were asked", n)
+			}
+		}
+		pass(credentialTTL * 3 / 5)
+		fc.revoked = map[string]bool{"AK": true}
+		check(t, ask())
+		synctest.Wait()
+		wantKind(t, ask(), api.NoSuchCredential)
+
+		fc.revoked = nil
+		check(t, ask())
+		pass(credentialTTL * 3 / 5)
+		resume := fc.node(0).pause()
+		check(t, ask())
+		c.ForgetCredentials()
+		resume()
+		synctest.Wait()
+		fc.node(0).kill()
+		wantKind(t, ask(), api.Unavailable)
+	})
+}
+
 // A layout that gossip speaks of is fetched at once.
 func TestLayoutChanged(t *testing.T) {
 	bubble(t, 3, 1, erasure.Profile{K: 2, M: 1}, func(t *testing.T, fc *fakeCluster) {

@@ -13,7 +13,9 @@ import (
 
 const (
 	credentialTTL = 500 * time.Millisecond // a revoked key is refused within a second
-	kekTTL        = time.Minute            // of which key is current; a key itself never changes
+	// confirmAfter is how old a credential that is used may be before the system group is asked for it again, while it still serves.
+	confirmAfter  = credentialTTL / 2
+	kekTTL        = time.Minute // of which key is current; a key itself never changes
 	credentialMax = 4096
 	spareTimeout  = time.Second // for the system group to answer when there is a credential to go on with
 )
@@ -26,6 +28,8 @@ type secretCache struct {
 	keks        map[uint32]envelope.KEK
 	current     uint32
 	currentAt   time.Time
+
+	asked sync.Map // access keys that confirmSoon asks for
 }
 
 type cachedCredential struct {
@@ -47,7 +51,10 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 	s.mu.RLock()
 	hit, ok := s.credentials[accessKeyID]
 	s.mu.RUnlock()
-	if ok && time.Since(hit.checked) < credentialTTL {
+	if age := time.Since(hit.checked); ok && age < credentialTTL {
+		if age >= confirmAfter && !c.identity.cutOff() {
+			c.confirmSoon(ctx, accessKeyID)
+		}
 		return hit.known(), nil
 	}
 	at := time.Now() // of the question: the answer is no older
@@ -90,6 +97,30 @@ func (c *Client) Credential(ctx context.Context, accessKeyID string) (api.Creden
 	have := cachedCredential{cred, at, at}
 	s.keep(accessKeyID, have)
 	return have.known(), nil
+}
+
+// confirmSoon asks for a credential before what is known of it is too old to be used, so that no request waits for the answer, which may
+// come from far away. One question is under way at a time. One that fails changes nothing: whoever comes when it is too old asks anew.
+func (c *Client) confirmSoon(ctx context.Context, accessKeyID string) {
+	s := &c.secrets
+	if _, already := s.asked.LoadOrStore(accessKeyID, true); already {
+		return
+	}
+	ctx = context.WithoutCancel(ctx) // the request may be answered before
+	go func() {
+		defer s.asked.Delete(accessKeyID)
+		at := time.Now()
+		cred, err := c.askCredential(ctx, accessKeyID, true)
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if api.KindOf(err) == api.NoSuchCredential {
+			s.drop(accessKeyID, at)
+		}
+		// Nothing is kept again of what was forgotten meanwhile, or asked for later.
+		if have, ok := s.credentials[accessKeyID]; err == nil && ok && have.checked.Before(at) {
+			s.credentials[accessKeyID] = cachedCredential{cred, at, at}
+		}
+	}()
 }
 
 // keep runs under mu.
