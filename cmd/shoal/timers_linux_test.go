@@ -47,7 +47,11 @@ func TestSlackenTimers(t *testing.T) {
 	defer runtime.UnlockOSThread()
 	was := slackHere()
 	if was == 0 {
-		t.Skip("this thread has real-time priority, or the kernel knows no slack")
+		skip := t.Skip
+		if os.Getenv("CI") != "" {
+			skip = t.Fatal
+		}
+		skip("this thread has real-time priority, or the kernel knows no slack")
 	}
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(timerSlack/20), 0, 0, 0); err != nil {
 		t.Fatal(err)

@@ -136,12 +136,11 @@ func (c *Client) Run(ctx context.Context) error {
 		wg.Go(func() { c.runTasks(ctx) })
 	}
 	wg.Go(func() { c.learn(ctx) })
+	wg.Go(func() { c.followUnhealed(ctx) })
 	refresh := time.NewTicker(layoutRefresh)
 	defer refresh.Stop()
 	trim := time.NewTicker(trimEvery)
 	defer trim.Stop()
-	recount := time.NewTicker(recountEvery)
-	defer recount.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -153,8 +152,6 @@ func (c *Client) Run(ctx context.Context) error {
 			c.refreshLayout(ctx)
 		case <-trim.C:
 			c.reserve.Trim()
-		case <-recount.C:
-			c.recount(ctx)
 		}
 	}
 }

@@ -28,6 +28,20 @@ func (c *Client) healWritten(l *peer.Layout, s stripeRef) {
 	}
 }
 
+// followUnhealed looks for such stripes until ctx ends.
+func (c *Client) followUnhealed(ctx context.Context) {
+	t := time.NewTicker(recountEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			c.recount(ctx)
+		}
+	}
+}
+
 // recount tells the nodes to count when there are stripes that only this client knows to lack shards. One that does not hear it leaves
 // them to those that do.
 func (c *Client) recount(ctx context.Context) {

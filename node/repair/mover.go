@@ -71,7 +71,12 @@ func (m *mover) cycle(ctx context.Context) error {
 		return err
 	}
 	m.follows.Store(l.Epoch)
-	defer m.follows.Store(0)
+	defer func() {
+		m.follows.Store(0)
+		if m.layouts.outdated(l) {
+			m.worker.wake()
+		}
+	}()
 	if m.layouts.outdated(l) { // who asks behind may not have seen it
 		return nil
 	}
@@ -104,9 +109,6 @@ func (m *mover) cycle(ctx context.Context) error {
 	wg.Wait()
 	if moves.Load() > 0 {
 		m.recount(ctx, l)
-	}
-	if m.layouts.outdated(l) {
-		m.worker.wake()
 	}
 	return errors.Join(errs...)
 }
