@@ -22,6 +22,16 @@ func md5Texts2(md5 *[2][4]uint32, p, q *byte, blocks int)
 //go:noescape
 func md5SHA256Texts2(md5 *[2][4]uint32, sha256 *[2][8]uint32, p, q *byte, blocks int)
 
+// md5Texts3 is md5Text for three texts of the same length.
+//
+//go:noescape
+func md5Texts3(md5 *[3][4]uint32, p, q, r *byte, blocks int)
+
+// md5SHA256Texts3 is md5SHA256Text for three texts of the same length.
+//
+//go:noescape
+func md5SHA256Texts3(md5 *[3][4]uint32, sha256 *[3][8]uint32, p, q, r *byte, blocks int)
+
 // cpuid7 returns what CPUID says of extended features in EBX.
 func cpuid7() (ebx uint32)
 

@@ -446,6 +446,379 @@ done_sha2:
 	ADDQ $32, R12
 	STORESHA(R12, X9, X10)
 	RET
+// The constants of MD5's four rounds, each in the order of the words that they are added to; those of the last less one, for SUMI.
+DATA md5Rounds<>+0(SB)/8, $0xe8c7b756d76aa478
+DATA md5Rounds<>+8(SB)/8, $0xc1bdceee242070db
+DATA md5Rounds<>+16(SB)/8, $0x4787c62af57c0faf
+DATA md5Rounds<>+24(SB)/8, $0xfd469501a8304613
+DATA md5Rounds<>+32(SB)/8, $0x8b44f7af698098d8
+DATA md5Rounds<>+40(SB)/8, $0x895cd7beffff5bb1
+DATA md5Rounds<>+48(SB)/8, $0xfd9871936b901122
+DATA md5Rounds<>+56(SB)/8, $0x49b40821a679438e
+DATA md5Rounds<>+64(SB)/8, $0xf61e2562e9b6c7aa
+DATA md5Rounds<>+72(SB)/8, $0xf4d50d87fcefa3f8
+DATA md5Rounds<>+80(SB)/8, $0xd62f105de7d3fbc8
+DATA md5Rounds<>+88(SB)/8, $0x676f02d9c040b340
+DATA md5Rounds<>+96(SB)/8, $0x21e1cde6455a14ed
+DATA md5Rounds<>+104(SB)/8, $0x265e5a5102441453
+DATA md5Rounds<>+112(SB)/8, $0xa9e3e9058d2a4c8a
+DATA md5Rounds<>+120(SB)/8, $0xd8a1e681c33707d6
+DATA md5Rounds<>+128(SB)/8, $0xa4beea44eaa127fa
+DATA md5Rounds<>+136(SB)/8, $0xd4ef3085c4ac5665
+DATA md5Rounds<>+144(SB)/8, $0xfffa39424bdecfa9
+DATA md5Rounds<>+152(SB)/8, $0xf6bb4b6004881d05
+DATA md5Rounds<>+160(SB)/8, $0xd9d4d0398771f681
+DATA md5Rounds<>+168(SB)/8, $0x6d9d6122bebfbc70
+DATA md5Rounds<>+176(SB)/8, $0x289b7ec6e6db99e5
+DATA md5Rounds<>+184(SB)/8, $0x1fa27cf8fde5380c
+DATA md5Rounds<>+192(SB)/8, $0x85845dd0f4292243
+DATA md5Rounds<>+200(SB)/8, $0x8f0ccc912ad7d2ba
+DATA md5Rounds<>+208(SB)/8, $0xfc93a038f7537e81
+DATA md5Rounds<>+216(SB)/8, $0x432aff96a3014313
+DATA md5Rounds<>+224(SB)/8, $0xeb86d3906fa87e4e
+DATA md5Rounds<>+232(SB)/8, $0xbd3af234ffeff47c
+DATA md5Rounds<>+240(SB)/8, $0x4e0811a0655b59c2
+DATA md5Rounds<>+248(SB)/8, $0xfe2ce6dfab9423a6
+GLOBL md5Rounds<>(SB), (RODATA|NOPTR), $256
+
+// Three texts leave no register for where they are. So each block is taken to the stack first, four times: with the constants of each
+// round added, which saves an addition in each step. ROUNDS does that for 32 bytes of the text at p.
+#define ROUNDS(p, off, to) \
+	VMOVDQU off(p), Y0; \
+	VPADDD md5Rounds<>+(0+off)(SB), Y0, Y7; \
+	VMOVDQU Y7, (to+0+off)(SP); \
+	VPADDD md5Rounds<>+(64+off)(SB), Y0, Y7; \
+	VMOVDQU Y7, (to+64+off)(SP); \
+	VPADDD md5Rounds<>+(128+off)(SB), Y0, Y7; \
+	VMOVDQU Y7, (to+128+off)(SP); \
+	VPADDD md5Rounds<>+(192+off)(SB), Y0, Y7; \
+	VMOVDQU Y7, (to+192+off)(SP)
+
+// TOSTACK does it for a block of each text.
+#define TOSTACK(p, q, r) \
+	ROUNDS(p, 0, 0); \
+	ROUNDS(p, 32, 0); \
+	ROUNDS(q, 0, 256); \
+	ROUNDS(q, 32, 256); \
+	ROUNDS(r, 0, 512); \
+	ROUNDS(r, 32, 512)
+
+// SUMF, SUMG, SUMH and SUMI are STEPF to STEPI with the sum of word and constant at m.
+#define SUMF(a, b, c, d, m, s, t) \
+	MOVL c, t; \
+	XORL d, t; \
+	ADDL m(SP), a; \
+	ANDL b, t; \
+	XORL d, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
+
+#define SUMG(a, b, c, d, m, s, t) \
+	ANDNL c, d, t; \
+	ADDL m(SP), a; \
+	ADDL t, a; \
+	MOVL d, t; \
+	ANDL b, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
+
+// H finds in t what it was in the step before: its xor with e, which was d then, is that of c and d.
+#define SUMH(a, b, c, d, m, s, t) \
+	XORL a, t; \
+	ADDL m(SP), a; \
+	XORL b, t; \
+	ADDL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
+
+// I takes the complement of f, which needs no complement of d, from a constant that is one less.
+#define SUMI(a, b, c, d, m, s, t) \
+	ADDL m(SP), a; \
+	ANDNL d, b, t; \
+	XORL c, t; \
+	SUBL t, a; \
+	ROLL $s, a; \
+	ADDL b, a
+
+// THREE is four steps of each of three texts.
+#define THREE(step, m0, m1, m2, m3, s0, s1, s2, s3) \
+	step(AX, BX, CX, DX, (0+m0), s0, R14); \
+	step(R8, R9, R10, R11, (256+m0), s0, R15); \
+	step(SI, DI, R12, R13, (512+m0), s0, BP); \
+	step(DX, AX, BX, CX, (0+m1), s1, R14); \
+	step(R11, R8, R9, R10, (256+m1), s1, R15); \
+	step(R13, SI, DI, R12, (512+m1), s1, BP); \
+	step(CX, DX, AX, BX, (0+m2), s2, R14); \
+	step(R10, R11, R8, R9, (256+m2), s2, R15); \
+	step(R12, R13, SI, DI, (512+m2), s2, BP); \
+	step(BX, CX, DX, AX, (0+m3), s3, R14); \
+	step(R9, R10, R11, R8, (256+m3), s3, R15); \
+	step(DI, R12, R13, SI, (512+m3), s3, BP)
+
+// STARTH makes what the first step of H finds in t.
+#define STARTH \
+	MOVL AX, R14; \
+	XORL CX, R14; \
+	XORL DX, R14; \
+	MOVL R8, R15; \
+	XORL R10, R15; \
+	XORL R11, R15; \
+	MOVL SI, BP; \
+	XORL R12, BP; \
+	XORL R13, BP
+
+// The 64 steps of three texts, four at a time.
+#define TF0 THREE(SUMF, 0, 4, 8, 12, 7, 12, 17, 22)
+#define TF1 THREE(SUMF, 16, 20, 24, 28, 7, 12, 17, 22)
+#define TF2 THREE(SUMF, 32, 36, 40, 44, 7, 12, 17, 22)
+#define TF3 THREE(SUMF, 48, 52, 56, 60, 7, 12, 17, 22)
+#define TG0 THREE(SUMG, 68, 88, 108, 64, 5, 9, 14, 20)
+#define TG1 THREE(SUMG, 84, 104, 124, 80, 5, 9, 14, 20)
+#define TG2 THREE(SUMG, 100, 120, 76, 96, 5, 9, 14, 20)
+#define TG3 THREE(SUMG, 116, 72, 92, 112, 5, 9, 14, 20)
+#define TH0 THREE(SUMH, 148, 160, 172, 184, 4, 11, 16, 23)
+#define TH1 THREE(SUMH, 132, 144, 156, 168, 4, 11, 16, 23)
+#define TH2 THREE(SUMH, 180, 128, 140, 152, 4, 11, 16, 23)
+#define TH3 THREE(SUMH, 164, 176, 188, 136, 4, 11, 16, 23)
+#define TI0 THREE(SUMI, 192, 220, 248, 212, 6, 10, 15, 21)
+#define TI1 THREE(SUMI, 240, 204, 232, 196, 6, 10, 15, 21)
+#define TI2 THREE(SUMI, 224, 252, 216, 244, 6, 10, 15, 21)
+#define TI3 THREE(SUMI, 208, 236, 200, 228, 6, 10, 15, 21)
+
+// LOADTHREE and ADDTHREE are LOADMD5 and ADDMD5 for three states that lie one after the other.
+#define LOADTHREE(p) \
+	LOADMD5(p, AX, BX, CX, DX); \
+	ADDQ $16, p; \
+	LOADMD5(p, R8, R9, R10, R11); \
+	ADDQ $16, p; \
+	LOADMD5(p, SI, DI, R12, R13)
+
+#define ADDTHREE(p) \
+	ADDMD5(p, AX, BX, CX, DX); \
+	ADDQ $16, p; \
+	ADDMD5(p, R8, R9, R10, R11); \
+	ADDQ $16, p; \
+	ADDMD5(p, SI, DI, R12, R13)
+
+// func md5Texts3(md5 *[3][4]uint32, p, q, r *byte, blocks int)
+TEXT ·md5Texts3(SB), 0, $768-40
+	CMPQ blocks+32(FP), $0
+	JEQ  done_md3
+	MOVQ md5+0(FP), R14
+	LOADTHREE(R14)
+
+loop_md3:
+	MOVQ p+8(FP), R14
+	MOVQ q+16(FP), R15
+	MOVQ r+24(FP), BP
+	TOSTACK(R14, R15, BP)
+	ADDQ $64, p+8(FP)
+	ADDQ $64, q+16(FP)
+	ADDQ $64, r+24(FP)
+	TF0
+	TF1
+	TF2
+	TF3
+	TG0
+	TG1
+	TG2
+	TG3
+	STARTH
+	TH0
+	TH1
+	TH2
+	TH3
+	TI0
+	TI1
+	TI2
+	TI3
+	MOVQ md5+0(FP), R14
+	ADDTHREE(R14)
+	DECQ blocks+32(FP)
+	JNZ  loop_md3
+
+done_md3:
+	VZEROUPPER
+	RET
+
+// The words of the third text for SHA-256 are at 768(SP); there are not registers for all. FETCHSTACK puts four there, EXPANDSTACK is
+// EXPAND and QUAD for them.
+#define FETCHSTACK(off, p) \
+	VMOVDQU off(p), X0; \
+	VPSHUFB sha256Swap<>(SB), X0, X0; \
+	VMOVDQU X0, (768+off)(SP)
+
+#define QUADSTACK(k, w, abef, cdgh) \
+	VMOVDQU w(SP), X7; \
+	QUAD(k, X7, abef, cdgh)
+
+#define EXPANDSTACK(k, w4, w3, w2, w1, abef, cdgh) \
+	VMOVDQU w4(SP), X7; \
+	VMOVDQU w3(SP), X0; \
+	SHA256MSG1 X0, X7; \
+	VMOVDQU w1(SP), X0; \
+	VPALIGNR $4, w2(SP), X0, X0; \
+	VPADDD X0, X7, X7; \
+	VMOVDQU w1(SP), X0; \
+	SHA256MSG2 X0, X7; \
+	VMOVDQU X7, w4(SP); \
+	QUAD(k, X7, abef, cdgh)
+
+#define FETCHREG(off, p, w) \
+	VMOVDQU off(p), w; \
+	VPSHUFB sha256Swap<>(SB), w, w
+
+// func md5SHA256Texts3(md5 *[3][4]uint32, sha256 *[3][8]uint32, p, q, r *byte, blocks int)
+TEXT ·md5SHA256Texts3(SB), 0, $928-48
+	MOVQ sha256+8(FP), R12
+	LOADSHA(R12, X1, X2)
+	ADDQ $32, R12
+	LOADSHA(R12, X9, X10)
+	ADDQ $32, R12
+	LOADSHA(R12, X8, X15)
+	CMPQ blocks+40(FP), $0
+	JEQ  done_sha3
+	MOVQ md5+0(FP), R14
+	LOADTHREE(R14)
+
+loop_sha3:
+	VMOVDQU X1, 832(SP)
+	VMOVDQU X2, 848(SP)
+	VMOVDQU X9, 864(SP)
+	VMOVDQU X10, 880(SP)
+	VMOVDQU X8, 896(SP)
+	VMOVDQU X15, 912(SP)
+	MOVQ p+16(FP), R14
+	MOVQ q+24(FP), R15
+	MOVQ r+32(FP), BP
+	TOSTACK(R14, R15, BP)
+	VZEROUPPER // SHA-NI keeps the upper halves of registers, which costs some processors time unless they are zero
+	FETCHREG(0, R14, X3)
+	FETCHREG(16, R14, X4)
+	FETCHREG(32, R14, X5)
+	FETCHREG(48, R14, X6)
+	FETCHREG(0, R15, X11)
+	FETCHREG(16, R15, X12)
+	FETCHREG(32, R15, X13)
+	FETCHREG(48, R15, X14)
+	FETCHSTACK(0, BP)
+	FETCHSTACK(16, BP)
+	FETCHSTACK(32, BP)
+	FETCHSTACK(48, BP)
+	ADDQ $64, p+16(FP)
+	ADDQ $64, q+24(FP)
+	ADDQ $64, r+32(FP)
+	QUAD(0, X3, X1, X2)
+	QUAD(0, X11, X9, X10)
+	QUADSTACK(0, 768, X8, X15)
+	TF0
+	QUAD(16, X4, X1, X2)
+	QUAD(16, X12, X9, X10)
+	QUADSTACK(16, 784, X8, X15)
+	TF1
+	QUAD(32, X5, X1, X2)
+	QUAD(32, X13, X9, X10)
+	QUADSTACK(32, 800, X8, X15)
+	TF2
+	QUAD(48, X6, X1, X2)
+	QUAD(48, X14, X9, X10)
+	QUADSTACK(48, 816, X8, X15)
+	TF3
+	EXPAND(X3, X4, X5, X6)
+	QUAD(64, X3, X1, X2)
+	EXPAND(X11, X12, X13, X14)
+	QUAD(64, X11, X9, X10)
+	EXPANDSTACK(64, 768, 784, 800, 816, X8, X15)
+	TG0
+	EXPAND(X4, X5, X6, X3)
+	QUAD(80, X4, X1, X2)
+	EXPAND(X12, X13, X14, X11)
+	QUAD(80, X12, X9, X10)
+	EXPANDSTACK(80, 784, 800, 816, 768, X8, X15)
+	TG1
+	EXPAND(X5, X6, X3, X4)
+	QUAD(96, X5, X1, X2)
+	EXPAND(X13, X14, X11, X12)
+	QUAD(96, X13, X9, X10)
+	EXPANDSTACK(96, 800, 816, 768, 784, X8, X15)
+	TG2
+	EXPAND(X6, X3, X4, X5)
+	QUAD(112, X6, X1, X2)
+	EXPAND(X14, X11, X12, X13)
+	QUAD(112, X14, X9, X10)
+	EXPANDSTACK(112, 816, 768, 784, 800, X8, X15)
+	TG3
+	EXPAND(X3, X4, X5, X6)
+	QUAD(128, X3, X1, X2)
+	EXPAND(X11, X12, X13, X14)
+	QUAD(128, X11, X9, X10)
+	EXPANDSTACK(128, 768, 784, 800, 816, X8, X15)
+	STARTH
+	TH0
+	EXPAND(X4, X5, X6, X3)
+	QUAD(144, X4, X1, X2)
+	EXPAND(X12, X13, X14, X11)
+	QUAD(144, X12, X9, X10)
+	EXPANDSTACK(144, 784, 800, 816, 768, X8, X15)
+	TH1
+	EXPAND(X5, X6, X3, X4)
+	QUAD(160, X5, X1, X2)
+	EXPAND(X13, X14, X11, X12)
+	QUAD(160, X13, X9, X10)
+	EXPANDSTACK(160, 800, 816, 768, 784, X8, X15)
+	TH2
+	EXPAND(X6, X3, X4, X5)
+	QUAD(176, X6, X1, X2)
+	EXPAND(X14, X11, X12, X13)
+	QUAD(176, X14, X9, X10)
+	EXPANDSTACK(176, 816, 768, 784, 800, X8, X15)
+	TH3
+	EXPAND(X3, X4, X5, X6)
+	QUAD(192, X3, X1, X2)
+	EXPAND(X11, X12, X13, X14)
+	QUAD(192, X11, X9, X10)
+	EXPANDSTACK(192, 768, 784, 800, 816, X8, X15)
+	TI0
+	EXPAND(X4, X5, X6, X3)
+	QUAD(208, X4, X1, X2)
+	EXPAND(X12, X13, X14, X11)
+	QUAD(208, X12, X9, X10)
+	EXPANDSTACK(208, 784, 800, 816, 768, X8, X15)
+	TI1
+	EXPAND(X5, X6, X3, X4)
+	QUAD(224, X5, X1, X2)
+	EXPAND(X13, X14, X11, X12)
+	QUAD(224, X13, X9, X10)
+	EXPANDSTACK(224, 800, 816, 768, 784, X8, X15)
+	TI2
+	EXPAND(X6, X3, X4, X5)
+	QUAD(240, X6, X1, X2)
+	EXPAND(X14, X11, X12, X13)
+	QUAD(240, X14, X9, X10)
+	EXPANDSTACK(240, 816, 768, 784, 800, X8, X15)
+	TI3
+	MOVQ md5+0(FP), R14
+	ADDTHREE(R14)
+	VPADDD 832(SP), X1, X1
+	VPADDD 848(SP), X2, X2
+	VPADDD 864(SP), X9, X9
+	VPADDD 880(SP), X10, X10
+	VPADDD 896(SP), X8, X8
+	VPADDD 912(SP), X15, X15
+	DECQ blocks+40(FP)
+	JNZ  loop_sha3
+
+done_sha3:
+	MOVQ sha256+8(FP), R12
+	STORESHA(R12, X1, X2)
+	ADDQ $32, R12
+	STORESHA(R12, X9, X10)
+	ADDQ $32, R12
+	STORESHA(R12, X8, X15)
+	RET
+
 // func cpuid7() (ebx uint32)
 TEXT ·cpuid7(SB), NOSPLIT, $0-4
 	MOVL $7, AX

@@ -30,17 +30,21 @@ func TestChainsSideBySide(t *testing.T) {
 	if alone, along := chainsKnown(); !alone || !along {
 		t.Skip("not on this processor")
 	}
-	all := pattern(2*64*40 + 1)
+	all := pattern(3*64*40 + 2)
 	for blocks := 3; blocks < 40; blocks++ {
-		for kinds := range 4 {
-			texts := [][]byte{all[:64*blocks], all[64*40+1:][:64*blocks]}
-			jobs, want := chainsJobs(texts, []bool{kinds&1 == 1, kinds&2 == 2})
+		for kinds := range 8 {
+			texts := [][]byte{all[:64*blocks], all[64*40+1:][:64*blocks], all[2*64*40+2:][:64*blocks]}
+			jobs, want := chainsJobs(texts, []bool{kinds&1 != 0, kinds&2 != 0, kinds&4 != 0})
 			n := len(jobs[0].rest)
-			if blocks%2 == 0 {
-				new(laneSet).hashTwo(jobs[0], jobs[1], n)
-			} else {
+			switch blocks % 3 {
+			case 0:
+				new(laneSet).hashFew(jobs, n)
+			case 1:
+				new(laneSet).hashFew(jobs[:2], n)
+				hashOne(jobs[2], n)
+			case 2:
 				hashOne(jobs[0], n)
-				hashOne(jobs[1], n)
+				new(laneSet).hashFew(jobs[1:], n)
 			}
 			for i, job := range jobs {
 				job.settle()
@@ -58,14 +62,17 @@ func TestChainsSideBySide(t *testing.T) {
 	}
 }
 
+type sideBySide[M, S any] struct {
+	md5    M
+	sha256 S
+}
+
 // BenchmarkChains gives the time for each byte of each text.
 func BenchmarkChains(b *testing.B) {
 	const n = 64 << 10
-	p, q := unsafe.SliceData(pattern(n)), unsafe.SliceData(pattern(n))
-	var two struct {
-		md5    [2][4]uint32
-		sha256 [2][8]uint32
-	}
+	p, q, r := unsafe.SliceData(pattern(n)), unsafe.SliceData(pattern(n)), unsafe.SliceData(pattern(n))
+	var two sideBySide[[2][4]uint32, [2][8]uint32]
+	var three sideBySide[[3][4]uint32, [3][8]uint32]
 	for _, c := range []struct {
 		name  string
 		texts int
@@ -75,6 +82,8 @@ func BenchmarkChains(b *testing.B) {
 		{"MD5 and SHA-256", 1, func() { md5SHA256Text(&two.md5[0], &two.sha256[0], p, n/64) }},
 		{"two of MD5", 2, func() { md5Texts2(&two.md5, p, q, n/64) }},
 		{"two of MD5 and SHA-256", 2, func() { md5SHA256Texts2(&two.md5, &two.sha256, p, q, n/64) }},
+		{"three of MD5", 3, func() { md5Texts3(&three.md5, p, q, r, n/64) }},
+		{"three of MD5 and SHA-256", 3, func() { md5SHA256Texts3(&three.md5, &three.sha256, p, q, r, n/64) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
 			if alone, along := chainsHere(); !alone || !along {

@@ -51,10 +51,7 @@ type laneSet struct {
 	jobs  []*laneJob // at most laneCount
 	words [4][laneCountMax]uint32
 	rows  [laneCountMax]*byte
-	two   struct { // for two jobs side by side
-		md5    [2][md5Words]uint32
-		sha256 [2][sha256Words]uint32
-	}
+	few   fewTexts
 }
 
 var (
@@ -80,9 +77,9 @@ var chainsKnown = sync.OnceValues(func() (md5, sha256 bool) {
 // usable tells whether hash may be called.
 func (l *laneHall) usable() bool { return lanesHere() > 0 }
 
-// pairsMax is up to how many streams MD5 is cheapest one stream or two at a time, where no SHA-256 comes along. From there on lanes
-// cost less. With SHA-256 along pairs always do.
-const pairsMax = 4
+// chainsMax is up to how many streams MD5 is cheapest in general registers, up to three streams at a time, where no SHA-256 comes
+// along. From there on lanes cost less. With SHA-256 along general registers always do.
+const chainsMax = 6
 
 // along tells whether the SHA-256 of a stream is hashed along with its MD5.
 func (l *laneHall) along() bool {

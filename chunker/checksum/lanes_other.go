@@ -18,5 +18,9 @@ func md5Text(*[4]uint32, *byte, int)                                  { noChains
 func md5SHA256Text(*[4]uint32, *[8]uint32, *byte, int)                { noChains() }
 func md5Texts2(*[2][4]uint32, *byte, *byte, int)                      { noChains() }
 func md5SHA256Texts2(*[2][4]uint32, *[2][8]uint32, *byte, *byte, int) { noChains() }
+func md5Texts3(*[3][4]uint32, *byte, *byte, *byte, int)               { noChains() }
+func md5SHA256Texts3(*[3][4]uint32, *[3][8]uint32, *byte, *byte, *byte, int) {
+	noChains()
+}
 
 func noChains() { panic("checksum: no chains side by side on this processor") }

@@ -44,8 +44,8 @@ func (job *laneJob) advance(n int) {
 	job.rest = job.rest[n:]
 }
 
-// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has. Where jobs are hashed in pairs
-// and their number is odd, one is left for the next slice.
+// hashSlice hashes the same number of bytes of each job: at most sliceMax, and not more than any has. Where jobs are hashed few at a
+// time and one is left over, that waits for the next slice.
 func (set *laneSet) hashSlice() {
 	n, along := sliceMax, false
 	for _, job := range set.jobs {
@@ -54,12 +54,12 @@ func (set *laneSet) hashSlice() {
 	}
 	chains, _ := chainsKnown()
 	switch jobs := set.jobs; {
-	case chains && (along || len(jobs) <= pairsMax):
-		for pair := range slices.Chunk(jobs, 2) {
-			if len(pair) == 2 {
-				set.hashTwo(pair[0], pair[1], n)
-			} else if len(jobs) == 1 {
-				hashOne(pair[0], n)
+	case chains && len(jobs) == 1:
+		hashOne(jobs[0], n)
+	case chains && (along || len(jobs) <= chainsMax):
+		for few := range slices.Chunk(jobs, fewMax) {
+			if len(few) > 1 {
+				set.hashFew(few, n)
 			} else {
 				jobs[0], jobs[len(jobs)-1] = jobs[len(jobs)-1], jobs[0] // its turn comes first
 			}
@@ -85,24 +85,59 @@ func hashOne(job *laneJob, n int) {
 	job.advance(n)
 }
 
-// hashTwo hashes n bytes of each of two jobs.
-func (set *laneSet) hashTwo(a, b *laneJob, n int) {
-	two := &set.two
-	two.md5[0], two.md5[1] = [md5Words]uint32(a.md5.take(md5Words)[:]), [md5Words]uint32(b.md5.take(md5Words)[:])
-	p, q := unsafe.SliceData(a.rest), unsafe.SliceData(b.rest)
-	if a.sha256.h != nil && b.sha256.h != nil {
-		two.sha256[0], two.sha256[1] = *a.sha256.take(sha256Words), *b.sha256.take(sha256Words)
-		md5SHA256Texts2(&two.md5, &two.sha256, p, q, n/md5.BlockSize)
-		a.sha256.words, b.sha256.words = two.sha256[0], two.sha256[1]
-	} else {
-		md5Texts2(&two.md5, p, q, n/md5.BlockSize)
-		a.sha256.write(a.rest[:n], sha256Words)
-		b.sha256.write(b.rest[:n], sha256Words)
+// hashFew hashes n bytes of each of two or three jobs.
+func (set *laneSet) hashFew(jobs []*laneJob, n int) {
+	few, along := &set.few, true
+	for i, job := range jobs {
+		few.md5[i] = [md5Words]uint32(job.md5.take(md5Words)[:])
+		few.texts[i] = unsafe.SliceData(job.rest)
+		along = along && job.sha256.h != nil
 	}
-	copy(a.md5.words[:], two.md5[0][:])
-	copy(b.md5.words[:], two.md5[1][:])
-	a.advance(n)
-	b.advance(n)
+	if along {
+		for i, job := range jobs {
+			few.sha256[i] = *job.sha256.take(sha256Words)
+		}
+		few.hashBoth(len(jobs), n/md5.BlockSize)
+		for i, job := range jobs {
+			job.sha256.words = few.sha256[i]
+		}
+	} else {
+		few.hashMD5(len(jobs), n/md5.BlockSize)
+		for _, job := range jobs {
+			job.sha256.write(job.rest[:n], sha256Words)
+		}
+	}
+	for i, job := range jobs {
+		copy(job.md5.words[:], few.md5[i][:])
+		job.advance(n)
+	}
+	clear(few.texts[:])
+}
+
+// fewTexts are up to three texts and the states of their chains.
+type fewTexts struct {
+	md5    [fewMax][md5Words]uint32
+	sha256 [fewMax][sha256Words]uint32
+	texts  [fewMax]*byte
+}
+
+// fewMax is how many texts fit into the general registers.
+const fewMax = 3
+
+func (f *fewTexts) hashMD5(texts, blocks int) {
+	if texts == 2 {
+		md5Texts2((*[2][md5Words]uint32)(f.md5[:]), f.texts[0], f.texts[1], blocks)
+	} else {
+		md5Texts3(&f.md5, f.texts[0], f.texts[1], f.texts[2], blocks)
+	}
+}
+
+func (f *fewTexts) hashBoth(texts, blocks int) {
+	if texts == 2 {
+		md5SHA256Texts2((*[2][md5Words]uint32)(f.md5[:]), (*[2][sha256Words]uint32)(f.sha256[:]), f.texts[0], f.texts[1], blocks)
+	} else {
+		md5SHA256Texts3(&f.md5, &f.sha256, f.texts[0], f.texts[1], f.texts[2], blocks)
+	}
 }
 
 // hashLanes hashes n bytes of each job, MD5 in vector lanes.

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math/bits"
+	"runtime"
 	"sync"
 
 	"shoal/p2p"
@@ -48,6 +49,35 @@ func getBuffer(size int) *buffer {
 	}
 	buf := &buffer{b: make([]byte, size, classSize(class)), class: class}
 	buf.free = func() { bufferPools[buf.class].Put(buf) }
+	return buf
+}
+
+// hugePage is the size in bytes of large pages of memory, where there are any.
+const hugePage = 2 << 20
+
+var mappedPools [bufferClassMax + 1]sync.Pool
+
+// getMapped is getBuffer for what lies on huge pages outside the Go heap, if size fills one and there are any. A drive takes
+// such memory at less cost, for it pins page by page what is written past the page cache, and the collector does not let go of it, to have it
+// cleared once more, as often as small things come and go. It is unmapped once the buffer cannot be reached any more, even if a slice
+// of it still can: only for those who see to it that it is put back when nobody uses it.
+func getMapped(size int) *buffer {
+	if size < hugePage {
+		return getBuffer(size)
+	}
+	class := classOf(size)
+	if v := mappedPools[class].Get(); v != nil {
+		buf := v.(*buffer)
+		buf.b = buf.b[:size]
+		return buf
+	}
+	mem, err := mapPages(classSize(class), size)
+	if err != nil {
+		return getBuffer(size)
+	}
+	buf := &buffer{b: mem[:size], class: class}
+	buf.free = func() { mappedPools[buf.class].Put(buf) }
+	runtime.AddCleanup(buf, unmapPages, mem)
 	return buf
 }
 

@@ -283,7 +283,7 @@ func (b *bulkServer) notify(ctx context.Context, f *wire.Frame) error {
 		return err
 	}
 	defer b.l.notes.Release(size)
-	d, err := b.body(f)
+	d, err := b.body(f, nil)
 	if err == nil {
 		b.h.notified(ctx, carrierBulk, b.from, p2p.Method(f.Method), d.message())
 	}
@@ -291,9 +291,24 @@ func (b *bulkServer) notify(ctx context.Context, f *wire.Frame) error {
 }
 
 // body reads the body of a frame.
-func (b *bulkServer) body(f *wire.Frame) (body, error) {
+func (b *bulkServer) body(f *wire.Frame, into []byte) (body, error) {
 	b.c.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
-	return readBody(b.c.bulkPipe, f, nil)
+	return readBody(b.c.bulkPipe, f, into)
+}
+
+// requestBody reads the body of a request. The payload may be of mapped memory, for request alone gives it back.
+func (b *bulkServer) requestBody(f *wire.Frame) (body, error) {
+	if f.PayloadLen < hugePage {
+		return b.body(f, nil)
+	}
+	payload := getMapped(int(f.PayloadLen))
+	d, err := b.body(f, payload.b)
+	if err != nil {
+		payload.put()
+		return body{}, err
+	}
+	d.b = payload
+	return d, nil
 }
 
 // request reads a request and returns what runs its handler and answers; nil if it was refused.
@@ -313,7 +328,7 @@ func (b *bulkServer) request(ctx context.Context, f *wire.Frame) (func(context.C
 	if err != nil {
 		return nil, err
 	}
-	d, err := b.body(f)
+	d, err := b.requestBody(f)
 	if err != nil {
 		b.l.release(held)
 		return nil, err
