@@ -44,6 +44,7 @@ type bulkConn struct {
 type bulkPipe interface {
 	io.ReadWriter
 	writeTwo(a, b []byte) error // writes a and then b as one
+	expect(n int)               // says that the peer sends n bytes now
 	SetDeadline(t time.Time) error
 	SetReadDeadline(t time.Time) error
 	SetWriteDeadline(t time.Time) error
@@ -67,10 +68,12 @@ func (c *bulkConn) Close() error {
 
 func (p tcpPipe) cut() error { return p.raw.Close() }
 
+func (p tcpPipe) expect(n int) { p.sock.expect(n) }
+
 // broken tells whether the other end has closed an idle connection, by looking at the socket
 // without waiting: nothing is to be read from a healthy one.
 func (p tcpPipe) broken() bool {
-	if p.sock.r.Buffered() > 0 {
+	if p.sock.buffered() {
 		return true
 	}
 	sc, ok := p.raw.(syscall.Conn)
@@ -111,6 +114,12 @@ func (c *bulkConn) writeFrame(f *wire.Frame, header, payload []byte) error {
 	defer b.put()
 	copy(f.Append(b.b[:0])[wire.HeaderSize:cap(b.b)], header)
 	return c.writeTwo(b.b, payload)
+}
+
+// readBody reads what follows the fixed header f. into is used for the payload if it fits.
+func (c *bulkConn) readBody(f *wire.Frame, into []byte) (body, error) {
+	c.expect(f.BodySize())
+	return readBody(c.bulkPipe, f, into)
 }
 
 // readFrame reads a fixed header. After an error that was a deadline, it can be called again.
@@ -194,7 +203,7 @@ func (c *bulkConn) readAnswer(into []byte) (result, error) {
 		c.got = 1
 		return result{}, fmt.Errorf("%w: %v for request %d instead of %d", wire.ErrFrame, f.Kind, f.ID, c.id)
 	}
-	d, err := readBody(c.bulkPipe, &f, into)
+	d, err := c.readBody(&f, into)
 	if err != nil {
 		c.got = 1 // the stream is inside a frame
 		return result{}, err

@@ -293,7 +293,7 @@ func (b *bulkServer) notify(ctx context.Context, f *wire.Frame) error {
 // body reads the body of a frame.
 func (b *bulkServer) body(f *wire.Frame, into []byte) (body, error) {
 	b.c.SetReadDeadline(time.Now().Add(transferTime(f.BodySize())))
-	return readBody(b.c.bulkPipe, f, into)
+	return b.c.readBody(f, into)
 }
 
 // requestBody reads the body of a request. The payload may be of mapped memory, for request alone gives it back.

@@ -54,6 +54,7 @@ func (s *bulkStream) Read(b []byte) (int, error) {
 		if s.left > streamBlockMax {
 			return 0, fmt.Errorf("%w: stream block of %d bytes", wire.ErrFrame, s.left)
 		}
+		s.c.expect(int(s.left))
 	}
 	n, err := s.c.bulkPipe.Read(b[:min(len(b), int(s.left))])
 	s.left -= uint32(n)

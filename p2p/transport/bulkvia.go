@@ -122,6 +122,9 @@ func (p *streamPipe) writeTwo(a, b []byte) error {
 	return err
 }
 
+// expect changes nothing: the control connection reads for all of its streams.
+func (p *streamPipe) expect(int) {}
+
 // broken also holds for a stream that has become the worse way to the peer.
 func (p *streamPipe) broken() bool {
 	return p.conn.IsClosed() || p.retire && (limited(p.conn) && p.l.direct() || p.l.bulk.tryDirect())
