@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 )
 
@@ -14,7 +15,7 @@ var ErrBudget = errors.New("buffer larger than the pool's budget")
 //
 // Freshly touched memory costs a page fault for each 4 KiB, so a pool hands out again the buffer
 // that came back last, which is also the likeliest to be in a processor's cache. Idle buffers stay
-// mapped until the budget is wanted for another size or Trim is called.
+// mapped until the budget is wanted for another size, or Trim or TrimStale is called.
 //
 // Who waits is served in the order of asking. A holder of one buffer that waits for another can
 // deadlock with others that do the same: take all that a piece of work needs by one GetMany.
@@ -27,6 +28,7 @@ type Pool struct {
 	idle    int64 // bytes of buffers that are in
 	free    [classCount][]idleBuffer
 	clock   uint64 // counts releases; orders idle buffers by age
+	stale   uint64 // clock at the last TrimStale
 	waiters []*waiter
 }
 
@@ -134,6 +136,24 @@ func (p *Pool) Trim() int64 {
 	defer p.mu.Unlock()
 	before := p.idle
 	p.evict(0)
+	return before - p.idle
+}
+
+// TrimStale unmaps the buffers that have been idle since the last call, and returns how many bytes that gave back.
+func (p *Pool) TrimStale() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	before := p.idle
+	for class, list := range p.free {
+		n := 0
+		for n < len(list) && list[n].at <= p.stale {
+			p.idle -= int64(len(list[n].mem))
+			unmapMemory(list[n].mem)
+			n++
+		}
+		p.free[class] = slices.Delete(list, 0, n)
+	}
+	p.stale = p.clock
 	return before - p.idle
 }
 

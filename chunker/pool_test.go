@@ -106,6 +106,31 @@ func TestPoolKeepsItsBudget(t *testing.T) {
 	}
 }
 
+func TestPoolTrimsWhatIsStale(t *testing.T) {
+	p := NewPool(1 << 20)
+	cold, warm, large := mustGet(t, p, 4096), mustGet(t, p, 4096), mustGet(t, p, 65536)
+	cold.Release()
+	warm.Release()
+	large.Release()
+	if got := p.TrimStale(); got != 0 {
+		t.Errorf("trimmed %d bytes that were in use since", got)
+	}
+	warm = mustGet(t, p, 4096) // the one that came back last
+	warm.Release()
+	held := mustGet(t, p, 4096)
+	kept := unsafe.SliceData(held.B)
+	if got, want := p.TrimStale(), int64(classSize(0)+65536); got != want {
+		t.Errorf("trimmed %d bytes, want %d: those of two that nobody has used, and not of the one that is out", got, want)
+	}
+	held.Release()
+	if s := p.Stats(); s.IdleBytes != int64(classSize(0)) || s.LentBytes != 0 {
+		t.Errorf("after a trim: %+v", s)
+	}
+	if again := mustGet(t, p, 4096); unsafe.SliceData(again.B) != kept {
+		t.Error("a buffer that is in use was let go of")
+	}
+}
+
 // TryGet takes what is there, waits for nothing, and overtakes nobody.
 func TestPoolTryGet(t *testing.T) {
 	p := NewPool(8 * pageSize)

@@ -151,7 +151,8 @@ func (c *Client) Run(ctx context.Context) error {
 		case <-c.layouts.changed:
 			c.refreshLayout(ctx)
 		case <-trim.C:
-			c.reserve.Trim()
+			c.pool.TrimStale()
+			c.reserve.TrimStale()
 		}
 	}
 }

@@ -19,9 +19,9 @@ import (
 const (
 	// healBytes bounds the memory of heals under way, and with it their number: it is enough for two of the widest stripe of the largest
 	// chunk, and for a dozen of the usual ones.
-	healBytes = 64 << 20
+	healBytes = 128 << 20
 	// healMax bounds heals under way where that memory would do for more.
-	healMax = 8
+	healMax = 12
 	// healBusy and mendBusy are how many are under way while clients are served: of those that somebody asked for, and of those that a
 	// check has found.
 	healBusy, mendBusy = 2, 1

@@ -162,6 +162,9 @@ func setDefault[T int64 | time.Duration](v *T, d T) {
 // retryEvery is the pause after a cycle that failed, of workers that otherwise pause for longer.
 const retryEvery = time.Minute
 
+// trimEvery is for how long memory is kept for the next heal or move, twice that at most.
+const trimEvery = time.Minute
+
 // moveRetry is the pause of the mover while shards wait for their homes.
 const moveRetry = 10 * time.Second
 
@@ -209,9 +212,25 @@ func (r *Repair) Run(ctx context.Context) error {
 	wg.Go(func() {
 		r.collect.worker.repeat(ctx, pace{first: collectNever, pause: collectNever}, log, r.collect.cycle)
 	})
+	wg.Go(func() { r.trim(ctx) })
 	wg.Go(func() { r.pack.worker.repeat(ctx, pace{first: compactEvery, pause: compactEvery}, log, r.pack.cycle) })
 	wg.Wait()
 	return nil
+}
+
+// trim gives memory back that nobody has needed for a while, until ctx ends.
+func (r *Repair) trim(ctx context.Context) {
+	t := time.NewTicker(trimEvery)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+			r.Healer.pool.TrimStale()
+			r.move.pool.TrimStale()
+		}
+	}
 }
 
 // Scrub checks everything now, as fast as it goes.

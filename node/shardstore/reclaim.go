@@ -64,6 +64,7 @@ func (s *Store) reclaimLoop(ctx context.Context) {
 		case <-timer.C:
 			tick = true
 			s.probe()
+			s.copies.TrimStale()
 		case <-s.wakeup:
 		}
 		if err := s.reclaim(ctx, tick); err != nil && ctx.Err() == nil {
