@@ -2,8 +2,11 @@ package client
 
 import (
 	"bytes"
+	"fmt"
 	"testing"
+	"time"
 
+	"shoal/chunker"
 	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
@@ -50,6 +53,43 @@ func TestShortReadsOfWhatIsAway(t *testing.T) {
 					harm(fc, lost)
 					if got := readRanges(t, fc, c, "k", body, n); got > int(p.K)*most {
 						t.Errorf("node %d: %d bytes of shards for a range of %d", lost, got, n)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A short read that is late is hedged with short reads of k others. One that is longer may be hedged with the chunk.
+func TestShortReadsOfWhatIsLate(t *testing.T) {
+	p := erasure.Profile{K: 2, M: 2}
+	frame := envelope.FrameSize + envelope.Overhead
+	for _, tc := range []struct {
+		n, most, least int
+		within         time.Duration
+	}{
+		{10_000, 2 * 2 * frame, 2 * frame, hedgeMin},
+		{envelope.FrameSize, 2 * 2 * frame, 2 * frame, hedgeMin},
+		{7 * envelope.FrameSize, 3 * chunker.ChunkSize, 4 * frame, 6 * hedgeMin}, // of two shards, or of a chunk one of whose shards is late too
+	} {
+		for slow := range 4 {
+			t.Run(fmt.Sprintf("%d bytes, node %d", tc.n, slow), func(t *testing.T) {
+				bubble(t, 4, 1, p, func(t *testing.T, fc *fakeCluster) {
+					c := fc.client()
+					body := large()
+					check(t, put(t, c, "k", body, api.Condition{}))
+					for off := 1000; off+tc.n <= len(body); off += 1_000_000 {
+						c.health.good(fc.node(slow).id) // late twice, it would not be asked
+						fc.node(slow).away = time.Minute
+						began := time.Now()
+						sent, asked := fc.fetched(t, c, slow, body, off, tc.n)
+						switch took := time.Since(began); {
+						case took > tc.within:
+							t.Errorf("%d bytes at %d took %v", tc.n, off, took)
+						case took == 0: // of another node
+						case sent > tc.most || sent < tc.least || asked == 0:
+							t.Errorf("%d bytes in %d reads for %d that were late", sent, asked, tc.n)
+						}
 					}
 				})
 			})

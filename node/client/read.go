@@ -23,10 +23,12 @@ const (
 	// rested sends little at first. What is expected too soon is read twice over a way that is narrow.
 	farExpected = 250 * time.Millisecond
 	// Of this many bytes that are read one may be read beside them because a read is late, so that a store
-	// under load does not read its chunks twice over; hedgeBurst may be before that. A late read of some
+	// under load does not read its chunks twice over; hedgeBurst may be before that. A late read of many
 	// frames is hedged with the whole chunk: counting reads instead of bytes would nearly double them.
 	hedgeShare = 20
 	hedgeBurst = 40 << 20
+	// hedgeShort is how many times less than a chunk a hedge of a short range reads, at least.
+	hedgeShort = 4
 	// readTimeout bounds one read of a shard: another place is tried then.
 	readTimeout = 5 * time.Second
 )
@@ -107,7 +109,7 @@ func (d *download) readShard(ctx context.Context, seg *chunker.Segment, ref *chu
 	return err
 }
 
-// readHedged reads from one place, which has the time that a read usually takes for itself.
+// readHedged reads from one place, which has the time that a read usually takes for itself. Then others are read too.
 func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, t peer.Target, id shardstore.ID, p []byte, off int64) error {
 	c := d.c
 	if seg.M == 0 && !c.health.dead(t.Node) {
@@ -120,16 +122,18 @@ func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *ch
 	defer cancel()
 	var beside sync.WaitGroup
 	beside.Add(1)
-	hedge := time.AfterFunc(c.pace.late(), func() {
+	var computed []byte
+	late := time.AfterFunc(c.pace.late(), func() {
 		defer beside.Done()
-		if c.pace.mayHedge(int(ref.Size)) && d.rebuild(rctx, seg, ref, nil) == nil {
+		if b, ok := d.hedge(rctx, seg, ref, int(id.Index), len(p), off); ok {
+			computed = b
 			c.health.late(t.Node)
 			cancel()
 		}
 	})
 	start := time.Now()
 	err := c.readAt(rctx, t, id, p, off, peer.AsStored)
-	if hedge.Stop() {
+	if late.Stop() {
 		c.pace.took(time.Since(start), len(p))
 		return err
 	}
@@ -137,7 +141,25 @@ func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *ch
 		cancel()
 	}
 	beside.Wait() // it works on d
+	if err != nil && computed != nil && ctx.Err() == nil {
+		copy(p, computed)
+		return nil
+	}
 	return err
+}
+
+// hedge gets n bytes of a shard that is late from others. A short range is computed from the same range of k others; else the whole
+// chunk is rebuilt, since more of it will be wanted, and d.rebuilt is set.
+func (d *download) hedge(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, index, n int, off int64) (computed []byte, ok bool) {
+	if size := int(ref.Size); int(seg.K)*n*hedgeShort > size {
+		return nil, d.c.pace.mayHedge(size) && d.rebuild(ctx, seg, ref, nil) == nil
+	}
+	if !d.c.pace.mayHedge(int(seg.K) * n) {
+		return nil, false
+	}
+	c := &columns{d: d, id: ref.ID, profile: erasure.Profile{K: seg.K, M: seg.M}, index: index, at: off}
+	computed = make([]byte, n)
+	return computed, c.fill(ctx, computed) == nil
 }
 
 // readAt reads a shard at one place.
