@@ -67,6 +67,7 @@ func TestOperators(t *testing.T) {
 		n.AdminJSON(&k, "key", "create", user)
 		files[user] = r.file("[default]\naws_access_key_id = " + k.AccessKeyID + "\naws_secret_access_key = " + k.Secret + "\n")
 	}
+	<-time.After(time.Second) // what is attached counts a second later at most
 	for _, tt := range []struct {
 		user, want string
 		args       []string
