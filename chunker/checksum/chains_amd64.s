@@ -4,7 +4,7 @@
 
 // MD5 is one chain of dependent steps, and so is SHA-256: each by itself leaves most of a core idle. The
 // functions here run several chains in one stream of instructions: the MD5 and, with SHA-NI, the
-// SHA-256 of one text, or of two, for little more than the time of one MD5.
+// SHA-256 of one text, or of two or three, for little more than the time of one MD5.
 //
 // MD5 runs in general registers: what depends on each other there takes a cycle, where some processors take two in vector registers.
 // The constants of SHA-256's 64 rounds.
@@ -524,7 +524,7 @@ GLOBL md5Rounds<>(SB), (RODATA|NOPTR), $256
 	ROLL $s, a; \
 	ADDL b, a
 
-// H finds in t what it was in the step before: its xor with e, which was d then, is that of c and d.
+// H finds in t what it was in the step before: its xor with a, which was d then, is that of c and d.
 #define SUMH(a, b, c, d, m, s, t) \
 	XORL a, t; \
 	ADDL m(SP), a; \
@@ -542,7 +542,7 @@ GLOBL md5Rounds<>(SB), (RODATA|NOPTR), $256
 	ROLL $s, a; \
 	ADDL b, a
 
-// THREE is four steps of each of three texts.
+// THREE is four steps of each of three texts. BP is free, since functions with a frame save it.
 #define THREE(step, m0, m1, m2, m3, s0, s1, s2, s3) \
 	step(AX, BX, CX, DX, (0+m0), s0, R14); \
 	step(R8, R9, R10, R11, (256+m0), s0, R15); \

@@ -11,7 +11,7 @@ import (
 
 // MD5 is a chain of steps each of which waits for the one before, so a stream by itself leaves most
 // of a core idle. What is digested at the same time is therefore hashed side by side. The SHA-256 of the
-// same stream, a chain too, runs in the shadow of its MD5, and so do both of a second stream; where MD5 is
+// same stream, a chain too, runs in the shadow of its MD5, and so do those of two more streams; where MD5 is
 // all that is wanted, many streams share vector lanes: eight MD5s then cost a third of what they would one by
 // one. Nobody waits for others to come: sets of streams form and dissolve from one slice of the input to the next.
 //
