@@ -143,6 +143,9 @@ func (d *download) readHedged(ctx context.Context, seg *chunker.Segment, ref *ch
 	beside.Wait() // it works on d
 	if err != nil && computed != nil && ctx.Err() == nil {
 		copy(p, computed)
+		if wantsHeal(err) {
+			c.requestHeal(d.layout, stripeRef{ref.ID, int(seg.K) + int(seg.M), int(seg.K)})
+		}
 		return nil
 	}
 	return err

@@ -1,10 +1,7 @@
 package transport
 
 import (
-	"runtime"
 	"testing"
-	"time"
-	"unsafe"
 
 	"shoal/p2p"
 )
@@ -28,41 +25,6 @@ func TestBufferClasses(t *testing.T) {
 			t.Errorf("buffer of %d bytes and capacity %d for %d", len(b.b), cap(b.b), size)
 		} else {
 			b.put()
-		}
-	}
-}
-
-func TestMappedBuffers(t *testing.T) {
-	const size = hugePage + hugePage/8
-	if b := getMapped(hugePage - 1); b.class != classOf(hugePage-1) || len(b.b) != hugePage-1 {
-		t.Errorf("buffer of class %d and %d bytes for one byte less than a huge page", b.class, len(b.b))
-	} else {
-		b.put()
-	}
-	gone := make(chan struct{})
-	func() {
-		b := getMapped(size)
-		if len(b.b) != size || cap(b.b) != classSize(classOf(size)) {
-			t.Errorf("buffer of %d bytes and capacity %d for %d", len(b.b), cap(b.b), size)
-		}
-		if at := uintptr(unsafe.Pointer(unsafe.SliceData(b.b))); runtime.GOOS == "linux" && at%hugePage != 0 {
-			t.Errorf("a buffer begins at %#x, not on a huge page", at)
-		}
-		for i := range b.b { // all of it is there
-			b.b[i] = byte(i)
-		}
-		b.put()
-		runtime.AddCleanup(b, func(ch chan struct{}) { close(ch) }, gone)
-	}()
-	deadline := time.After(30 * time.Second)
-	for {
-		runtime.GC() // the pool lets go of what nobody has wanted between two
-		select {
-		case <-gone:
-			return
-		case <-deadline:
-			t.Fatal("a buffer that nobody wants is kept")
-		case <-time.After(time.Millisecond):
 		}
 	}
 }
