@@ -819,10 +819,200 @@ done_sha3:
 	STORESHA(R12, X8, X15)
 	RET
 
-// func cpuid7() (ebx uint32)
-TEXT ·cpuid7(SB), NOSPLIT, $0-4
-	MOVL $7, AX
+// Four texts. Where vector instructions answer after one cycle, MD5 runs in four lanes of vector registers, and the SHA-256 of the
+// four texts beside it: its rounds take longer to answer there, so that two texts leave half of its unit idle.
+//
+// R9 is the stack's memory, of which there is at 0: 16 message words of all lanes for MD5, at 256 the states of MD5 word by word, at 320 those of
+// SHA-256 text by text, at 448 the last 16 message words of SHA-256 text by text.
+
+// TRANSPOSE makes the four words of a text in each register to the first, second, third and fourth words of all.
+#define TRANSPOSE(a, b, c, d) \
+	VPUNPCKLDQ b, a, X24; \
+	VPUNPCKHDQ b, a, X25; \
+	VPUNPCKLDQ d, c, X26; \
+	VPUNPCKHDQ d, c, X27; \
+	VPUNPCKLQDQ X26, X24, a; \
+	VPUNPCKHQDQ X26, X24, b; \
+	VPUNPCKLQDQ X27, X25, c; \
+	VPUNPCKHQDQ X27, X25, d
+
+#define WORDS(off) \
+	VMOVDQU32 off(SI), X20; \
+	VMOVDQU32 off(DI), X21; \
+	VMOVDQU32 off(R10), X22; \
+	VMOVDQU32 off(R11), X23; \
+	TRANSPOSE(X20, X21, X22, X23); \
+	VMOVDQA32 X20, (4*off)(R9); \
+	VMOVDQA32 X21, (4*off+16)(R9); \
+	VMOVDQA32 X22, (4*off+32)(R9); \
+	VMOVDQA32 X23, (4*off+48)(R9)
+
+// STEPV is a step in four lanes. The function f is the truth table imm over the bits of d, c and b.
+#define STEPV(imm, a, b, c, d, word, i, s) \
+	VPBROADCASTD (4*(i))(R8), X21; \
+	VMOVDQA32 d, X20; \
+	VPADDD (16*word)(R9), X21, X21; \
+	VPADDD X21, a, a; \
+	VPTERNLOGD $imm, b, c, X20; \
+	VPADDD X20, a, a; \
+	VPROLD $s, a, a; \
+	VPADDD b, a, a
+
+#define FOURV(imm, w0, w1, w2, w3, i, s0, s1, s2, s3) \
+	STEPV(imm, X16, X17, X18, X19, w0, i, s0); \
+	STEPV(imm, X19, X16, X17, X18, w1, i+1, s1); \
+	STEPV(imm, X18, X19, X16, X17, w2, i+2, s2); \
+	STEPV(imm, X17, X18, X19, X16, w3, i+3, s3)
+
+// FETCHM and EXPANDM are four rounds of SHA-256 of one text. Its words are read, or made of those before, and w holds the last four.
+#define FETCHM(off, p, ring, w, abef, cdgh) \
+	VMOVDQU off(p), w; \
+	VPSHUFB sha256Swap<>(SB), w, w; \
+	VMOVDQA w, (ring+off)(R9); \
+	QUAD(off, w, abef, cdgh)
+
+#define EXPANDM(k, ring, w4, w3, w2, w, abef, cdgh) \
+	VMOVDQA (ring+w4)(R9), X8; \
+	SHA256MSG1 (ring+w3)(R9), X8; \
+	VPALIGNR $4, (ring+w2)(R9), w, X7; \
+	VPADDD X7, X8, X8; \
+	SHA256MSG2 w, X8; \
+	VMOVDQA X8, w; \
+	VMOVDQA w, (ring+w4)(R9); \
+	QUAD(k, w, abef, cdgh)
+
+#define FETCHV(off) \
+	FETCHM(off, SI, 448, X11, X1, X2); \
+	FETCHM(off, DI, 512, X12, X3, X4); \
+	FETCHM(off, R10, 576, X13, X5, X6); \
+	FETCHM(off, R11, 640, X14, X9, X10)
+
+#define EXPANDV(k, w4, w3, w2) \
+	EXPANDM(k, 448, w4, w3, w2, X11, X1, X2); \
+	EXPANDM(k, 512, w4, w3, w2, X12, X3, X4); \
+	EXPANDM(k, 576, w4, w3, w2, X13, X5, X6); \
+	EXPANDM(k, 640, w4, w3, w2, X14, X9, X10)
+
+// ADDSHA adds the state before the block, and keeps what it becomes.
+#define ADDSHA(off, abef, cdgh) \
+	VPADDD off(R9), abef, abef; \
+	VPADDD (off+16)(R9), cdgh, cdgh; \
+	VMOVDQA abef, off(R9); \
+	VMOVDQA cdgh, (off+16)(R9)
+
+// func md5SHA256Texts4(md5 *[4][4]uint32, sha256 *[4][8]uint32, texts *[4]*byte, blocks int)
+TEXT ·md5SHA256Texts4(SB), 0, $768-32
+	MOVQ md5+0(FP), R14
+	MOVQ sha256+8(FP), R12
+	MOVQ texts+16(FP), R13
+	MOVQ blocks+24(FP), R15
+	LEAQ 63(SP), R9
+	ANDQ $-64, R9
+	LEAQ ·md5K(SB), R8
+	MOVQ 0(R13), SI
+	MOVQ 8(R13), DI
+	MOVQ 16(R13), R10
+	MOVQ 24(R13), R11
+	LOADSHA(R12, X1, X2)
+	VMOVDQA X1, 320(R9)
+	VMOVDQA X2, 336(R9)
+	ADDQ $32, R12
+	LOADSHA(R12, X3, X4)
+	VMOVDQA X3, 352(R9)
+	VMOVDQA X4, 368(R9)
+	ADDQ $32, R12
+	LOADSHA(R12, X5, X6)
+	VMOVDQA X5, 384(R9)
+	VMOVDQA X6, 400(R9)
+	ADDQ $32, R12
+	LOADSHA(R12, X9, X10)
+	VMOVDQA X9, 416(R9)
+	VMOVDQA X10, 432(R9)
+	VMOVDQU32 0(R14), X16
+	VMOVDQU32 16(R14), X17
+	VMOVDQU32 32(R14), X18
+	VMOVDQU32 48(R14), X19
+	TRANSPOSE(X16, X17, X18, X19)
+	TESTQ R15, R15
+	JZ   done_four
+
+loop_four:
+	VMOVDQA32 X16, 256(R9)
+	VMOVDQA32 X17, 272(R9)
+	VMOVDQA32 X18, 288(R9)
+	VMOVDQA32 X19, 304(R9)
+	WORDS(0)
+	WORDS(16)
+	WORDS(32)
+	WORDS(48)
+	FETCHV(0)
+	FOURV(0xd8, 0, 1, 2, 3, 0, 7, 12, 17, 22)
+	FETCHV(16)
+	FOURV(0xd8, 4, 5, 6, 7, 4, 7, 12, 17, 22)
+	FETCHV(32)
+	FOURV(0xd8, 8, 9, 10, 11, 8, 7, 12, 17, 22)
+	FETCHV(48)
+	FOURV(0xd8, 12, 13, 14, 15, 12, 7, 12, 17, 22)
+	EXPANDV(64, 0, 16, 32)
+	FOURV(0xac, 1, 6, 11, 0, 16, 5, 9, 14, 20)
+	EXPANDV(80, 16, 32, 48)
+	FOURV(0xac, 5, 10, 15, 4, 20, 5, 9, 14, 20)
+	EXPANDV(96, 32, 48, 0)
+	FOURV(0xac, 9, 14, 3, 8, 24, 5, 9, 14, 20)
+	EXPANDV(112, 48, 0, 16)
+	FOURV(0xac, 13, 2, 7, 12, 28, 5, 9, 14, 20)
+	EXPANDV(128, 0, 16, 32)
+	FOURV(0x96, 5, 8, 11, 14, 32, 4, 11, 16, 23)
+	EXPANDV(144, 16, 32, 48)
+	FOURV(0x96, 1, 4, 7, 10, 36, 4, 11, 16, 23)
+	EXPANDV(160, 32, 48, 0)
+	FOURV(0x96, 13, 0, 3, 6, 40, 4, 11, 16, 23)
+	EXPANDV(176, 48, 0, 16)
+	FOURV(0x96, 9, 12, 15, 2, 44, 4, 11, 16, 23)
+	EXPANDV(192, 0, 16, 32)
+	FOURV(0x63, 0, 7, 14, 5, 48, 6, 10, 15, 21)
+	EXPANDV(208, 16, 32, 48)
+	FOURV(0x63, 12, 3, 10, 1, 52, 6, 10, 15, 21)
+	EXPANDV(224, 32, 48, 0)
+	FOURV(0x63, 8, 15, 6, 13, 56, 6, 10, 15, 21)
+	EXPANDV(240, 48, 0, 16)
+	FOURV(0x63, 4, 11, 2, 9, 60, 6, 10, 15, 21)
+	ADDSHA(320, X1, X2)
+	ADDSHA(352, X3, X4)
+	ADDSHA(384, X5, X6)
+	ADDSHA(416, X9, X10)
+	VPADDD 256(R9), X16, X16
+	VPADDD 272(R9), X17, X17
+	VPADDD 288(R9), X18, X18
+	VPADDD 304(R9), X19, X19
+	ADDQ $64, SI
+	ADDQ $64, DI
+	ADDQ $64, R10
+	ADDQ $64, R11
+	DECQ R15
+	JNZ  loop_four
+
+done_four:
+	TRANSPOSE(X16, X17, X18, X19)
+	VMOVDQU32 X16, 0(R14)
+	VMOVDQU32 X17, 16(R14)
+	VMOVDQU32 X18, 32(R14)
+	VMOVDQU32 X19, 48(R14)
+	STORESHA(R12, X9, X10)
+	SUBQ $32, R12
+	STORESHA(R12, X5, X6)
+	SUBQ $32, R12
+	STORESHA(R12, X3, X4)
+	SUBQ $32, R12
+	STORESHA(R12, X1, X2)
+	RET
+
+// func cpuid(leaf uint32) (ebx, ecx, edx uint32)
+TEXT ·cpuid(SB), NOSPLIT, $0-20
+	MOVL leaf+0(FP), AX
 	XORL CX, CX
 	CPUID
-	MOVL BX, ebx+0(FP)
+	MOVL BX, ebx+8(FP)
+	MOVL CX, ecx+12(FP)
+	MOVL DX, edx+16(FP)
 	RET

@@ -5,6 +5,8 @@ import (
 	"crypto/sha256"
 	"testing"
 	"unsafe"
+
+	"golang.org/x/sys/cpu"
 )
 
 // chainsJobs makes jobs that continue hashes of a few blocks, and the hashes as they should become.
@@ -27,24 +29,36 @@ func chainsJobs(texts [][]byte, withSHA256 []bool) (jobs []*laneJob, want [][2][
 }
 
 func TestChainsSideBySide(t *testing.T) {
-	if alone, along := chainsKnown(); !alone || !along {
+	known := chainsKnown()
+	if !known.sha256 {
 		t.Skip("not on this processor")
 	}
-	all := pattern(3*64*40 + 2)
+	const most = 40 * md5.BlockSize
+	all := pattern(fewMax * (most + 1))
 	for blocks := 3; blocks < 40; blocks++ {
-		for kinds := range 8 {
-			texts := [][]byte{all[:64*blocks], all[64*40+1:][:64*blocks], all[2*64*40+2:][:64*blocks]}
-			jobs, want := chainsJobs(texts, []bool{kinds&1 != 0, kinds&2 != 0, kinds&4 != 0})
+		for kinds := range 1 << known.few {
+			var texts [][]byte
+			var withSHA256 []bool
+			for i := range known.few {
+				texts = append(texts, all[i*(most+1):][:blocks*md5.BlockSize])
+				withSHA256 = append(withSHA256, kinds>>i&1 == 1)
+			}
+			jobs, want := chainsJobs(texts, withSHA256)
 			n := len(jobs[0].rest)
-			switch blocks % 3 {
+			switch last := len(jobs) - 1; blocks % 4 {
 			case 0:
 				new(laneSet).hashFew(jobs, n)
 			case 1:
-				new(laneSet).hashFew(jobs[:2], n)
-				hashOne(jobs[2], n)
+				new(laneSet).hashFew(jobs[:last], n)
+				hashOne(jobs[last], n)
 			case 2:
 				hashOne(jobs[0], n)
 				new(laneSet).hashFew(jobs[1:], n)
+			case 3:
+				new(laneSet).hashFew(jobs[:2], n)
+				for _, job := range jobs[2:] {
+					hashOne(job, n)
+				}
 			}
 			for i, job := range jobs {
 				job.settle()
@@ -62,6 +76,64 @@ func TestChainsSideBySide(t *testing.T) {
 	}
 }
 
+// blocksState gives the words that a hash has after some blocks.
+func blocksState(h chainHash, blocks []byte, words int) [sha256Words]uint32 {
+	h.Write(blocks)
+	c := chain{h: h}
+	return *c.take(words)
+}
+
+// Each of the functions that this processor can run, whether it is the best here or not.
+func TestTexts(t *testing.T) {
+	if !chainsKnown().sha256 {
+		t.Skip("not on this processor")
+	}
+	for blocks := range 20 {
+		n := blocks * md5.BlockSize
+		all := pattern(fewMax * (n + 1))
+		var fresh, want fewTexts
+		for i := range fewMax {
+			text := all[i*(n+1) : i*(n+1)+n]
+			fresh.texts[i] = unsafe.SliceData(text)
+			for f, text := range map[*fewTexts][]byte{&fresh: nil, &want: text} {
+				m := blocksState(md5.New().(chainHash), text, md5Words)
+				f.md5[i], f.sha256[i] = [md5Words]uint32(m[:]), blocksState(sha256.New().(chainHash), text, sha256Words)
+			}
+		}
+		for name, c := range map[string]struct {
+			texts int
+			both  bool
+			here  bool
+			hash  func(f *fewTexts)
+		}{
+			"md5Text":         {1, false, true, func(f *fewTexts) { md5Text(&f.md5[0], f.texts[0], blocks) }},
+			"md5SHA256Text":   {1, true, true, func(f *fewTexts) { md5SHA256Text(&f.md5[0], &f.sha256[0], f.texts[0], blocks) }},
+			"md5Texts2":       {2, false, true, func(f *fewTexts) { f.hashMD5(2, blocks) }},
+			"md5Texts3":       {3, false, true, func(f *fewTexts) { f.hashMD5(3, blocks) }},
+			"md5SHA256Texts2": {2, true, true, func(f *fewTexts) { f.hashBoth(2, blocks) }},
+			"md5SHA256Texts3": {3, true, true, func(f *fewTexts) {
+				md5SHA256Texts3((*[3][md5Words]uint32)(f.md5[:]), (*[3][sha256Words]uint32)(f.sha256[:]), f.texts[0], f.texts[1], f.texts[2], blocks)
+			}},
+			"md5SHA256Texts4": {4, true, cpu.X86.HasAVX512F && cpu.X86.HasAVX512VL, func(f *fewTexts) { md5SHA256Texts4(&f.md5, &f.sha256, &f.texts, blocks) }},
+		} {
+			if !c.here {
+				continue
+			}
+			got := fresh
+			c.hash(&got)
+			for i := range fewMax {
+				from := &fresh // what is not hashed is not touched
+				if i < c.texts {
+					from = &want
+				}
+				if got.md5[i] != from.md5[i] || c.both && got.sha256[i] != from.sha256[i] || !c.both && got.sha256[i] != fresh.sha256[i] {
+					t.Errorf("%s, %d blocks, text %d: %x and %x, want %x and %x", name, blocks, i, got.md5[i], got.sha256[i], from.md5[i], from.sha256[i])
+				}
+			}
+		}
+	}
+}
+
 type sideBySide[M, S any] struct {
 	md5    M
 	sha256 S
@@ -73,6 +145,8 @@ func BenchmarkChains(b *testing.B) {
 	p, q, r := unsafe.SliceData(pattern(n)), unsafe.SliceData(pattern(n)), unsafe.SliceData(pattern(n))
 	var two sideBySide[[2][4]uint32, [2][8]uint32]
 	var three sideBySide[[3][4]uint32, [3][8]uint32]
+	var four sideBySide[[4][4]uint32, [4][8]uint32]
+	texts := [4]*byte{p, q, r, unsafe.SliceData(pattern(n))}
 	for _, c := range []struct {
 		name  string
 		texts int
@@ -84,9 +158,10 @@ func BenchmarkChains(b *testing.B) {
 		{"two of MD5 and SHA-256", 2, func() { md5SHA256Texts2(&two.md5, &two.sha256, p, q, n/64) }},
 		{"three of MD5", 3, func() { md5Texts3(&three.md5, p, q, r, n/64) }},
 		{"three of MD5 and SHA-256", 3, func() { md5SHA256Texts3(&three.md5, &three.sha256, p, q, r, n/64) }},
+		{"four of MD5 and SHA-256", 4, func() { md5SHA256Texts4(&four.md5, &four.sha256, &texts, n/64) }},
 	} {
 		b.Run(c.name, func(b *testing.B) {
-			if alone, along := chainsHere(); !alone || !along {
+			if !chainsHere().sha256 || c.texts == 4 && !cpu.X86.HasAVX512VL {
 				b.Skip("not on this processor")
 			}
 			b.SetBytes(int64(c.texts * n))

@@ -66,10 +66,16 @@ var lanesHere = sync.OnceValue(func() int {
 	return laneCount()
 })
 
-// chainsKnown says which chains can run side by side here: those of MD5, and SHA-256 along with them.
-var chainsKnown = sync.OnceValues(func() (md5, sha256 bool) {
+// chains says which chains can run side by side on a processor, and how many are best.
+type chains struct {
+	md5, sha256 bool // those of MD5, and SHA-256 along with them
+	few         int  // up to so many texts at a time
+	lanes       int  // from so many texts on MD5 without SHA-256 is cheapest in lanes
+}
+
+var chainsKnown = sync.OnceValue(func() chains {
 	if lanesHere() == 0 {
-		return false, false
+		return chains{}
 	}
 	return chainsHere()
 })
@@ -77,14 +83,9 @@ var chainsKnown = sync.OnceValues(func() (md5, sha256 bool) {
 // usable tells whether hash may be called.
 func (l *laneHall) usable() bool { return lanesHere() > 0 }
 
-// chainsMax is up to how many streams MD5 is cheapest in general registers, up to three streams at a time, where no SHA-256 comes
-// along. From there on lanes cost less. With SHA-256 along general registers always do.
-const chainsMax = 6
-
 // along tells whether the SHA-256 of a stream is hashed along with its MD5.
 func (l *laneHall) along() bool {
-	_, ok := chainsKnown()
-	return ok
+	return chainsKnown().sha256
 }
 
 // hash hashes whole blocks into h, which has hashed whole blocks so far, and into along, the SHA-256

@@ -28,9 +28,9 @@ func laneCount() int {
 
 // hashLanes hashes blocks of 64 bytes in each of the first n lanes, at most laneCount of them.
 func hashLanes(n int, state *[4][laneCountMax]uint32, rows *[laneCountMax]*byte, blocks int) {
-	if n <= 8 {
-		md5Blocks8(state, rows, blocks) // Fewer lanes take less time for each block.
-	} else {
+	if n > 8 || chainsKnown().lanes < 8 {
 		md5Blocks16(state, rows, blocks)
+	} else {
+		md5Blocks8(state, rows, blocks) // Fewer lanes take less time for each block.
 	}
 }

@@ -3,39 +3,39 @@
 #include "textflag.h"
 
 // The constants of MD5's 64 steps: the integer part of 2^32 times |sin(i+1)|.
-DATA md5K<>+0(SB)/8, $0xe8c7b756d76aa478
-DATA md5K<>+8(SB)/8, $0xc1bdceee242070db
-DATA md5K<>+16(SB)/8, $0x4787c62af57c0faf
-DATA md5K<>+24(SB)/8, $0xfd469501a8304613
-DATA md5K<>+32(SB)/8, $0x8b44f7af698098d8
-DATA md5K<>+40(SB)/8, $0x895cd7beffff5bb1
-DATA md5K<>+48(SB)/8, $0xfd9871936b901122
-DATA md5K<>+56(SB)/8, $0x49b40821a679438e
-DATA md5K<>+64(SB)/8, $0xc040b340f61e2562
-DATA md5K<>+72(SB)/8, $0xe9b6c7aa265e5a51
-DATA md5K<>+80(SB)/8, $0x02441453d62f105d
-DATA md5K<>+88(SB)/8, $0xe7d3fbc8d8a1e681
-DATA md5K<>+96(SB)/8, $0xc33707d621e1cde6
-DATA md5K<>+104(SB)/8, $0x455a14edf4d50d87
-DATA md5K<>+112(SB)/8, $0xfcefa3f8a9e3e905
-DATA md5K<>+120(SB)/8, $0x8d2a4c8a676f02d9
-DATA md5K<>+128(SB)/8, $0x8771f681fffa3942
-DATA md5K<>+136(SB)/8, $0xfde5380c6d9d6122
-DATA md5K<>+144(SB)/8, $0x4bdecfa9a4beea44
-DATA md5K<>+152(SB)/8, $0xbebfbc70f6bb4b60
-DATA md5K<>+160(SB)/8, $0xeaa127fa289b7ec6
-DATA md5K<>+168(SB)/8, $0x04881d05d4ef3085
-DATA md5K<>+176(SB)/8, $0xe6db99e5d9d4d039
-DATA md5K<>+184(SB)/8, $0xc4ac56651fa27cf8
-DATA md5K<>+192(SB)/8, $0x432aff97f4292244
-DATA md5K<>+200(SB)/8, $0xfc93a039ab9423a7
-DATA md5K<>+208(SB)/8, $0x8f0ccc92655b59c3
-DATA md5K<>+216(SB)/8, $0x85845dd1ffeff47d
-DATA md5K<>+224(SB)/8, $0xfe2ce6e06fa87e4f
-DATA md5K<>+232(SB)/8, $0x4e0811a1a3014314
-DATA md5K<>+240(SB)/8, $0xbd3af235f7537e82
-DATA md5K<>+248(SB)/8, $0xeb86d3912ad7d2bb
-GLOBL md5K<>(SB), (RODATA|NOPTR), $256
+DATA ·md5K+0(SB)/8, $0xe8c7b756d76aa478
+DATA ·md5K+8(SB)/8, $0xc1bdceee242070db
+DATA ·md5K+16(SB)/8, $0x4787c62af57c0faf
+DATA ·md5K+24(SB)/8, $0xfd469501a8304613
+DATA ·md5K+32(SB)/8, $0x8b44f7af698098d8
+DATA ·md5K+40(SB)/8, $0x895cd7beffff5bb1
+DATA ·md5K+48(SB)/8, $0xfd9871936b901122
+DATA ·md5K+56(SB)/8, $0x49b40821a679438e
+DATA ·md5K+64(SB)/8, $0xc040b340f61e2562
+DATA ·md5K+72(SB)/8, $0xe9b6c7aa265e5a51
+DATA ·md5K+80(SB)/8, $0x02441453d62f105d
+DATA ·md5K+88(SB)/8, $0xe7d3fbc8d8a1e681
+DATA ·md5K+96(SB)/8, $0xc33707d621e1cde6
+DATA ·md5K+104(SB)/8, $0x455a14edf4d50d87
+DATA ·md5K+112(SB)/8, $0xfcefa3f8a9e3e905
+DATA ·md5K+120(SB)/8, $0x8d2a4c8a676f02d9
+DATA ·md5K+128(SB)/8, $0x8771f681fffa3942
+DATA ·md5K+136(SB)/8, $0xfde5380c6d9d6122
+DATA ·md5K+144(SB)/8, $0x4bdecfa9a4beea44
+DATA ·md5K+152(SB)/8, $0xbebfbc70f6bb4b60
+DATA ·md5K+160(SB)/8, $0xeaa127fa289b7ec6
+DATA ·md5K+168(SB)/8, $0x04881d05d4ef3085
+DATA ·md5K+176(SB)/8, $0xe6db99e5d9d4d039
+DATA ·md5K+184(SB)/8, $0xc4ac56651fa27cf8
+DATA ·md5K+192(SB)/8, $0x432aff97f4292244
+DATA ·md5K+200(SB)/8, $0xfc93a039ab9423a7
+DATA ·md5K+208(SB)/8, $0x8f0ccc92655b59c3
+DATA ·md5K+216(SB)/8, $0x85845dd1ffeff47d
+DATA ·md5K+224(SB)/8, $0xfe2ce6e06fa87e4f
+DATA ·md5K+232(SB)/8, $0x4e0811a1a3014314
+DATA ·md5K+240(SB)/8, $0xbd3af235f7537e82
+DATA ·md5K+248(SB)/8, $0xeb86d3912ad7d2bb
+GLOBL ·md5K(SB), (RODATA|NOPTR), $256
 
 // Both functions hash lanes side by side: word i of the state of lane j is at state + 64*i + 4*j. Each
 // block is read as one row for each lane and transposed, so that a register holds one message word of
@@ -81,7 +81,7 @@ TEXT ·md5Blocks16(SB), NOSPLIT, $0-24
 	MOVQ state+0(FP), DI
 	MOVQ rows+8(FP), SI
 	MOVQ blocks+16(FP), CX
-	LEAQ md5K<>(SB), R8
+	LEAQ ·md5K(SB), R8
 	XORQ DX, DX
 	TESTQ CX, CX
 	JZ   done16
@@ -300,7 +300,7 @@ TEXT ·md5Blocks8(SB), NOSPLIT, $512-24
 	MOVQ state+0(FP), DI
 	MOVQ rows+8(FP), SI
 	MOVQ blocks+16(FP), CX
-	LEAQ md5K<>(SB), R8
+	LEAQ ·md5K(SB), R8
 	XORQ DX, DX
 	TESTQ CX, CX
 	JZ   done8

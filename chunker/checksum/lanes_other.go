@@ -12,7 +12,7 @@ func hashLanes(int, *[4][laneCountMax]uint32, *[laneCountMax]*byte, int) {
 }
 
 // chainsHere says that other processors hash one chain at a time.
-func chainsHere() (md5, sha256 bool) { return false, false }
+func chainsHere() chains { return chains{} }
 
 func md5Text(*[4]uint32, *byte, int)                                  { noChains() }
 func md5SHA256Text(*[4]uint32, *[8]uint32, *byte, int)                { noChains() }
@@ -22,5 +22,7 @@ func md5Texts3(*[3][4]uint32, *byte, *byte, *byte, int)               { noChains
 func md5SHA256Texts3(*[3][4]uint32, *[3][8]uint32, *byte, *byte, *byte, int) {
 	noChains()
 }
+
+func md5SHA256Texts4(*[4][4]uint32, *[4][8]uint32, *[4]*byte, int) { noChains() }
 
 func noChains() { panic("checksum: no chains side by side on this processor") }

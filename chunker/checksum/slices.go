@@ -52,12 +52,12 @@ func (set *laneSet) hashSlice() {
 		n = min(n, len(job.rest))
 		along = along || job.sha256.h != nil
 	}
-	chains, _ := chainsKnown()
+	known := chainsKnown()
 	switch jobs := set.jobs; {
-	case chains && len(jobs) == 1:
+	case known.md5 && len(jobs) == 1:
 		hashOne(jobs[0], n)
-	case chains && (along || len(jobs) <= chainsMax):
-		for few := range slices.Chunk(jobs, fewMax) {
+	case known.md5 && (along || len(jobs) < known.lanes):
+		for few := range slices.Chunk(jobs, known.few) {
 			if len(few) > 1 {
 				set.hashFew(few, n)
 			} else {
@@ -69,7 +69,7 @@ func (set *laneSet) hashSlice() {
 		jobs[0].sha256.write(jobs[0].rest[:n], sha256Words)
 		jobs[0].rest = jobs[0].rest[n:]
 	default:
-		set.hashLanes(n)
+		set.hashLanes(jobs, n)
 	}
 }
 
@@ -85,13 +85,19 @@ func hashOne(job *laneJob, n int) {
 	job.advance(n)
 }
 
-// hashFew hashes n bytes of each of two or three jobs.
+// hashFew hashes n bytes of each of two to four jobs.
 func (set *laneSet) hashFew(jobs []*laneJob, n int) {
 	few, along := &set.few, true
+	for _, job := range jobs {
+		along = along && job.sha256.h != nil
+	}
+	if !along && len(jobs) >= chainsKnown().lanes {
+		set.hashLanes(jobs, n)
+		return
+	}
 	for i, job := range jobs {
 		few.md5[i] = [md5Words]uint32(job.md5.take(md5Words)[:])
 		few.texts[i] = unsafe.SliceData(job.rest)
-		along = along && job.sha256.h != nil
 	}
 	if along {
 		for i, job := range jobs {
@@ -114,48 +120,54 @@ func (set *laneSet) hashFew(jobs []*laneJob, n int) {
 	clear(few.texts[:])
 }
 
-// fewTexts are up to three texts and the states of their chains.
+// fewTexts are up to four texts and the states of their chains.
 type fewTexts struct {
 	md5    [fewMax][md5Words]uint32
 	sha256 [fewMax][sha256Words]uint32
 	texts  [fewMax]*byte
 }
 
-// fewMax is how many texts fit into the general registers.
-const fewMax = 3
+// fewMax is the most texts that are hashed side by side anywhere, MD5 and SHA-256.
+const fewMax = 4
 
 func (f *fewTexts) hashMD5(texts, blocks int) {
 	if texts == 2 {
 		md5Texts2((*[2][md5Words]uint32)(f.md5[:]), f.texts[0], f.texts[1], blocks)
 	} else {
-		md5Texts3(&f.md5, f.texts[0], f.texts[1], f.texts[2], blocks)
+		md5Texts3((*[3][md5Words]uint32)(f.md5[:]), f.texts[0], f.texts[1], f.texts[2], blocks)
 	}
 }
 
 func (f *fewTexts) hashBoth(texts, blocks int) {
-	if texts == 2 {
+	switch {
+	case texts == 2:
 		md5SHA256Texts2((*[2][md5Words]uint32)(f.md5[:]), (*[2][sha256Words]uint32)(f.sha256[:]), f.texts[0], f.texts[1], blocks)
-	} else {
-		md5SHA256Texts3(&f.md5, &f.sha256, f.texts[0], f.texts[1], f.texts[2], blocks)
+	case chainsKnown().few < fewMax:
+		md5SHA256Texts3((*[3][md5Words]uint32)(f.md5[:]), (*[3][sha256Words]uint32)(f.sha256[:]), f.texts[0], f.texts[1], f.texts[2], blocks)
+	default:
+		if texts < fewMax {
+			f.texts[texts] = f.texts[0] // Any readable memory will do.
+		}
+		md5SHA256Texts4(&f.md5, &f.sha256, &f.texts, blocks)
 	}
 }
 
-// hashLanes hashes n bytes of each job, MD5 in vector lanes.
-func (set *laneSet) hashLanes(n int) {
+// hashLanes hashes n bytes of each of some jobs, MD5 in vector lanes.
+func (set *laneSet) hashLanes(jobs []*laneJob, n int) {
 	for lane := range set.rows {
-		if lane >= len(set.jobs) {
+		if lane >= len(jobs) {
 			set.rows[lane] = set.rows[0] // Any readable memory will do.
 			continue
 		}
-		job := set.jobs[lane]
+		job := jobs[lane]
 		sums := job.md5.take(md5Words)
 		for i := range set.words {
 			set.words[i][lane] = sums[i]
 		}
 		set.rows[lane] = unsafe.SliceData(job.rest)
 	}
-	hashLanes(len(set.jobs), &set.words, &set.rows, n/md5.BlockSize)
-	for lane, job := range set.jobs {
+	hashLanes(len(jobs), &set.words, &set.rows, n/md5.BlockSize)
+	for lane, job := range jobs {
 		for i := range set.words {
 			job.md5.words[i] = set.words[i][lane]
 		}
