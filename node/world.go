@@ -215,7 +215,7 @@ func takeStatus(g *controller.Group, node consensus.NodeID, st *consensus.GroupS
 	}
 	g.Status = &controller.Status{
 		Leader: controller.Replica{Replica: st.Replica, Node: node}, Term: st.Term, Voters: st.Voters, Learners: st.Learners,
-		Outgoing: st.Outgoing, Progress: st.Progress, MaxReplica: st.MaxReplica,
+		Outgoing: st.Outgoing, Progress: st.Progress, MaxReplica: st.MaxReplica, Callers: st.Callers,
 	}
 }
 

@@ -122,4 +122,12 @@ type GroupStatus struct {
 	Broken error
 	// Recovered says when the group's membership was last rewritten by Recover or Restore, nil for never.
 	Recovered *Recovery
+	// Callers are the members that send most requests of clients for the group, the first of them most. Who serves the group fills it in.
+	Callers []Caller
+}
+
+// Caller is a member that sends requests of clients.
+type Caller struct {
+	Node     NodeID
+	Requests uint64
 }

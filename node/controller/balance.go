@@ -79,18 +79,20 @@ func (p *planner) moveTo(g *Group, n consensus.NodeID, differenceMin int) (Repli
 	})], true
 }
 
-// balanceLeaders moves one leadership from the node that has most to one that has fewer, when it has more than its share and one.
-func (p *planner) balanceLeaders() {
+// evenShare is how many leaderships each node has when all have as many.
+func (p *planner) evenShare() int {
 	alive := 0
 	for _, m := range p.nodes {
 		if p.usable(m.Node) {
 			alive++
 		}
 	}
-	if alive < 2 {
-		return
-	}
-	share := (len(p.s.Groups)+alive-1)/alive + 1
+	return (len(p.s.Groups) + alive - 1) / max(alive, 1)
+}
+
+// balanceLeaders moves one leadership from the node that has most to one that has fewer, when it has more than its share and one.
+func (p *planner) balanceLeaders() {
+	share := p.evenShare() + 1
 	over := slices.DeleteFunc(slices.Sorted(maps.Keys(p.leaders)), func(n consensus.NodeID) bool { return p.leaders[n] <= share })
 	slices.SortStableFunc(over, func(a, b consensus.NodeID) int { return p.leaders[b] - p.leaders[a] })
 	for _, from := range over {
@@ -100,16 +102,20 @@ func (p *planner) balanceLeaders() {
 	}
 }
 
-// unload moves one leadership from a node to the one with the fewest among the groups that can move.
+// unload moves one leadership from a node to the one with the fewest among the groups that can move. One that is where its requests come from stays
+// there, while the node does not have far too many.
 func (p *planner) unload(from consensus.NodeID, share int) bool {
 	var best *Group
 	var bestTo Replica
 	for i := range p.s.Groups {
 		g := &p.s.Groups[i]
-		if g.Status == nil || g.Status.Leader.Node != from || p.working[g.ID] || len(g.Status.Outgoing) > 0 || p.core.waiting(p.now, groupKey(g.ID)) {
+		if !p.mayTransfer(g) || g.Status.Leader.Node != from {
 			continue
 		}
 		to, ok := p.successor(g, nil)
+		if ok && p.leaders[from] <= followEven*p.evenShare() && p.nearness(g, to.Node) < p.nearness(g, from) {
+			continue
+		}
 		if ok && p.leaders[to.Node] < share-1 && (best == nil || p.leaders[to.Node] < p.leaders[bestTo.Node]) {
 			best, bestTo = g, to
 		}

@@ -44,6 +44,7 @@ func (c *Core) Step(now time.Time, s *Snapshot) *Plan {
 	p.planLost()
 	p.planPlacement()
 	p.planGroups()
+	p.followCallers()
 	p.balanceLeaders()
 	p.planMap()
 	return &p.plan

@@ -217,9 +217,7 @@ func (p *planner) shrink(g *Group, t *target) string {
 
 // successor finds the voter that may take a group's leadership over and leads the fewest groups.
 func (p *planner) successor(g *Group, not []Replica) (Replica, bool) {
-	fit := slices.DeleteFunc(slices.Clone(g.Status.Voters), func(r Replica) bool {
-		return r == g.Status.Leader || slices.Contains(not, r) || p.isBroken(g, r) || !p.caughtUp(g, r.Node, r.Replica)
-	})
+	fit := p.successors(g, not)
 	if len(fit) == 0 {
 		return Replica{}, false
 	}

@@ -119,6 +119,12 @@ func (s *script) command(t *testing.T, f []string) {
 		s.member(node).State = Lost
 	case "site": // of a group
 		s.groups[number(t, f[1])].site = f[2]
+	case "calls": // for a group: by nodes, how many
+		g := s.groups[number(t, f[1])]
+		g.callers = nil
+		for i := 2; i+1 < len(f); i += 2 {
+			g.callers = append(g.callers, consensus.Caller{Node: consensus.NodeID(f[i]), Requests: uint64(number(t, f[i+1]))})
+		}
 	case "bind": // site, groups
 		s.bind(f[1], number(t, f[2]))
 	case "survives":

@@ -32,6 +32,7 @@ type simGroup struct {
 	maxID            consensus.ReplicaID
 	lag              map[consensus.ReplicaID]uint64
 	held             map[consensus.NodeID]consensus.ReplicaID
+	callers          []consensus.Caller
 	brokenID         consensus.ReplicaID // one that was taken out of service
 	published        *Place
 	founding         *Founding
@@ -192,7 +193,7 @@ func (s *sim) describe(g *simGroup) Group {
 		return d
 	}
 	d.Status = &Status{
-		Leader: g.leader, Term: g.term, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners), MaxReplica: g.maxID,
+		Leader: g.leader, Term: g.term, Voters: slices.Clone(g.voters), Learners: slices.Clone(g.learners), MaxReplica: g.maxID, Callers: g.callers,
 		Progress: map[consensus.ReplicaID]consensus.Progress{},
 	}
 	for _, r := range slices.Concat(g.voters, g.learners) {

@@ -69,6 +69,8 @@ type Status struct {
 	Progress                   map[consensus.ReplicaID]consensus.Progress
 	// MaxReplica is the greatest replica ID that the group has ever had.
 	MaxReplica consensus.ReplicaID
+	// Callers are the members that send most requests of clients for the group, as its leader has counted them for a moment.
+	Callers []consensus.Caller
 }
 
 // Held is a replica that a node says it has, whether or not the group knows it.

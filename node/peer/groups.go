@@ -112,6 +112,9 @@ func statusToWire(s *consensus.GroupStatus) *GroupStatus {
 	if s.Recovered != nil {
 		w.Recovered = s.Recovered.At.UnixNano()
 	}
+	for _, c := range s.Callers {
+		w.Callers = append(w.Callers, &GroupCaller{Node: string(c.Node), Requests: c.Requests})
+	}
 	if s.Broken != nil {
 		w.Broken = s.Broken.Error()
 	}
@@ -135,6 +138,9 @@ func statusFromWire(w *GroupStatus) consensus.GroupStatus {
 	}
 	if w.Broken != "" {
 		s.Broken = errors.New(w.Broken)
+	}
+	for _, c := range w.Callers {
+		s.Callers = append(s.Callers, consensus.Caller{Node: consensus.NodeID(c.GetNode()), Requests: c.GetRequests()})
 	}
 	if len(w.Progress) > 0 {
 		s.Progress = make(map[consensus.ReplicaID]consensus.Progress)

@@ -1790,6 +1790,7 @@ type GroupStatus struct {
 	Broken        string                 `protobuf:"bytes,17,opt,name=broken,proto3" json:"broken,omitempty"`
 	MaxReplica    uint64                 `protobuf:"varint,18,opt,name=max_replica,json=maxReplica,proto3" json:"max_replica,omitempty"`
 	Recovered     int64                  `protobuf:"varint,19,opt,name=recovered,proto3" json:"recovered,omitempty"` // when the membership was last rewritten by hand, in ns since 1970; 0 never
+	Callers       []*GroupCaller         `protobuf:"bytes,20,rep,name=callers,proto3" json:"callers,omitempty"`      // of the leader: who sends most requests of clients, the first of them most
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1957,6 +1958,66 @@ func (x *GroupStatus) GetRecovered() int64 {
 	return 0
 }
 
+func (x *GroupStatus) GetCallers() []*GroupCaller {
+	if x != nil {
+		return x.Callers
+	}
+	return nil
+}
+
+// GroupCaller is a member that sends requests of clients for a group.
+type GroupCaller struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Node          string                 `protobuf:"bytes,1,opt,name=node,proto3" json:"node,omitempty"`
+	Requests      uint64                 `protobuf:"varint,2,opt,name=requests,proto3" json:"requests,omitempty"` // in the last 15 to 30 seconds
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GroupCaller) Reset() {
+	*x = GroupCaller{}
+	mi := &file_peer_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GroupCaller) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GroupCaller) ProtoMessage() {}
+
+func (x *GroupCaller) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GroupCaller.ProtoReflect.Descriptor instead.
+func (*GroupCaller) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GroupCaller) GetNode() string {
+	if x != nil {
+		return x.Node
+	}
+	return ""
+}
+
+func (x *GroupCaller) GetRequests() uint64 {
+	if x != nil {
+		return x.Requests
+	}
+	return 0
+}
+
 // ReplicaProgress is what a leader knows of a replica.
 type ReplicaProgress struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -1972,7 +2033,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1984,7 +2045,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1997,7 +2058,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -2055,7 +2116,7 @@ type BootstrapAnswer struct {
 
 func (x *BootstrapAnswer) Reset() {
 	*x = BootstrapAnswer{}
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2067,7 +2128,7 @@ func (x *BootstrapAnswer) String() string {
 func (*BootstrapAnswer) ProtoMessage() {}
 
 func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2080,7 +2141,7 @@ func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapAnswer.ProtoReflect.Descriptor instead.
 func (*BootstrapAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{27}
+	return file_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *BootstrapAnswer) GetRootKey() []byte {
@@ -2126,7 +2187,7 @@ type RecallRequest struct {
 
 func (x *RecallRequest) Reset() {
 	*x = RecallRequest{}
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2199,7 @@ func (x *RecallRequest) String() string {
 func (*RecallRequest) ProtoMessage() {}
 
 func (x *RecallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2212,7 @@ func (x *RecallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallRequest.ProtoReflect.Descriptor instead.
 func (*RecallRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{28}
+	return file_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *RecallRequest) GetAccessKeyId() string {
@@ -2209,7 +2270,7 @@ type RecallAnswer struct {
 
 func (x *RecallAnswer) Reset() {
 	*x = RecallAnswer{}
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2221,7 +2282,7 @@ func (x *RecallAnswer) String() string {
 func (*RecallAnswer) ProtoMessage() {}
 
 func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2234,7 +2295,7 @@ func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallAnswer.ProtoReflect.Descriptor instead.
 func (*RecallAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{29}
+	return file_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *RecallAnswer) GetAge() uint64 {
@@ -2325,7 +2386,7 @@ type AdminRequest struct {
 
 func (x *AdminRequest) Reset() {
 	*x = AdminRequest{}
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2337,7 +2398,7 @@ func (x *AdminRequest) String() string {
 func (*AdminRequest) ProtoMessage() {}
 
 func (x *AdminRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2350,7 +2411,7 @@ func (x *AdminRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminRequest.ProtoReflect.Descriptor instead.
 func (*AdminRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{30}
+	return file_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *AdminRequest) GetWhat() string {
@@ -2377,7 +2438,7 @@ type AdminAnswer struct {
 
 func (x *AdminAnswer) Reset() {
 	*x = AdminAnswer{}
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2389,7 +2450,7 @@ func (x *AdminAnswer) String() string {
 func (*AdminAnswer) ProtoMessage() {}
 
 func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2402,7 +2463,7 @@ func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminAnswer.ProtoReflect.Descriptor instead.
 func (*AdminAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{31}
+	return file_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *AdminAnswer) GetJson() []byte {
@@ -2554,7 +2615,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x05FOUND\x10\x05\"\x14\n" +
 	"\x12GroupStatusRequest\"D\n" +
 	"\x11GroupStatusAnswer\x12/\n" +
-	"\x06groups\x18\x01 \x03(\v2\x17.shoal.peer.GroupStatusR\x06groups\"\xfa\x04\n" +
+	"\x06groups\x18\x01 \x03(\v2\x17.shoal.peer.GroupStatusR\x06groups\"\xad\x05\n" +
 	"\vGroupStatus\x12\x14\n" +
 	"\x05group\x18\x01 \x01(\rR\x05group\x12\x18\n" +
 	"\areplica\x18\x02 \x01(\x04R\areplica\x12\x16\n" +
@@ -2579,7 +2640,11 @@ const file_peer_proto_rawDesc = "" +
 	"\x06broken\x18\x11 \x01(\tR\x06broken\x12\x1f\n" +
 	"\vmax_replica\x18\x12 \x01(\x04R\n" +
 	"maxReplica\x12\x1c\n" +
-	"\trecovered\x18\x13 \x01(\x03R\trecovered\"\x95\x01\n" +
+	"\trecovered\x18\x13 \x01(\x03R\trecovered\x121\n" +
+	"\acallers\x18\x14 \x03(\v2\x17.shoal.peer.GroupCallerR\acallers\"=\n" +
+	"\vGroupCaller\x12\x12\n" +
+	"\x04node\x18\x01 \x01(\tR\x04node\x12\x1a\n" +
+	"\brequests\x18\x02 \x01(\x04R\brequests\"\x95\x01\n" +
 	"\x0fReplicaProgress\x12\x18\n" +
 	"\areplica\x18\x01 \x01(\x04R\areplica\x12\x14\n" +
 	"\x05match\x18\x02 \x01(\x04R\x05match\x12\x12\n" +
@@ -2637,7 +2702,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_peer_proto_goTypes = []any{
 	(ReplicaRequest_Act)(0),    // 0: shoal.peer.ReplicaRequest.Act
 	(*Owner)(nil),              // 1: shoal.peer.Owner
@@ -2666,12 +2731,13 @@ var file_peer_proto_goTypes = []any{
 	(*GroupStatusRequest)(nil), // 24: shoal.peer.GroupStatusRequest
 	(*GroupStatusAnswer)(nil),  // 25: shoal.peer.GroupStatusAnswer
 	(*GroupStatus)(nil),        // 26: shoal.peer.GroupStatus
-	(*ReplicaProgress)(nil),    // 27: shoal.peer.ReplicaProgress
-	(*BootstrapAnswer)(nil),    // 28: shoal.peer.BootstrapAnswer
-	(*RecallRequest)(nil),      // 29: shoal.peer.RecallRequest
-	(*RecallAnswer)(nil),       // 30: shoal.peer.RecallAnswer
-	(*AdminRequest)(nil),       // 31: shoal.peer.AdminRequest
-	(*AdminAnswer)(nil),        // 32: shoal.peer.AdminAnswer
+	(*GroupCaller)(nil),        // 27: shoal.peer.GroupCaller
+	(*ReplicaProgress)(nil),    // 28: shoal.peer.ReplicaProgress
+	(*BootstrapAnswer)(nil),    // 29: shoal.peer.BootstrapAnswer
+	(*RecallRequest)(nil),      // 30: shoal.peer.RecallRequest
+	(*RecallAnswer)(nil),       // 31: shoal.peer.RecallAnswer
+	(*AdminRequest)(nil),       // 32: shoal.peer.AdminRequest
+	(*AdminAnswer)(nil),        // 33: shoal.peer.AdminAnswer
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: shoal.peer.PutShardRequest.ref:type_name -> shoal.peer.ShardRef
@@ -2691,13 +2757,14 @@ var file_peer_proto_depIdxs = []int32{
 	22, // 14: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
 	22, // 15: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
 	22, // 16: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
-	27, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
-	18, // 18: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
-	19, // [19:19] is the sub-list for method output_type
-	19, // [19:19] is the sub-list for method input_type
-	19, // [19:19] is the sub-list for extension type_name
-	19, // [19:19] is the sub-list for extension extendee
-	0,  // [0:19] is the sub-list for field type_name
+	28, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
+	27, // 18: shoal.peer.GroupStatus.callers:type_name -> shoal.peer.GroupCaller
+	18, // 19: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2711,7 +2778,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

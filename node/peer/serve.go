@@ -19,7 +19,7 @@ import (
 const readMax = p2p.PayloadSizeMax
 
 // Serve answers the messages of Remotes from n. It must run before the transport starts.
-func Serve(t p2p.Transport, n Node) {
+func Serve(t p2p.Transport, n Served) {
 	s := service{n}
 	both := p2p.RoleNode | p2p.RoleGateway
 	t.Handle(methodPropose, both, s.propose)
@@ -44,7 +44,14 @@ func Serve(t p2p.Transport, n Node) {
 	t.Handle(methodReadShard, both, s.readShard)
 }
 
-type service struct{ n Node }
+// Served is a node that others ask.
+type Served interface {
+	Node
+	// Called is told of each request of a client that another member sends: a command, or nil for a question.
+	Called(from p2p.Peer, g consensus.GroupID, cmd *meta.Command)
+}
+
+type service struct{ n Served }
 
 // reply encodes an answer, or prepares an error for the network.
 func reply(m proto.Message, err error) (*p2p.Message, error) {
@@ -80,6 +87,7 @@ func (s service) propose(ctx context.Context, from p2p.Peer, req *p2p.Message) (
 	if err := mayPropose(from, cmd); err != nil {
 		return reply(nil, err)
 	}
+	s.n.Called(from, consensus.GroupID(in.Group), cmd)
 	res, err := s.n.Propose(ctx, consensus.GroupID(in.Group), cmd)
 	return reply(res, err)
 }
@@ -93,16 +101,19 @@ func decodeQuery(req *p2p.Message) (consensus.GroupID, *meta.Query, error) {
 	return consensus.GroupID(in.Group), q, decode(in.Query, q, "query")
 }
 
-func (s service) query(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+func (s service) query(ctx context.Context, from p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	g, q, err := decodeQuery(req)
 	if err != nil {
 		return reply(nil, err)
+	}
+	if q.GetList() != nil {
+		s.n.Called(from, g, nil)
 	}
 	a, err := s.n.Query(ctx, g, q)
 	return reply(a, err)
 }
 
-func (s service) lookup(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+func (s service) lookup(ctx context.Context, from p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	g, q, err := decodeQuery(req)
 	if err != nil {
 		return reply(nil, err)
@@ -110,6 +121,7 @@ func (s service) lookup(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p
 	if q.GetLookup() == nil {
 		return reply(nil, malformed("lookup"))
 	}
+	s.n.Called(from, g, nil)
 	a, err := s.n.Lookup(ctx, g, q.GetLookup())
 	var refused *api.Error
 	if errors.As(err, &refused) && a.GetHead().DeleteMarker() {

@@ -62,6 +62,7 @@ func (s *stub) GroupStatuses(context.Context) ([]consensus.GroupStatus, error) {
 		Voters: []consensus.Member{{Replica: 4, Node: "n"}}, Learners: []consensus.Member{{Replica: 5, Node: "o"}},
 		Outgoing: []consensus.Member{{Replica: 6, Node: "p"}}, Quiet: true, MaxReplica: 11, Broken: errors.New("why"),
 		Progress: map[consensus.ReplicaID]consensus.Progress{4: {Match: 1, Next: 2, State: "probe", Active: true, Lag: 3}},
+		Callers:  []consensus.Caller{{Node: "g", Requests: 12}},
 	}}, s.err
 }
 
@@ -154,12 +155,17 @@ func (s *stub) Admin(_ context.Context, what string, arg []byte) ([]byte, error)
 	return append([]byte(what), arg...), s.err
 }
 
+// called is a node that keeps no count of who asks.
+type called struct{ Node }
+
+func (called) Called(p2p.Peer, consensus.GroupID, *meta.Command) {}
+
 // remote gives a Remote that reaches n over a simulated network.
 func remote(t *testing.T, n Node, role p2p.Role) *Remote {
 	t.Helper()
 	net := simnet.New(simnet.Config{Seed: 1})
 	a, b := net.Node(p2p.Peer{ID: "a", Roles: role}), net.Node(p2p.Peer{ID: "b", Roles: p2p.RoleNode})
-	Serve(b, n)
+	Serve(b, called{n})
 	a.Start()
 	b.Start()
 	t.Cleanup(a.Stop)
@@ -396,7 +402,7 @@ func FuzzServe(f *testing.F) {
 	f.Add([]byte{}, []byte{})
 	f.Add([]byte{10, 0, 16, 1}, []byte("x"))
 	f.Fuzz(func(t *testing.T, header, payload []byte) {
-		s := service{&stub{unpin: make(chan VersionID, 1), lay: nil, err: errors.New("no")}}
+		s := service{called{&stub{unpin: make(chan VersionID, 1), lay: nil, err: errors.New("no")}}}
 		for _, h := range []p2p.Handler{
 			s.propose, s.query, s.lookup, s.pin, s.secret, s.layout, s.admin, s.addOwner, s.dropOwner, s.stat, s.heal, s.putShard, s.readShard,
 			s.members, s.have, s.replica, s.statuses, s.bootstrap, s.recall,

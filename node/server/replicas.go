@@ -60,6 +60,9 @@ func (s *Server) GroupStatuses(context.Context) ([]consensus.GroupStatus, error)
 		if err != nil {
 			return nil, proposeError(err)
 		}
+		if st.IsLeader {
+			st.Callers = s.callers.of(g, s.Now(), s.Self)
+		}
 		out = append(out, st)
 	}
 	return out, nil

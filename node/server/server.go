@@ -60,12 +60,13 @@ type Config struct {
 // Server is a node's own implementation of peer.Node.
 type Server struct {
 	Config
-	pins   *pins
-	reigns reigns
-	agreed agreements
-	levels levels
-	layout atomic.Pointer[peer.Layout] // the last one made
-	last   atomic.Int64                // when the last request of a client came, Unix nanoseconds
+	pins    *pins
+	reigns  reigns
+	agreed  agreements
+	levels  levels
+	layout  atomic.Pointer[peer.Layout] // the last one made
+	last    atomic.Int64                // when the last request of a client came, Unix nanoseconds
+	callers callers
 
 	// Set by Connect, before anything is served.
 	owners  Owners
@@ -118,9 +119,8 @@ func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Com
 	if err := s.refuseGrowth(cmd); err != nil {
 		return nil, err
 	}
-	switch cmd.Op.(type) {
-	case *meta.Command_PutVersion, *meta.Command_PutPart, *meta.Command_CompleteUpload, *meta.Command_DeleteObjects:
-		s.touch()
+	if asksForClient(cmd) {
+		s.called(g)
 	}
 	if err := s.beforeForgetting(ctx, g, cmd); err != nil {
 		return nil, err
@@ -162,6 +162,9 @@ func proposeError(err error) error {
 
 // Query implements peer.Metadata.
 func (s *Server) Query(ctx context.Context, g consensus.GroupID, q *meta.Query) (*meta.Answer, error) {
+	if q.GetList() != nil {
+		s.called(g)
+	}
 	a, err := read(ctx, s, g, func() (*meta.Answer, error) { return s.Machine.Query(s.DB, g, q) })
 	if err != nil {
 		return nil, err
@@ -203,11 +206,11 @@ func (s *Server) sparePinned(g consensus.GroupID, owners []*meta.StreamOwner, st
 
 // Lookup implements peer.Metadata.
 func (s *Server) Lookup(ctx context.Context, g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
+	s.called(g)
 	return read(ctx, s, g, func() (*meta.LookupAnswer, error) { return s.lookup(g, q) })
 }
 
 func (s *Server) lookup(g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
-	s.touch()
 	if !q.GetBody() {
 		return s.Machine.Lookup(s.DB, g, q)
 	}
@@ -222,6 +225,7 @@ func (s *Server) lookup(g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupA
 
 // List implements peer.Metadata.
 func (s *Server) List(ctx context.Context, g consensus.GroupID, q *meta.ListQuery) (*meta.ListPage, error) {
+	s.called(g)
 	return read(ctx, s, g, func() (*meta.ListPage, error) { return s.Machine.List(s.DB, g, q) })
 }
 
