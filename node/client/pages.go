@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"strings"
 	"time"
 
 	"shoal/chunker/checksum"
@@ -18,10 +19,15 @@ func listPage(p *meta.ListPage) (_ *api.ListPage, err error) {
 	out := &api.ListPage{
 		Objects: make([]api.ListedObject, len(p.Entries)), CommonPrefixes: make([]string, len(p.Prefixes)), Truncated: p.Truncated, Next: string(p.Next),
 	}
+	text := textOf(p)
+	cut := func(b []byte) (s string) {
+		s, text = text[:len(b)], text[len(b):]
+		return s
+	}
 	for i := range p.Entries {
 		e := &p.Entries[i]
 		out.Objects[i] = api.ListedObject{
-			Key: string(e.Key), Size: int64(e.Size), ETag: string(e.ETag), LastModified: time.Unix(0, e.Mtime),
+			Key: cut(e.Key), Size: int64(e.Size), ETag: cut(e.ETag), LastModified: time.Unix(0, e.Mtime),
 			Checksum: checksum.Set(e.ChecksumAlgorithm), Type: api.ChecksumType(e.ChecksumType), Class: e.Class,
 		}
 		if out.Objects[i].Tags, err = meta.ParseTags(e.Tags); err != nil {
@@ -32,6 +38,21 @@ func listPage(p *meta.ListPage) (_ *api.ListPage, err error) {
 		out.CommonPrefixes[i] = string(prefix)
 	}
 	return out, nil
+}
+
+// textOf gives the keys and ETags of a page, one after the other: one string takes less than one for each.
+func textOf(p *meta.ListPage) string {
+	n := 0
+	for i := range p.Entries {
+		n += len(p.Entries[i].Key) + len(p.Entries[i].ETag)
+	}
+	var text strings.Builder
+	text.Grow(n)
+	for i := range p.Entries {
+		text.Write(p.Entries[i].Key)
+		text.Write(p.Entries[i].ETag)
+	}
+	return text.String()
 }
 
 func partInfo(p *meta.PartInfo) api.PartInfo {

@@ -153,6 +153,23 @@ func BenchmarkList(b *testing.B) {
 	}
 }
 
+// BenchmarkListTravels makes a page, encodes it and decodes it.
+func BenchmarkListTravels(b *testing.B) {
+	r := newRig(b, Config{})
+	fill(b, r, 2000)
+	q := &Query{Q: &Query_List{List: &ListQuery{Bucket: 7, Max: 1000}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		a, err := r.m.Query(r.db, testGroup, q)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if p, err := ParseListPage(a.GetListPage()); err != nil || len(p.Entries) != 1000 {
+			b.Fatal(err)
+		}
+	}
+}
+
 // BenchmarkListBehindMarkers lists a folder of 1,000 objects behind 100,000 deleted keys.
 func BenchmarkListBehindMarkers(b *testing.B) {
 	r := newRig(b, Config{})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/cockroachdb/pebble/v2"
 	"google.golang.org/protobuf/encoding/protowire"
@@ -45,25 +46,50 @@ type ListPage struct {
 // Delimiter is listed as a common prefix, once; a key or common prefix is listed only when it is
 // greater than After. NoSuchBucket. The page belongs to the caller.
 func (m *Machine) List(r pebble.Reader, g consensus.GroupID, q *ListQuery) (*ListPage, error) {
+	l := new(lister)
+	if err := l.list(r, g, q); err != nil {
+		return nil, err
+	}
+	return &l.page, nil
+}
+
+// listers keep their memory for the next page, once this one is encoded.
+var listers = sync.Pool{New: func() any { return new(lister) }}
+
+// listEncoded is List, encoded.
+func listEncoded(r pebble.Reader, g consensus.GroupID, q *ListQuery) ([]byte, error) {
+	l := listers.Get().(*lister)
+	defer l.release()
+	if err := l.list(r, g, q); err != nil {
+		return nil, err
+	}
+	return AppendListPage(make([]byte, 0, l.page.sizeMax()), &l.page), nil
+}
+
+// list makes the page.
+func (l *lister) list(r pebble.Reader, g consensus.GroupID, q *ListQuery) error {
 	v := view{r: r, g: g}
 	var s bucketState
 	if refused, err := v.bucket(&s, q.Bucket); refused != nil || err != nil {
-		return nil, firstError(err, asError(refused, "meta.List"))
+		return firstError(err, asError(refused, "meta.List"))
 	}
 	if r := checkFold(q.Prefix, q.Delimiter, q.After); r != nil {
-		return nil, r.Err("meta.List")
+		return r.Err("meta.List")
 	}
-	p := new(ListPage)
 	if q.Max == 0 {
-		return p, nil
+		return nil
 	}
-	l := lister{page: p, max: int(min(q.Max, listMax)), tags: q.Tags}
+	l.max, l.tags = int(min(q.Max, listMax)), q.Tags
 	l.fold = fold{prefix: q.Prefix, delimiter: q.Delimiter, after: q.After}
-	base := appendUint64(v.key(spaceCurrent), q.Bucket)
-	if err := l.fold.run(&v, base, &l); err != nil {
-		return nil, err
-	}
-	return p, nil
+	return l.fold.run(&v, appendUint64(v.key(spaceCurrent), q.Bucket), l)
+}
+
+// release gives up the page.
+func (l *lister) release() {
+	entries := l.page.Entries
+	clear(entries)
+	*l = lister{page: ListPage{Entries: entries[:0]}, arena: l.arena[:0]}
+	listers.Put(l)
 }
 
 func checkFold(prefix, delimiter, after []byte) *Result {
@@ -198,7 +224,7 @@ func (f *fold) pass(it walker, base, p []byte) bool {
 // lister fills a page of keys.
 type lister struct {
 	fold  fold
-	page  *ListPage
+	page  ListPage
 	max   int
 	tags  bool
 	arena []byte
@@ -256,14 +282,31 @@ func (l *lister) tired(key []byte) {
 	l.page.Next = bytes.Clone(key)
 }
 
+// arenaMax is the largest piece of memory for a page's keys; 1,000 of common length fit in.
+const arenaMax = 128 << 10
+
 // keep copies b into memory of the page: few large pieces instead of many small ones.
 func (l *lister) keep(b []byte) []byte {
 	if cap(l.arena)-len(l.arena) < len(b) {
-		l.arena = make([]byte, 0, max(len(b), min(64<<10, max(2<<10, 2*cap(l.arena)))))
+		l.arena = make([]byte, 0, max(len(b), min(arenaMax, max(2<<10, 2*cap(l.arena)))))
 	}
 	n := len(l.arena)
 	l.arena = append(l.arena, b...)
 	return l.arena[n:len(l.arena):len(l.arena)]
+}
+
+// sizeMax is more than the page takes when it is encoded.
+func (p *ListPage) sizeMax() int {
+	const varints = 80 // tags, lengths, numbers and the version of an entry
+	n := varints + len(p.Next)
+	for i := range p.Entries {
+		e := &p.Entries[i]
+		n += varints + len(e.Key) + len(e.ETag) + len(e.Tags)
+	}
+	for _, prefix := range p.Prefixes {
+		n += varints + len(prefix)
+	}
+	return n
 }
 
 // AppendListPage encodes a page as it travels: see docs/formats/metadata.md.
@@ -295,7 +338,7 @@ func AppendListPage(dst []byte, p *ListPage) []byte {
 
 // ParseListPage decodes a page, whose slices alias b.
 func ParseListPage(b []byte) (*ListPage, error) {
-	p := new(ListPage)
+	p := &ListPage{Entries: make([]ListEntry, 0, entriesIn(b))}
 	bad := func() (*ListPage, error) { return nil, fmt.Errorf("meta: malformed list page of %d bytes", len(b)) }
 	for in := b; len(in) > 0; {
 		num, typ, n := protowire.ConsumeTag(in)
@@ -331,6 +374,21 @@ func ParseListPage(b []byte) (*ListPage, error) {
 		}
 	}
 	return p, nil
+}
+
+// entriesIn counts the entries of an encoded page, up to what is broken or more than a page has.
+func entriesIn(b []byte) (n int) {
+	for len(b) > 0 && n < listMax {
+		num, _, size := protowire.ConsumeField(b)
+		if size < 0 {
+			break
+		}
+		if num == 1 {
+			n++
+		}
+		b = b[size:]
+	}
+	return n
 }
 
 // parse decodes an entry of a page.

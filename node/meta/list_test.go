@@ -28,7 +28,7 @@ func TestListTired(t *testing.T) {
 		got, after, pages := "", []byte(nil), 0
 		for more := true; more; pages++ {
 			v := &view{r: r.db, g: testGroup}
-			l := lister{page: new(ListPage), max: 2, fold: fold{after: after, limit: limit}}
+			l := lister{page: ListPage{}, max: 2, fold: fold{after: after, limit: limit}}
 			if err := l.fold.run(v, appendUint64(v.key(spaceCurrent), 7), &l); err != nil {
 				t.Fatal(err)
 			}

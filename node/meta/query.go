@@ -17,11 +17,11 @@ func (m *Machine) Query(r pebble.Reader, g consensus.GroupID, q *Query) (*Answer
 		a, err := m.Lookup(r, g, q.Lookup)
 		return answer(&Answer_Lookup{a}, err)
 	case *Query_List:
-		p, err := m.List(r, g, q.List)
+		page, err := listEncoded(r, g, q.List)
 		if err != nil {
 			return answer(nil, err)
 		}
-		return &Answer{A: &Answer_ListPage{AppendListPage(nil, p)}}, nil
+		return &Answer{A: &Answer_ListPage{page}}, nil
 	}
 	a, refused, err := onSnapshot(r, func(r pebble.Reader) (*Answer, *Result, error) {
 		v := &view{r: r, g: g}
