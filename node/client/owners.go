@@ -41,9 +41,11 @@ func (c *Client) eachDrive(l *peer.Layout, stripes []stripeRef, f func(peer.Node
 		}
 	}
 	c.eachTarget(targets, func(t peer.Target) {
-		err := errUnknownNode(t.Node)
+		var err error
 		if n := c.dir.Node(t.Node); n != nil {
 			err = f(n, t.Drive, byDrive[t])
+		} else {
+			err = errUnknownNode(t.Node)
 		}
 		mu.Lock()
 		defer mu.Unlock()

@@ -131,9 +131,11 @@ func (p *placing) start(ctx context.Context, index int, t peer.Target) {
 	sh.Index, sh.Payload, sh.Outboard = uint8(index), p.s.shards[index], p.s.outboard[index]
 	n := p.c.dir.Node(t.Node)
 	go func() {
-		err := errUnknownNode(t.Node)
+		var err error
 		if n != nil {
 			err = n.PutShard(ctx, t.Drive, &sh)
+		} else {
+			err = errUnknownNode(t.Node)
 		}
 		p.results <- placed{index, t, err}
 	}()

@@ -269,11 +269,16 @@ func (b *bulkServer) serve() error {
 		id = f.ID
 		done := cancel
 		running.Add(1)
-		go func() {
+		if !b.h.tasks.start(func() {
 			defer running.Done()
 			defer done()
 			run(hctx)
-		}()
+		}) {
+			running.Done()
+			done()
+			run(hctx) // with its end, to give back what it holds
+			return p2p.ErrClosed
+		}
 	}
 }
 

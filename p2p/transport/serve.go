@@ -157,7 +157,14 @@ func (r *responder) request(fr *frameReader, f *wire.Frame) error {
 		return fmt.Errorf("request %d: %w", f.ID, errCredit)
 	}
 	r.wg.Add(1)
-	go r.handle(ctx, cancel, hd.call, f.Method, f.ID, d.message(), held)
+	method, id, req := f.Method, f.ID, d.message()
+	if !r.h.tasks.start(func() { r.handle(ctx, cancel, hd.call, method, id, req, held) }) {
+		r.wg.Done()
+		cancel()
+		req.Release()
+		r.l.release(held)
+		return p2p.ErrClosed
+	}
 	return nil
 }
 
