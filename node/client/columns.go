@@ -135,10 +135,14 @@ func (c *columns) homes(i int) []peer.Target {
 }
 
 func (c *columns) read(ctx context.Context, i int, mem []byte) error {
-	err := errUnknownNode("")
-	for _, t := range c.homes(i) {
+	homes := c.homes(i)
+	if len(homes) == 0 {
+		return errUnknownNode("")
+	}
+	var err error
+	for _, t := range homes {
 		if err = c.d.c.readAt(ctx, t, shardstore.ID{Chunk: c.id, Index: uint8(i)}, mem, c.at, peer.AsStored); err == nil || ctx.Err() != nil {
-			return err
+			break
 		}
 	}
 	return err
