@@ -45,11 +45,8 @@ func asksForClient(cmd *meta.Command) bool {
 	return false
 }
 
-// called notes that a client is being served by a group, whoever has sent its request.
-func (s *Server) called(g consensus.GroupID) {
-	s.touch()
-	s.callers.note(g, s.Now(), "")
-}
+// called notes that a group serves a client, whoever has sent its request.
+func (s *Server) called(g consensus.GroupID) { s.callers.note(g, s.Now(), "") }
 
 // Called notes that a request came from another member. The request itself is noted where it is served.
 func (s *Server) Called(from p2p.Peer, g consensus.GroupID, cmd *meta.Command) {

@@ -120,6 +120,7 @@ func (s *Server) Propose(ctx context.Context, g consensus.GroupID, cmd *meta.Com
 		return nil, err
 	}
 	if asksForClient(cmd) {
+		s.touch()
 		s.called(g)
 	}
 	if err := s.beforeForgetting(ctx, g, cmd); err != nil {
@@ -211,6 +212,7 @@ func (s *Server) Lookup(ctx context.Context, g consensus.GroupID, q *meta.Lookup
 }
 
 func (s *Server) lookup(g consensus.GroupID, q *meta.LookupQuery) (*meta.LookupAnswer, error) {
+	s.touch()
 	if !q.GetBody() {
 		return s.Machine.Lookup(s.DB, g, q)
 	}
