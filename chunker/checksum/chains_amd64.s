@@ -820,7 +820,7 @@ done_sha3:
 	RET
 
 // Four texts. Where vector instructions answer after one cycle, MD5 runs in four lanes of vector registers, and the SHA-256 of the
-// four texts beside it: its rounds take longer to answer there, so that two texts leave half of its unit idle.
+// four texts beside it; two texts at a time were a tenth slower.
 //
 // R9 is the stack's memory, of which there is at 0: 16 message words of all lanes for MD5, at 256 the states of MD5 word by word, at 320 those of
 // SHA-256 text by text, at 448 the last 16 message words of SHA-256 text by text.

@@ -15,6 +15,7 @@ func TestTasks(t *testing.T) {
 		burst := func(n int) {
 			release := make(chan struct{})
 			var all sync.WaitGroup
+			rested := len(tasks.resting)
 			for range n {
 				all.Add(1)
 				if !tasks.start(func() {
@@ -30,6 +31,9 @@ func TestTasks(t *testing.T) {
 			synctest.Wait()
 			if got := here.Load(); got != int32(n) {
 				t.Errorf("%d of %d run at the same time", got, n)
+			}
+			if got, want := len(tasks.resting), max(rested-n, 0); got != want {
+				t.Errorf("%d rest while %d run, want %d of the %d before", got, n, want, rested)
 			}
 			close(release)
 			all.Wait()
