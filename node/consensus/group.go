@@ -54,6 +54,7 @@ type group struct {
 
 	proposals proposalQueue
 	reads     readQueue
+	poll      poll
 	election  election
 	transfer  transfer
 	rest      rest
@@ -211,6 +212,7 @@ func (g *group) onTicks(n int, out *outbox) {
 		g.callOut(out)
 	}
 	g.expireReads()
+	g.pollOverdue(out)
 	g.proposals.expire(g)
 	g.expireTransfer()
 }
@@ -241,7 +243,7 @@ func (g *group) settle(now time.Time, out *outbox) {
 // busy says that something is on its way which needs another step.
 func (g *group) busy() bool {
 	return g.appends > 0 || g.applies > 0 || len(g.held) > 0 || len(g.snapsOut) > 0 || g.receiving != nil || g.snapWaits != nil || g.proposals.waiting() ||
-		g.reads.waiting() || g.transfer.to != 0 || len(g.changes) > 0
+		g.reads.waiting() || len(g.poll.open) > 0 || g.transfer.to != 0 || len(g.changes) > 0
 }
 
 func (g *group) onApplied(it *applyItem) {

@@ -121,6 +121,9 @@ func (g *group) send(m *raftpb.Message, out *outbox) {
 	if !ok || node == g.c.cfg.Self {
 		return
 	}
+	if g.keepsQuestion(to, m) {
+		return
+	}
 	g.onVote(m)
 	class := Control
 	if m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0 {
@@ -255,6 +258,7 @@ func (g *group) onMessage(in *inbound, out *outbox) {
 		if in.m.GetType() == raftpb.MsgHeartbeat && in.from != g.lead {
 			g.sendItem(in.from, in.node, itemWake, nil, out)
 		}
+		g.onAnswer(in.from, in.m)
 		if err := g.rn.Step(in.m); err != nil {
 			g.c.met.dropped.WithLabelValues("raft").Inc()
 		}
@@ -262,6 +266,7 @@ func (g *group) onMessage(in *inbound, out *outbox) {
 		g.onQuiesce(in, out)
 	case itemWake:
 		g.wake()
+		g.rest.idle = min(g.rest.idle, max(0, g.c.cfg.QuiesceTicks-1-g.c.cfg.HeartbeatTicks)) // who asks wants to hear from the leader
 	case itemRemoved:
 		g.onRemovedClaim(in)
 	}
@@ -271,6 +276,7 @@ func (g *group) onSignal(now time.Time, s *signal, out *outbox) {
 	switch s.kind {
 	case signalPeerDown:
 		g.onPeerDown(now, s.node)
+		g.pollDown(s.node, out)
 	case signalPeerUp:
 		delete(g.down, s.node)
 	case signalUnreachable:

@@ -462,24 +462,47 @@ func TestTrapFirstVoterWithoutEntries(t *testing.T) {
 	}
 }
 
-// A follower that restarts while its group rests has to find its leader again, a learner too.
+// A follower that restarts while its group rests has to find its leader again.
 func TestTrapRestartIntoRestingGroup(t *testing.T) {
 	w := quietWorld(t, 11)
 	w.writes(3)
+	w.restartInto(w.mustLead(0), w.follower())
+}
+
+// A learner does too, whose leader only knows that it has been told all there is, and would have it rest at once.
+func TestTrapLearnerRestartsIntoRestingGroup(t *testing.T) {
+	cryptotest.SetGlobalRandom(t, 12)
+	w := newWorld(t, 12, 2, 1)
+	w.rest()
+	n := w.nodes[w.order[1]]
+	n.create(newJoining(0, 2), w.mustLead(0).g.conf.Members)
+	w.propose(w.mustLead(0), 0, &Change{AddLearners: []Member{{2, n.id}}})
+	w.rest()
+	w.restartInto(w.mustLead(0), n.group(0))
+}
+
+// restartInto has a replica lose power while its group rests.
+func (w *simWorld) restartInto(lead, f *simGroup) {
+	w.t.Helper()
 	for range 3000 {
 		w.step()
 	}
-	lead, f := w.mustLead(0), w.follower()
 	if !lead.g.quiet.Load() || !f.g.quiet.Load() {
-		t.Fatalf("the group does not rest: %+v", lead.g.status())
+		w.t.Fatalf("the group does not rest: %+v", lead.g.status())
 	}
 	n := f.node()
 	n.crash(nil, 0)
 	w.check(n.open(), "reopen")
-	w.rest()
-	if n.gs[0].g.lead == 0 {
-		t.Fatal("the restarted follower knows no leader")
+	for range 3000 {
+		w.step()
 	}
+	if n.gs[0].g.lead == 0 {
+		w.t.Fatal("the replica that was restarted knows no leader")
+	}
+	if !lead.g.quiet.Load() || !n.gs[0].g.quiet.Load() {
+		w.t.Errorf("the group does not rest again: %+v", lead.g.status())
+	}
+	w.verify()
 }
 
 // A leader may tell the others to rest before they have answered its last heartbeats. The answers must not end its rest, or it would do so
