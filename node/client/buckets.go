@@ -201,6 +201,9 @@ func (c *Client) CreateBucket(ctx context.Context, req api.CreateBucket) (api.Bu
 		}
 		return bucketInfo(b), nil
 	}
+	if l := c.layouts.current.Load(); l != nil {
+		cmd.Near = c.nearGroups(l)
+	}
 	res, err := c.propose(ctx, consensus.SystemGroup, "client.CreateBucket", &meta.Command{Op: &meta.Command_CreateBucket{CreateBucket: cmd}})
 	if err != nil {
 		return api.BucketInfo{}, ofBucket(err, req.Name)

@@ -3,6 +3,8 @@ package client
 import (
 	"slices"
 
+	"shoal/node/consensus"
+	"shoal/node/peer"
 	"shoal/p2p"
 )
 
@@ -31,6 +33,26 @@ func (c *Client) nearness(id p2p.NodeID) int {
 		return distanceFar
 	}
 	return distanceNear
+}
+
+// nearGroups are the metadata groups that could be led from near here: by this node, or else in this site. It is nil, which stands for all, unless
+// they are at least half of all: buckets that are all created in one place shall be kept by many groups nevertheless.
+func (c *Client) nearGroups(l *peer.Layout) (near []uint32) {
+	for _, most := range []int{distanceHere, distanceNear} {
+		near = near[:0]
+		for g := range l.Partitions {
+			if slices.ContainsFunc(l.Groups[consensus.GroupID(g+1)], func(n p2p.NodeID) bool { return c.nearness(n) <= most }) {
+				near = append(near, g+1)
+			}
+		}
+		if len(near) == int(l.Partitions) {
+			return nil
+		}
+		if 2*len(near) >= int(l.Partitions) {
+			return near
+		}
+	}
+	return nil
 }
 
 // nearest picks the k nearest of shards at these distances, data before parity where they are equally near. It gives

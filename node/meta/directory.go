@@ -2,6 +2,7 @@ package meta
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"shoal/node/api"
@@ -54,6 +55,9 @@ func (t *tx) createBucket(c *CreateBucket) (*Result, error) {
 	b := &Bucket{
 		Name: c.Name, Id: id, Group: uint32(GroupOf(id, settings.Partitions)), Owner: c.Owner,
 		Location: c.Location, Created: t.now(), Locks: c.ObjectLock, Configs: c.Configs,
+	}
+	if len(groups) == 0 && t.level >= levelNear {
+		groups = slices.DeleteFunc(slices.Clone(c.Near), func(g uint32) bool { return g == 0 || g > settings.Partitions })
 	}
 	if len(groups) > 0 {
 		b.Group = groups[id%uint64(len(groups))]

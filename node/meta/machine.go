@@ -24,13 +24,16 @@ const (
 )
 
 // Level is the greatest level of commands that this machine understands, see Command.level.
-const Level = levelParts
+const Level = levelNear
 
 // levelNames is the level from which on a group remembers of which keys its garbage and tombstones were.
 const levelNames = 1
 
 // levelParts is the level from which on a bucket's quota counts the parts of open uploads.
 const levelParts = 2
+
+// levelNear is the level from which on who creates a bucket may say which groups it may be put in.
+const levelNear = 3
 
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a
 // cluster must run with the same values: they decide what the state is. Zero means the default.

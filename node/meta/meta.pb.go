@@ -1496,6 +1496,7 @@ type CreateBucket struct {
 	Site          string                 `protobuf:"bytes,5,opt,name=site,proto3" json:"site,omitempty"`                                // that the bucket is bound to; none spans all sites
 	ObjectLock    bool                   `protobuf:"varint,6,opt,name=object_lock,json=objectLock,proto3" json:"object_lock,omitempty"` // versioning and object lock are on from the start
 	Configs       []*BucketConfig        `protobuf:"bytes,7,rep,name=configs,proto3" json:"configs,omitempty"`                          // that it has from the start, by name in ascending order; 64 KiB together
+	Near          []uint32               `protobuf:"varint,8,rep,packed,name=near,proto3" json:"near,omitempty"`                        // groups one of which the bucket is put in, of those that are bound to no site; any if none is named. From level 3 on
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1575,6 +1576,13 @@ func (x *CreateBucket) GetObjectLock() bool {
 func (x *CreateBucket) GetConfigs() []*BucketConfig {
 	if x != nil {
 		return x.Configs
+	}
+	return nil
+}
+
+func (x *CreateBucket) GetNear() []uint32 {
+	if x != nil {
+		return x.Near
 	}
 	return nil
 }
@@ -13423,7 +13431,7 @@ const file_meta_proto_rawDesc = "" +
 	"\n" +
 	"inline_max\x18\x06 \x01(\rR\tinlineMax\x12\x16\n" +
 	"\x06region\x18\a \x01(\tR\x06region\x12)\n" +
-	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"\xda\x01\n" +
+	"\x10placement_groups\x18\b \x01(\rR\x0fplacementGroups\"\xee\x01\n" +
 	"\fCreateBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05owner\x18\x02 \x01(\tR\x05owner\x12\x1a\n" +
@@ -13432,7 +13440,8 @@ const file_meta_proto_rawDesc = "" +
 	"\x04site\x18\x05 \x01(\tR\x04site\x12\x1f\n" +
 	"\vobject_lock\x18\x06 \x01(\bR\n" +
 	"objectLock\x122\n" +
-	"\aconfigs\x18\a \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\"8\n" +
+	"\aconfigs\x18\a \x03(\v2\x18.shoal.meta.BucketConfigR\aconfigs\x12\x12\n" +
+	"\x04near\x18\b \x03(\rR\x04near\"8\n" +
 	"\x12FinishCreateBucket\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x0e\n" +
 	"\x02id\x18\x02 \x01(\x04R\x02id\"O\n" +

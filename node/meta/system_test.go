@@ -61,6 +61,33 @@ func TestInitCluster(t *testing.T) {
 	}
 }
 
+// TestBucketsNear: a bucket is put in one of the groups that its creator names, from the level on that all replicas must understand for that, and
+// never in one that there is not, or that a site is bound to.
+func TestBucketsNear(t *testing.T) {
+	r := newRig(t, Config{})
+	r.init() // 16 partitions
+	for level := range uint32(Level + 1) {
+		used := make(map[uint32]int)
+		for i := range 12 {
+			c := create(fmt.Sprintf("b%d-%d", level, i), "me")
+			c.CreateBucket.Near = []uint32{0, 3, 5, 17, 8, 1 << 31}
+			b := r.must(r.doOn(consensus.SystemGroup, &Command{Op: c, Level: level})).GetBucket()
+			used[b.Group]++
+			if level < levelNear && consensus.GroupID(b.Group) != GroupOf(b.Id, 16) {
+				t.Errorf("bucket %d is in group %d at level %d", b.Id, b.Group, level)
+			}
+		}
+		if level >= levelNear && (used[3] != 4 || used[5] != 4 || used[8] != 4) {
+			t.Errorf("level %d: %v buckets in groups", level, used)
+		}
+	}
+	c := create("nowhere", "me")
+	c.CreateBucket.Near = []uint32{17, 18}
+	if b := r.must(r.doOn(consensus.SystemGroup, &Command{Op: c, Level: Level})).GetBucket(); consensus.GroupID(b.Group) != GroupOf(b.Id, 16) {
+		t.Errorf("bucket %d is in group %d", b.Id, b.Group)
+	}
+}
+
 // TestDirectory: the life of a bucket's name.
 func TestDirectory(t *testing.T) {
 	r := newRig(t, Config{})

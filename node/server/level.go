@@ -27,9 +27,6 @@ type foundLevel struct {
 // level is up to which level all replicas of a group understand commands: each does the same with a command, whatever release it is of. A node
 // that has not said it counts as one that understands none.
 func (s *Server) level(g consensus.GroupID) uint32 {
-	if g == consensus.SystemGroup {
-		return 0 // it has no commands with levels
-	}
 	now := s.Now()
 	s.levels.mu.Lock()
 	found, ok := s.levels.byGroup[g]
