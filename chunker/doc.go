@@ -14,9 +14,6 @@ package chunker
 const (
 	// ChunkSize is the plaintext length in bytes of every chunk but the last of a stream.
 	ChunkSize = 4 << 20
-	// FrameSize is the plaintext length in bytes of one sealed frame. A range read opens whole
-	// frames, so this is the grain of reading.
-	FrameSize = 64 << 10
 	// InlineMax is the largest object in bytes that lives in its version record without shards.
 	InlineMax = 16 << 10
 	// ObjectSizeMax is the largest object in bytes: 5 TiB, the limit of S3.

@@ -3,6 +3,8 @@ package chunker
 import (
 	"errors"
 	"fmt"
+
+	"shoal/chunker/envelope"
 )
 
 const (
@@ -48,6 +50,7 @@ type Segment struct {
 	K, M       uint8  // data and parity shards of each chunk
 	Size       int64  // bytes of the object covered
 	Chunks     []ChunkRef
+	Framing    envelope.Framing // of the sealed chunks
 }
 
 // ChunkRef names a chunk and the run of its plaintext bytes that is used.
@@ -120,6 +123,8 @@ func (s *Segment) validate() error {
 		return fmt.Errorf("%d bytes", s.Size)
 	case len(s.Chunks) == 0:
 		return errors.New("no chunk")
+	case !s.Framing.Valid():
+		return fmt.Errorf("frames of %d bytes", s.Framing)
 	}
 	used := int64(0) // At most 2^32 chunks fit in memory by far, so the sum cannot overflow.
 	for i := range s.Chunks {

@@ -25,6 +25,7 @@ const (
 	fieldM           protowire.Number = 5
 	fieldSegmentSize protowire.Number = 6
 	fieldChunks      protowire.Number = 7
+	fieldFraming     protowire.Number = 8
 
 	fieldID        protowire.Number = 1
 	fieldIndex     protowire.Number = 2
@@ -72,13 +73,13 @@ func (s *Segment) appendBody(dst []byte) []byte {
 		dst = appendUint(dst, fieldSkip, uint64(c.Skip))
 		dst = appendUint(dst, fieldLen, uint64(c.Len))
 	}
-	return dst
+	return appendUint(dst, fieldFraming, uint64(s.Framing))
 }
 
 // headSize returns the length of a segment's body without its chunks.
 func (s *Segment) headSize() int {
 	return uintSize(uint64(s.Kind)) + fieldLength(len(s.WrappedDEK)) + uintSize(s.Stream) +
-		uintSize(uint64(s.K)) + uintSize(uint64(s.M)) + uintSize(uint64(s.Size))
+		uintSize(uint64(s.K)) + uintSize(uint64(s.M)) + uintSize(uint64(s.Size)) + uintSize(uint64(s.Framing))
 }
 
 func (s *Segment) bodySize() int {

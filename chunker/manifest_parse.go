@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"shoal/chunker/envelope"
 )
 
 // chunkBodyMin is a lower bound of the encoding of a chunk: tag and length, its ID, and two numbers.
@@ -59,6 +61,7 @@ func parseSegment(outer *fieldReader, body []byte) Segment {
 		}
 		s.Chunks = append(s.Chunks, parseChunk(&d, body))
 	}
+	s.Framing = envelope.Framing(d.uintMax(fieldFraming, 1<<32-1))
 	outer.fail(d.end())
 	// At once, not at the end: millions of empty segments would fit in few bytes.
 	outer.fail(s.validate())

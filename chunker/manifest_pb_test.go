@@ -142,6 +142,7 @@ type SegmentRecord struct {
 	M             uint32                 `protobuf:"varint,5,opt,name=m,proto3" json:"m,omitempty"`
 	Size          uint64                 `protobuf:"varint,6,opt,name=size,proto3" json:"size,omitempty"` // bytes of the object that the segment covers
 	Chunks        []*ChunkRecord         `protobuf:"bytes,7,rep,name=chunks,proto3" json:"chunks,omitempty"`
+	Framing       uint32                 `protobuf:"varint,8,opt,name=framing,proto3" json:"framing,omitempty"` // plaintext bytes of a sealed frame; 0 is 64 KiB
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -223,6 +224,13 @@ func (x *SegmentRecord) GetChunks() []*ChunkRecord {
 		return x.Chunks
 	}
 	return nil
+}
+
+func (x *SegmentRecord) GetFraming() uint32 {
+	if x != nil {
+		return x.Framing
+	}
+	return 0
 }
 
 type ChunkRecord struct {
@@ -309,7 +317,7 @@ const file_manifest_proto_rawDesc = "" +
 	"\x0eManifestRecord\x12\x16\n" +
 	"\x06format\x18\x01 \x01(\rR\x06format\x12\x12\n" +
 	"\x04size\x18\x02 \x01(\x04R\x04size\x128\n" +
-	"\bsegments\x18\x03 \x03(\v2\x1c.shoal.chunker.SegmentRecordR\bsegments\"\x9f\x02\n" +
+	"\bsegments\x18\x03 \x03(\v2\x1c.shoal.chunker.SegmentRecordR\bsegments\"\xb9\x02\n" +
 	"\rSegmentRecord\x125\n" +
 	"\x04kind\x18\x01 \x01(\x0e2!.shoal.chunker.SegmentRecord.KindR\x04kind\x12\x1f\n" +
 	"\vwrapped_dek\x18\x02 \x01(\fR\n" +
@@ -318,7 +326,8 @@ const file_manifest_proto_rawDesc = "" +
 	"\x01k\x18\x04 \x01(\rR\x01k\x12\f\n" +
 	"\x01m\x18\x05 \x01(\rR\x01m\x12\x12\n" +
 	"\x04size\x18\x06 \x01(\x04R\x04size\x122\n" +
-	"\x06chunks\x18\a \x03(\v2\x1a.shoal.chunker.ChunkRecordR\x06chunks\":\n" +
+	"\x06chunks\x18\a \x03(\v2\x1a.shoal.chunker.ChunkRecordR\x06chunks\x12\x18\n" +
+	"\aframing\x18\b \x01(\rR\aframing\":\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_DATA\x10\x01\x12\r\n" +

@@ -9,6 +9,8 @@ import (
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
+
+	"shoal/chunker/envelope"
 )
 
 // testID returns a chunk ID that depends on n and is not zero.
@@ -41,7 +43,7 @@ func mustManifest(t testing.TB, segments ...Segment) *Manifest {
 	return m
 }
 
-// sampleManifest has all that a manifest may have.
+// sampleManifest has all that a manifest may have but frames that are not coarse.
 func sampleManifest(t testing.TB) *Manifest {
 	cut := dataSegment(1, 2*ChunkSize)
 	cut.Chunks[0].Skip, cut.Chunks[0].Len = 1000, ChunkSize-1000
@@ -52,7 +54,17 @@ func sampleManifest(t testing.TB) *Manifest {
 	return mustManifest(t, dataSegment(0, 3*ChunkSize+7), cut, node, dataSegment(1<<40, 1))
 }
 
+// fineManifest has frames of several lengths.
+func fineManifest(t testing.TB) *Manifest {
+	m := sampleManifest(t)
+	for i, f := range []envelope.Framing{envelope.Fine, envelope.Coarse, envelope.FramingMin} {
+		m.Segments[i].Framing = f
+	}
+	return m
+}
+
 func TestManifestGolden(t *testing.T) {
+	golden(t, "manifest-format1-framing.bin", fineManifest(t).Append(nil))
 	golden(t, "manifest-format1.bin", sampleManifest(t).Append(nil))
 	golden(t, "manifest-format1-empty.bin", new(Manifest).Append(nil))
 }
@@ -61,6 +73,7 @@ func TestManifestRoundTrip(t *testing.T) {
 	for name, m := range map[string]*Manifest{
 		"empty":  {},
 		"sample": sampleManifest(t),
+		"fine":   fineManifest(t),
 		"long":   mustManifest(t, dataSegment(3, 1000*ChunkSize)),
 	} {
 		b := m.Append([]byte("before"))[6:]
@@ -80,7 +93,7 @@ func TestManifestRoundTrip(t *testing.T) {
 
 // TestManifestIsProtobuf holds the hand-written encoding to manifest.proto.
 func TestManifestIsProtobuf(t *testing.T) {
-	m := sampleManifest(t)
+	m := fineManifest(t)
 	var record ManifestRecord
 	if err := proto.Unmarshal(m.Append(nil), &record); err != nil {
 		t.Fatal(err)
@@ -91,7 +104,7 @@ func TestManifestIsProtobuf(t *testing.T) {
 	for i, s := range record.GetSegments() {
 		want := &m.Segments[i]
 		if int(s.GetKind()) != int(want.Kind) || !bytes.Equal(s.GetWrappedDek(), want.WrappedDEK) || s.GetStream() != want.Stream ||
-			s.GetK() != uint32(want.K) || s.GetM() != uint32(want.M) || s.GetSize() != uint64(want.Size) {
+			s.GetK() != uint32(want.K) || s.GetM() != uint32(want.M) || s.GetSize() != uint64(want.Size) || s.GetFraming() != uint32(want.Framing) {
 			t.Errorf("segment %d: %v", i, s)
 		}
 		for j, c := range s.GetChunks() {
@@ -121,6 +134,9 @@ func TestValidateRefuses(t *testing.T) {
 		"no data shard":      func(m *Manifest) { m.Segments[0].K = 0 },
 		"many data shards":   func(m *Manifest) { m.Segments[0].K = 17 },
 		"many parity shards": func(m *Manifest) { m.Segments[0].M = 9 },
+		"odd frames":         func(m *Manifest) { m.Segments[0].Framing = 10_000 },
+		"tiny frames":        func(m *Manifest) { m.Segments[0].Framing = 2 << 10 },
+		"coarse, said":       func(m *Manifest) { m.Segments[0].Framing = 64 << 10 },
 		"zero ID":            func(m *Manifest) { m.Segments[0].Chunks[1].ID = ChunkID{} },
 		"empty chunk":        func(m *Manifest) { m.Segments[3].Chunks[0].Size = 0 },
 		"chunk too large":    func(m *Manifest) { m.Segments[0].Chunks[0].Size = ChunkSizeMax + 1 },
@@ -170,6 +186,7 @@ func TestParseRefusesOtherEncodings(t *testing.T) {
 		"field twice":      append([]byte{8, 1, 8, 1}, valid[2:]...),
 		"other order":      append(append(bytes.Clone(valid[2:4]), 8, 1), valid[4:]...),
 		"unknown field":    append(bytes.Clone(valid), 0x78, 1),
+		"long framing":     append(append(bytes.Clone(valid[:5]), valid[5]+6), append(bytes.Clone(valid[6:]), 0x40, 0x80, 0x80, 0x81, 0x80, 0x10)...),
 		"trailing zero":    append(bytes.Clone(valid), 0),
 		"cut off":          valid[:len(valid)-1],
 		"wrong type":       append([]byte{8, 1, 18, 1, 5}, valid[4:]...),
@@ -194,6 +211,7 @@ func TestParseAllocatesInProportion(t *testing.T) {
 
 func FuzzParseManifest(f *testing.F) {
 	f.Add(sampleManifest(f).Append(nil))
+	f.Add(fineManifest(f).Append(nil))
 	f.Add(new(Manifest).Append(nil))
 	f.Add(mustManifest(f, dataSegment(0, 100*ChunkSize)).Append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -250,6 +268,7 @@ func randomManifest(t testing.TB, r *rand.Rand, segments int) *Manifest {
 	var list []Segment
 	for i := range segments {
 		s := dataSegment(uint64(i), 1+r.Int64N(3*ChunkSize))
+		s.Framing = []envelope.Framing{envelope.Coarse, envelope.Fine}[i%2]
 		for j := range s.Chunks {
 			c := &s.Chunks[j]
 			c.Skip = uint32(r.IntN(int(c.Size)))

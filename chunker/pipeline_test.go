@@ -42,9 +42,9 @@ func put(t testing.TB, body []byte, p erasure.Profile, sealer *envelope.Sealer, 
 			if err != nil {
 				t.Fatal(err)
 			}
-			frame := at / envelope.FrameSize
-			dst := stripe[frame*(envelope.FrameSize+envelope.Overhead):]
-			sealer.SealFrames(dst[:envelope.SealedLen(len(buf.B))], buf.B, uint32(len(chunks)), frame, n)
+			frame := at / sealer.Size()
+			dst := stripe[at+frame*envelope.Overhead:]
+			sealer.SealFrames(dst[:sealer.SealedLen(len(buf.B))], buf.B, uint32(len(chunks)), frame, n)
 			at += len(buf.B)
 			buf.Release()
 		}
@@ -95,12 +95,12 @@ func testBody(n int) []byte {
 
 func TestWhatIsStoredIsReadBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
-	sealer := envelope.NewSealer(envelope.NewDEK())
-	for _, p := range []erasure.Profile{{K: 1}, {K: 1, M: 1}, {K: 2, M: 2}, {K: 8, M: 4}} {
-		for _, n := range []int{1, chunker.FrameSize, 1_000_000, chunker.ChunkSize, chunker.ChunkSize + 1} {
+	for i, p := range []erasure.Profile{{K: 1}, {K: 1, M: 1}, {K: 2, M: 2}, {K: 8, M: 4}} {
+		sealer := envelope.NewSealer(envelope.NewDEK(), []envelope.Framing{envelope.Coarse, envelope.Fine}[i%2])
+		for _, n := range []int{1, sealer.Size(), 1_000_000, chunker.ChunkSize, chunker.ChunkSize + 1} {
 			body := testBody(n)
 			var got []byte
-			for _, c := range put(t, body, p, sealer, 8*chunker.FrameSize) {
+			for _, c := range put(t, body, p, sealer, 8*sealer.Size()) {
 				for range p.M { // Some are lost, some are damaged.
 					if i := r.IntN(p.Width()); r.IntN(2) == 0 {
 						c.shards[i] = nil
@@ -120,10 +120,10 @@ func TestWhatIsStoredIsReadBack(t *testing.T) {
 // The pieces in which a writer handles a chunk must not show in what it stores.
 func TestPiecesDoNotShow(t *testing.T) {
 	body := testBody(2*chunker.ChunkSize + 12345)
-	sealer := envelope.NewSealer(envelope.NewDEK())
+	sealer := envelope.NewSealer(envelope.NewDEK(), envelope.Fine)
 	p := erasure.Profile{K: 4, M: 2}
 	whole := put(t, body, p, sealer, chunker.ChunkSize)
-	for _, pieceBytes := range []int{chunker.FrameSize, 8 * chunker.FrameSize} {
+	for _, pieceBytes := range []int{sealer.Size(), 8 * sealer.Size()} {
 		for i, c := range put(t, body, p, sealer, pieceBytes) {
 			if c.ref != whole[i].ref {
 				t.Errorf("pieces of %d bytes: chunk %d is %+v, want %+v", pieceBytes, i, c.ref, whole[i].ref)
@@ -135,12 +135,12 @@ func TestPiecesDoNotShow(t *testing.T) {
 // A reader of a small range touches one shard, verifies one group of it and opens one frame.
 func TestSmallRangeTouchesLittle(t *testing.T) {
 	body := testBody(chunker.ChunkSize)
-	sealer := envelope.NewSealer(envelope.NewDEK())
+	sealer := envelope.NewSealer(envelope.NewDEK(), envelope.Fine)
 	p := erasure.Profile{K: 4, M: 2}
 	c := put(t, body, p, sealer, chunker.ChunkSize)[0]
 	shardSize := len(c.shards[0])
 	for _, off := range []int{0, 65536, 1_500_000, len(body) - 100} {
-		span := envelope.FrameRange(off, 100, len(body))
+		span := sealer.Span(off, 100, len(body))
 		sealed := make([]byte, 0, span.SealedLen)
 		for at := span.SealedOff; at < span.SealedOff+span.SealedLen; {
 			shard, in := at/shardSize, at%shardSize
@@ -168,7 +168,7 @@ func BenchmarkWrite(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			sealer, plain := envelope.NewSealer(envelope.NewDEK()), testBody(chunker.ChunkSize)
+			sealer, plain := envelope.NewSealer(envelope.NewDEK(), envelope.Fine), testBody(chunker.ChunkSize)
 			sealedLen := sealer.SealedLen(len(plain))
 			stripe := make([]byte, p.StripeSize(sealedLen))
 			shards := coder.Cut(nil, stripe, sealedLen)

@@ -140,7 +140,7 @@ func (m *Manifest) appendChunk(s *Segment, c ChunkRef) {
 	last := len(m.Segments) - 1
 	if last < 0 || !m.Segments[last].sameStream(s) {
 		m.Segments = append(m.Segments, Segment{
-			Kind: s.Kind, WrappedDEK: bytes.Clone(s.WrappedDEK), Stream: s.Stream, K: s.K, M: s.M,
+			Kind: s.Kind, WrappedDEK: bytes.Clone(s.WrappedDEK), Stream: s.Stream, K: s.K, M: s.M, Framing: s.Framing,
 		})
 		last++
 	}
@@ -151,6 +151,6 @@ func (m *Manifest) appendChunk(s *Segment, c ChunkRef) {
 
 // sameStream tells whether s and t are data that one stream sealed and coded alike.
 func (s *Segment) sameStream(t *Segment) bool {
-	return s.Kind == SegmentData && t.Kind == SegmentData && s.Stream == t.Stream && s.K == t.K && s.M == t.M &&
+	return s.Kind == SegmentData && t.Kind == SegmentData && s.Stream == t.Stream && s.K == t.K && s.M == t.M && s.Framing == t.Framing &&
 		bytes.Equal(s.WrappedDEK, t.WrappedDEK)
 }

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+
+	"shoal/chunker/envelope"
 )
 
 // forest stores manifests as nodes: a node segment's first chunk ID names the manifest.
@@ -188,6 +190,16 @@ func TestSplitAndConcatUndoEachOther(t *testing.T) {
 	}
 	if _, err := Split(mustManifest(t, dataSegment(0, 1)), 100); !errors.Is(err, ErrManifest) {
 		t.Errorf("no room for a chunk: error %v", err)
+	}
+}
+
+// TestConcatKeepsFramings: data of two streams are two segments, though they differ in the length of their frames alone.
+func TestConcatKeepsFramings(t *testing.T) {
+	a, b := dataSegment(0, 10), dataSegment(0, 10)
+	b.Framing = envelope.Fine
+	m, err := Concat(mustManifest(t, a), mustManifest(t, b))
+	if err != nil || len(m.Segments) != 2 || m.Segments[0].Framing != envelope.Coarse || m.Segments[1].Framing != envelope.Fine {
+		t.Errorf("segments %+v, error %v", m.Segments, err)
 	}
 }
 

@@ -117,7 +117,7 @@ func (g *Gateway) open(ctx context.Context) error {
 	g.witnesses.id = g.id
 	g.net, err = network.Open(network.Config{
 		Identity: g.id, Trust: trust, Table: table, Credential: g.mem.Credential,
-		Self:   gossip.Record{Site: cred.Site, Roles: cred.Roles, Release: g.cfg.Release},
+		Self:   gossip.Record{Site: cred.Site, Roles: cred.Roles, Release: g.cfg.Release, Level: meta.Level},
 		Starts: filepath.Join(g.cfg.DataDir, startsFile),
 		Listen: g.cfg.P2PAddr, Announce: g.cfg.Announce, RelayOnly: g.cfg.RelayOnly, MDNS: g.cfg.MDNS, Known: g.mem.Nodes,
 		Fetch: func(ctx context.Context) (*meta.MembersAnswer, error) {
@@ -136,7 +136,7 @@ func (g *Gateway) open(ctx context.Context) error {
 		return errors.Join(err, g.net.Close())
 	}
 	g.client = client.New(client.Config{
-		Directory: g.net.Dir, Alive: g.net.Alive, Far: g.net.Far, OnLayout: g.net.SetLayout, BufferBytes: g.cfg.BufferBytes, StaleCredentials: api.StaleIdentity,
+		Directory: g.net.Dir, Alive: g.net.Alive, Far: g.net.Far, OnLayout: g.net.SetLayout, Level: g.net.Level, BufferBytes: g.cfg.BufferBytes, StaleCredentials: api.StaleIdentity,
 		Logger: g.cfg.Logger, Registerer: g.cfg.Registerer,
 	})
 	return g.net.Host.Listen()

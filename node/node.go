@@ -292,7 +292,7 @@ func (n *Node) assemble() (err error) {
 		Host: n.host, Self: consensus.NodeID(n.ID()), Clock: n.clockOf, Level: n.levelOf, DB: n.db, Machine: n.machine, Drives: n.drives, Keyring: n.keys, Shared: n.shared, Members: n.net.Members, Founder: n.founder, Recall: n.site.Recall, Full: n.full.Load, Now: n.cfg.Now, Logger: n.cfg.Logger,
 	})
 	n.net.Dir.Serve(n.server)
-	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
+	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, Level: n.net.Level, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	n.repair = repair.New(repair.Config{
 		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.host.Applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
 		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,

@@ -2,7 +2,7 @@
 // and seals cluster keys and other secrets under the root key. All of it is AES-256-GCM.
 //
 // A DEK is drawn at random for each upload stream and seals nothing but the chunks of that stream.
-// A chunk is sealed in frames of FrameSize plaintext bytes, each with its own tag, so that a range
+// A chunk is sealed in frames of the length that the stream's Framing says, each with its own tag, so that a range
 // read opens only the frames it touches. The nonce of a frame is the chunk's index in the stream and
 // the frame's number in the chunk; the associated data is the format and the chunk's plaintext
 // length. A frame therefore opens only at its own place of a chunk of its own length in its own

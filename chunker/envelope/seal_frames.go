@@ -8,16 +8,17 @@ import "fmt"
 // serves a writer that has a chunk piece by piece, so that a piece is still in the processor's
 // cache when it is sealed; the result is that of one Seal over the whole chunk.
 func (s *Sealer) SealFrames(dst, plain []byte, chunkIndex uint32, firstFrame, chunkPlainLen int) {
-	end := firstFrame*FrameSize + len(plain)
-	whole := end == chunkPlainLen || len(plain)%FrameSize == 0 && len(plain) > 0
-	if end > chunkPlainLen || chunkPlainLen > ChunkMax || !whole || len(dst) != SealedLen(len(plain)) {
+	size := s.Size()
+	end := firstFrame*size + len(plain)
+	whole := end == chunkPlainLen || len(plain)%size == 0 && len(plain) > 0
+	if end > chunkPlainLen || chunkPlainLen > ChunkMax || !whole || len(dst) != s.SealedLen(len(plain)) {
 		panic(fmt.Sprintf("envelope: seal %d bytes into %d at frame %d of a chunk of %d",
 			len(plain), len(dst), firstFrame, chunkPlainLen))
 	}
 	sc := bind(chunkIndex, chunkPlainLen)
-	for frame := range Frames(len(plain)) {
+	for frame := range s.Frames(len(plain)) {
 		sc.setFrame(firstFrame + frame)
-		n := min(len(plain), FrameSize)
+		n := min(len(plain), size)
 		s.aead.Seal(dst[:0:n+Overhead], sc.nonce[:], plain[:n], sc.aad[:])
 		dst, plain = dst[n+Overhead:], plain[n:]
 	}

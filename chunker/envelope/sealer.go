@@ -8,19 +8,16 @@ import (
 )
 
 const (
-	// FrameSize is the plaintext length in bytes of every frame but the last of a chunk.
-	FrameSize = 64 << 10
 	// Overhead is how many bytes longer a sealed frame is.
 	Overhead = tagSize
 	// ChunkMax is the largest plaintext in bytes that is sealed as one chunk.
 	ChunkMax = 64 << 20
-
-	sealedFrame = FrameSize + Overhead
 )
 
 // Sealer seals and opens the chunks of one stream. It is safe for concurrent use.
 type Sealer struct {
 	aead cipher.AEAD
+	Framing
 }
 
 // scratch is what a call hands to the cipher and would otherwise allocate for each frame.
@@ -41,34 +38,16 @@ const (
 	aadSize  = len(aadLabel) + 4
 )
 
-// NewSealer returns the sealer of a stream.
-func NewSealer(dek DEK) *Sealer {
-	return &Sealer{aead: newAEAD(dek.key[:])}
+// NewSealer returns the sealer of a stream. All of its chunks have the same framing.
+func NewSealer(dek DEK, f Framing) *Sealer {
+	return &Sealer{newAEAD(dek.key[:]), f}
 }
-
-// Frames returns the number of frames of a chunk of plainLen bytes. An empty chunk has one, so that
-// it is authenticated too.
-func Frames(plainLen int) int { return max((plainLen+FrameSize-1)/FrameSize, 1) }
-
-// SealedLen returns the sealed length in bytes of a chunk of plainLen bytes.
-func SealedLen(plainLen int) int { return plainLen + Frames(plainLen)*Overhead }
-
-// PlainLen returns the plaintext length of a chunk of sealedLen bytes, or false when no chunk has
-// that sealed length.
-func PlainLen(sealedLen int) (int, bool) {
-	frames := (sealedLen + sealedFrame - 1) / sealedFrame
-	plainLen := sealedLen - frames*Overhead
-	return plainLen, plainLen >= 0 && SealedLen(plainLen) == sealedLen
-}
-
-// SealedLen is the function of that name.
-func (s *Sealer) SealedLen(plainLen int) int { return SealedLen(plainLen) }
 
 // Seal writes the frames of a chunk into dst, which has SealedLen(len(plain)) bytes and must not
 // overlap plain. A chunkIndex must be sealed only once under a DEK. It allocates nothing in steady
 // state.
 func (s *Sealer) Seal(dst, plain []byte, chunkIndex uint32) {
-	if len(plain) > ChunkMax || len(dst) != SealedLen(len(plain)) {
+	if len(plain) > ChunkMax || len(dst) != s.SealedLen(len(plain)) {
 		panic(fmt.Sprintf("envelope: seal %d bytes into %d", len(plain), len(dst)))
 	}
 	s.SealFrames(dst, plain, chunkIndex, 0, len(plain))
@@ -82,7 +61,7 @@ func (s *Sealer) Seal(dst, plain []byte, chunkIndex uint32) {
 // whole frames; what is in dst then must not be used. Opening in place overwrites what lies in
 // sealed, in failure too: who wants to find the damaged shard afterwards reads it again.
 func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPlainLen int) ([]byte, error) {
-	frames := Frames(chunkPlainLen)
+	frames, size := s.Frames(chunkPlainLen), s.Size()
 	if chunkPlainLen < 0 || chunkPlainLen > ChunkMax || firstFrame < 0 || firstFrame >= frames {
 		return nil, fmt.Errorf("open frame %d of a chunk of %d bytes: %w", firstFrame, chunkPlainLen, ErrCorrupt)
 	}
@@ -90,7 +69,7 @@ func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPl
 	defer scratches.Put(sc)
 	plainLen, frame := 0, firstFrame
 	for rest := sealed; len(rest) > 0; frame++ {
-		n := min(chunkPlainLen-frame*FrameSize, FrameSize)
+		n := min(chunkPlainLen-frame*size, size)
 		if frame >= frames || len(rest) < n+Overhead {
 			return nil, fmt.Errorf("chunk %d: %d sealed bytes from frame %d on of %d plain ones: %w",
 				chunkIndex, len(sealed), firstFrame, chunkPlainLen, ErrCorrupt)
@@ -107,7 +86,7 @@ func (s *Sealer) Open(dst, sealed []byte, chunkIndex uint32, firstFrame, chunkPl
 
 // OpenChunk is Open for a whole chunk: it returns ErrCorrupt also when frames are missing at the end.
 func (s *Sealer) OpenChunk(dst, sealed []byte, chunkIndex uint32, plainLen int) ([]byte, error) {
-	if plainLen < 0 || plainLen > ChunkMax || len(sealed) != SealedLen(plainLen) {
+	if plainLen < 0 || plainLen > ChunkMax || len(sealed) != s.SealedLen(plainLen) {
 		return nil, fmt.Errorf("chunk %d: %d sealed bytes of %d plain ones: %w", chunkIndex, len(sealed), plainLen, ErrCorrupt)
 	}
 	return s.Open(dst, sealed, chunkIndex, 0, plainLen)

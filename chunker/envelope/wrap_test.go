@@ -190,7 +190,7 @@ func TestGolden(t *testing.T) {
 	if *update {
 		write(t, "secret-format1.bin", secret)
 		write(t, "dek-format1.bin", Wrap(kek, dek, []byte("aad")))
-		write(t, "chunk-format1.bin", sealed(pattern(FrameSize+3), 0x01020304))
+		write(t, "chunk-format1.bin", sealed(pattern(frameSize+3), 0x01020304))
 	}
 	if got, err := OpenKey(root, "kek", read(t, "secret-format1.bin"), []byte("3")); err != nil || !bytes.Equal(got, kek.Key[:]) {
 		t.Errorf("secret: error %v", err)
@@ -198,7 +198,7 @@ func TestGolden(t *testing.T) {
 	if got, err := Unwrap(lookup(kek), read(t, "dek-format1.bin"), []byte("aad")); err != nil || got != dek {
 		t.Errorf("DEK: error %v", err)
 	}
-	if !bytes.Equal(sealed(pattern(FrameSize+3), 0x01020304), read(t, "chunk-format1.bin")) {
+	if !bytes.Equal(sealed(pattern(frameSize+3), 0x01020304), read(t, "chunk-format1.bin")) {
 		t.Error("a chunk is sealed to other bytes")
 	}
 }

@@ -61,7 +61,7 @@ func (d *download) startChunk(ctx context.Context, seg *chunker.Segment, ref *ch
 	for i := range distances {
 		distances[i] = d.c.distance(d.targets[i].Node)
 	}
-	r := &chunkRead{id: ref.ID, k: int(seg.K), shardSize: profile.ShardSize(envelope.SealedLen(int(ref.Size)))}
+	r := &chunkRead{id: ref.ID, k: int(seg.K), shardSize: profile.ShardSize(seg.Framing.SealedLen(int(ref.Size)))}
 	r.replaced, r.parity = nearest(distances, r.k)
 	var err error
 	if r.coder, err = erasure.New(profile); err != nil || !r.plan(distances) {
@@ -130,7 +130,7 @@ func (r *chunkRead) start(ctx context.Context, d *download) {
 // Of a shard that is read ahead as much is asked for first as is opened at a time, so that the reader can begin, and
 // then more: a request costs both nodes the same, whatever it is for.
 const (
-	fetchFirst = spanFrames * (envelope.FrameSize + envelope.Overhead)
+	fetchFirst = spanBytes + spanBytes/int(envelope.Fine)*envelope.Overhead
 	fetchMax   = 2 * fetchFirst
 )
 

@@ -44,6 +44,9 @@ type Config struct {
 	// Far tells whether a node is a long way off, so that its shards are read when those nearer do not
 	// do. May be nil: none is.
 	Far func(p2p.NodeID) bool
+	// Level tells up to which level all members understand each other: what is written must be read by all. May be nil: then
+	// they are of this release.
+	Level func() uint32
 	// OnLayout is told the epoch of each layout that comes into use. It must not block. May be nil.
 	OnLayout func(epoch uint64)
 	// StaleCredentials is for how long a credential may still be used that the system group, which
@@ -87,6 +90,7 @@ type Client struct {
 	self      p2p.NodeID
 	isFar     func(p2p.NodeID) bool
 	onLayout  func(epoch uint64)
+	level     func() uint32
 
 	unhealed atomic.Bool // see healWritten
 	tasks    chan task   // cleaning up and healing; full means the nodes' sweeps do it later
@@ -118,7 +122,7 @@ func New(cfg Config) *Client {
 		cfg.Logger = slog.Default()
 	}
 	c := &Client{
-		dir: cfg.Directory, health: newAilments(cfg.Alive), logger: cfg.Logger, trouble: trouble.New(cfg.Logger, nil), stale: cfg.StaleCredentials, onLayout: cfg.OnLayout, self: cfg.Self, isFar: cfg.Far,
+		dir: cfg.Directory, health: newAilments(cfg.Alive), logger: cfg.Logger, trouble: trouble.New(cfg.Logger, nil), stale: cfg.StaleCredentials, onLayout: cfg.OnLayout, self: cfg.Self, isFar: cfg.Far, level: cfg.Level,
 		pool: chunker.NewPool(cfg.BufferBytes), reserve: chunker.NewPool(cfg.ReserveBytes),
 		layouts: newLayoutCache(), tasks: make(chan task, taskQueue),
 	}

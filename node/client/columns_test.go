@@ -39,7 +39,7 @@ func readRanges(t *testing.T, fc *fakeCluster, c *Client, key string, want []byt
 func TestShortReadsOfWhatIsAway(t *testing.T) {
 	const n = 10_000
 	p := erasure.Profile{K: 2, M: 2}
-	most := 2 * (envelope.FrameSize + envelope.Overhead) // frames that a range lies in
+	most := 2 * (int(envelope.Fine) + envelope.Overhead) // frames that a range lies in
 	for name, harm := range map[string]func(fc *fakeCluster, i int){
 		"dead":  func(fc *fakeCluster, i int) { fc.node(i).kill(); fc.suspect(i) },
 		"empty": func(fc *fakeCluster, i int) { clear(fc.node(i).drives[fc.node(i).order[0]].shards) },
@@ -63,14 +63,14 @@ func TestShortReadsOfWhatIsAway(t *testing.T) {
 // A short read that is late is hedged with short reads of k others. One that is longer may be hedged with the chunk.
 func TestShortReadsOfWhatIsLate(t *testing.T) {
 	p := erasure.Profile{K: 2, M: 2}
-	frame := envelope.FrameSize + envelope.Overhead
+	frame := int(envelope.Fine) + envelope.Overhead
 	for _, tc := range []struct {
 		n, most, least int
 		within         time.Duration
 	}{
 		{10_000, 2 * 2 * frame, 2 * frame, hedgeMin},
-		{envelope.FrameSize, 2 * 2 * frame, 2 * frame, hedgeMin},
-		{7 * envelope.FrameSize, 3 * chunker.ChunkSize, 4 * frame, 6 * hedgeMin}, // of two shards, or of a chunk one of whose shards is late too
+		{64 << 10, 2 * 5 * frame, 2 * frame, hedgeMin},
+		{448 << 10, 3 * chunker.ChunkSize, 4 * frame, 6 * hedgeMin}, // of two shards, or of a chunk one of whose shards is late too
 	} {
 		for slow := range 4 {
 			t.Run(fmt.Sprintf("%d bytes, node %d", tc.n, slow), func(t *testing.T) {

@@ -228,7 +228,7 @@ func (c *Client) flatten(ctx context.Context, l *peer.Layout, m *chunker.Manifes
 		if from != e.Segment {
 			from = e.Segment
 			segs = append(segs, chunker.Segment{
-				Kind: chunker.SegmentData, WrappedDEK: from.WrappedDEK, Stream: stream, K: from.K, M: from.M,
+				Kind: chunker.SegmentData, WrappedDEK: from.WrappedDEK, Stream: stream, K: from.K, M: from.M, Framing: from.Framing,
 			})
 		}
 		ref := *e.Chunk

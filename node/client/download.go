@@ -13,14 +13,18 @@ import (
 	"shoal/node/peer"
 )
 
-// spanFrames is how many frames are read, opened and written at a time: so many that what a request to a
-// node costs is little beside its bytes, and so few that these stay in a core's cache on their way.
-const spanFrames = 8
+const (
+	// spanBytes is how many bytes of whole frames are read, opened and written at a time: so many that what a request to a
+	// node costs is little beside them, and so few that they stay in a core's cache on their way.
+	spanBytes = 512 << 10
+	// spanSealed is how long they are when they are sealed in the shortest frames.
+	spanSealed = spanBytes + spanBytes/envelope.FramingMin*envelope.Overhead
+)
 
 // span is the memory of one read: sealed bytes and what they open to.
 type span struct {
-	sealed [spanFrames * (envelope.FrameSize + envelope.Overhead)]byte
-	plain  [spanFrames * envelope.FrameSize]byte
+	sealed [spanSealed]byte
+	plain  [spanBytes]byte
 }
 
 var spans = sync.Pool{New: func() any { return new(span) }}
@@ -97,16 +101,15 @@ func (d *download) writeExtent(ctx context.Context, sp *span, w io.Writer, e chu
 	if err := d.open(ctx, e.Segment); err != nil {
 		return err
 	}
-	size := int(e.Chunk.Size)
+	framing, size := e.Segment.Framing, int(e.Chunk.Size)
 	if d.spansSites(e.Segment, e.Chunk, int(e.Off), int(e.Len)) {
 		// Where this fails the frames are read where they lie, which tells why.
 		_ = d.rebuild(ctx, e.Segment, e.Chunk, nil)
 	}
 	d.startChunk(ctx, e.Segment, e.Chunk, int(e.Off), int(e.Len))
 	for off, end := int(e.Off), int(e.Off+e.Len); off < end; {
-		first := off / envelope.FrameSize
-		n := min(end, (first+spanFrames)*envelope.FrameSize) - off
-		fs := envelope.FrameRange(off, n, size)
+		n := min(end, off-off%framing.Size()+spanBytes) - off
+		fs := framing.Span(off, n, size)
 		plain, err := d.openSpan(ctx, sp, e.Segment, e.Chunk, fs)
 		if err != nil {
 			return err
@@ -131,7 +134,7 @@ func (d *download) open(ctx context.Context, seg *chunker.Segment) error {
 	if seg.Kind == chunker.SegmentData {
 		dek = under(dek, d.key)
 	}
-	d.seg, d.sealer = seg, envelope.NewSealer(dek)
+	d.seg, d.sealer = seg, envelope.NewSealer(dek, seg.Framing)
 	return nil
 }
 
@@ -193,7 +196,7 @@ func (d *download) openRebuilt(sp *span, ref *chunker.ChunkRef, fs envelope.Fram
 func (d *download) rebuild(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, cause error) error {
 	d.dropRebuilt()
 	profile := erasure.Profile{K: seg.K, M: seg.M}
-	sealedLen := envelope.SealedLen(int(ref.Size))
+	sealedLen := seg.Framing.SealedLen(int(ref.Size))
 	buf, err := d.c.buffers(ctx, []int{profile.StripeSize(sealedLen)})
 	if err != nil {
 		return err

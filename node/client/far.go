@@ -2,7 +2,6 @@ package client
 
 import (
 	"shoal/chunker"
-	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/p2p"
 )
@@ -28,8 +27,8 @@ func (d *download) spansSites(seg *chunker.Segment, ref *chunker.ChunkRef, off, 
 	if len(d.targets) < profile.Width() {
 		return false
 	}
-	fs := envelope.FrameRange(off, n, int(ref.Size))
-	sealedLen := envelope.SealedLen(int(ref.Size))
+	fs := seg.Framing.Span(off, n, int(ref.Size))
+	sealedLen := seg.Framing.SealedLen(int(ref.Size))
 	shardSize := profile.ShardSize(sealedLen)
 	fromFar, end := 0, fs.SealedOff+fs.SealedLen
 	if end == sealedLen {

@@ -94,8 +94,8 @@ func (c *Client) sealInline(ctx context.Context, l *peer.Layout, put *meta.PutVe
 	}
 	dek := envelope.NewDEK()
 	put.WrappedDek = envelope.Wrap(kek, dek, l.Cluster[:])
-	put.Inline = make([]byte, envelope.SealedLen(len(plain)))
-	envelope.NewSealer(under(dek, key)).Seal(put.Inline, plain, 0)
+	put.Inline = make([]byte, envelope.Coarse.SealedLen(len(plain)))
+	envelope.NewSealer(under(dek, key), envelope.Coarse).Seal(put.Inline, plain, 0)
 	return nil
 }
 

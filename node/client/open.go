@@ -225,7 +225,7 @@ func (o *object) writeInline(ctx context.Context, w io.Writer, off, n int64) err
 		plain := getPlain(int(o.info.Size))
 		defer putPlain(plain)
 		var text []byte
-		if text, err = envelope.NewSealer(under(dek, o.key)).OpenChunk(*plain, a.GetInline(), 0, int(o.info.Size)); err == nil {
+		if text, err = envelope.NewSealer(under(dek, o.key), envelope.Coarse).OpenChunk(*plain, a.GetInline(), 0, int(o.info.Size)); err == nil {
 			_, err := w.Write(text[off : off+n])
 			return err
 		}

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"shoal/chunker"
-	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/peer"
@@ -67,7 +66,7 @@ func (p *pace) mayHedge(n int) bool {
 // late, the chunk is rebuilt beside it: d.rebuilt is set if that was faster.
 func (d *download) read(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef, p []byte, off int) error {
 	profile := erasure.Profile{K: seg.K, M: seg.M}
-	shardSize := profile.ShardSize(envelope.SealedLen(int(ref.Size)))
+	shardSize := profile.ShardSize(seg.Framing.SealedLen(int(ref.Size)))
 	d.find(ref.ID, profile.Width())
 	for len(p) > 0 {
 		index, at := off/shardSize, off%shardSize

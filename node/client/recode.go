@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 
 	"shoal/chunker"
-	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/consensus"
@@ -184,7 +183,7 @@ func (r *recoding) segment(ctx context.Context, s *chunker.Segment) error {
 		id, ok := r.renamed[ref.ID]
 		if !ok {
 			var err error
-			if id, err = r.chunk(ctx, erasure.Profile{K: s.K, M: s.M}, ref); err != nil {
+			if id, err = r.chunk(ctx, s, ref); err != nil {
 				return err
 			}
 			r.renamed[ref.ID] = id
@@ -196,9 +195,9 @@ func (r *recoding) segment(ctx context.Context, s *chunker.Segment) error {
 }
 
 // chunk gathers a sealed chunk and stores it in other shards, which give it another name.
-func (r *recoding) chunk(ctx context.Context, from erasure.Profile, ref *chunker.ChunkRef) (chunker.ChunkID, error) {
-	sealedLen := envelope.SealedLen(int(ref.Size))
-	to := r.l.Profile
+func (r *recoding) chunk(ctx context.Context, seg *chunker.Segment, ref *chunker.ChunkRef) (chunker.ChunkID, error) {
+	sealedLen := seg.Framing.SealedLen(int(ref.Size))
+	from, to := erasure.Profile{K: seg.K, M: seg.M}, r.l.Profile
 	coder, err := erasure.New(to)
 	if err != nil {
 		return chunker.ChunkID{}, err

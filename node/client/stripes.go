@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	"shoal/chunker"
-	"shoal/chunker/envelope"
 	"shoal/node/api"
 	"shoal/node/consensus"
 )
@@ -51,7 +50,7 @@ func (w *stripeWalk) walk(ctx context.Context, m *chunker.Manifest, depth int) b
 		seg := &m.Segments[i]
 		for j := range seg.Chunks {
 			ref := &seg.Chunks[j]
-			if !w.f(Stripe{ID: ref.ID, K: seg.K, M: seg.M, Sealed: envelope.SealedLen(int(ref.Size))}) {
+			if !w.f(Stripe{ID: ref.ID, K: seg.K, M: seg.M, Sealed: seg.Framing.SealedLen(int(ref.Size))}) {
 				return false
 			}
 		}

@@ -43,7 +43,7 @@ func TestStripes(t *testing.T) {
 			counts = make(map[erasure.Profile]int)
 			err = c.Stripes(t.Context(), 1, text, func(s Stripe) bool {
 				counts[erasure.Profile{K: s.K, M: s.M}]++
-				if s.M == 1 && s.Sealed != envelope.SealedLen(1000) {
+				if s.M == 1 && s.Sealed != envelope.Coarse.SealedLen(1000) {
 					t.Errorf("a chunk of 1000 bytes has %d sealed", s.Sealed)
 				}
 				most--

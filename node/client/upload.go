@@ -11,6 +11,7 @@ import (
 	"shoal/chunker/envelope"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
+	"shoal/node/meta"
 	"shoal/node/peer"
 	"shoal/node/shardstore"
 )
@@ -18,7 +19,7 @@ import (
 const (
 	// pieceSize is how many bytes are read, digested and sealed at a time: few enough to stay in the caches. With half of it the
 	// hand-overs to those who digest cost 3 % of the rate, with a quarter 6 %.
-	pieceSize = 16 * envelope.FrameSize
+	pieceSize = 1 << 20
 	// chunksInFlight is how many chunks of one stream are in memory: one is filled while the other is
 	// being written.
 	chunksInFlight = 2
@@ -58,12 +59,20 @@ func (c *Client) newUpload(ctx context.Context, l *peer.Layout, owner shardstore
 		return nil, err
 	}
 	dek := envelope.NewDEK()
-	u := &upload{c: c, layout: l, owner: owner, coder: coder, sealer: envelope.NewSealer(under(dek, key))}
+	u := &upload{c: c, layout: l, owner: owner, coder: coder, sealer: envelope.NewSealer(under(dek, key), c.framing())}
 	u.seg = chunker.Segment{
 		Kind: chunker.SegmentData, WrappedDEK: envelope.Wrap(kek, dek, l.Cluster[:]),
-		Stream: owner.Stream, K: l.Profile.K, M: l.Profile.M, Size: size,
+		Stream: owner.Stream, K: l.Profile.K, M: l.Profile.M, Size: size, Framing: u.sealer.Framing,
 	}
 	return u, u.allocate(ctx, size)
+}
+
+// framing is how new streams are cut into frames: finely, if all members can read that.
+func (c *Client) framing() envelope.Framing {
+	if c.level != nil && c.level() < meta.LevelFraming {
+		return envelope.Coarse
+	}
+	return envelope.Fine
 }
 
 // allocate takes all the memory that the stream will use, at once: a stream that holds some never
@@ -77,7 +86,7 @@ func (u *upload) allocate(ctx context.Context, size int64) error {
 	if size > pieceSize {
 		pieces = 2
 	}
-	stripeBytes := u.layout.Profile.StripeSize(envelope.SealedLen(int(min(size, chunker.ChunkSize))))
+	stripeBytes := u.layout.Profile.StripeSize(u.sealer.SealedLen(int(min(size, chunker.ChunkSize))))
 	sizes := make([]int, 0, 4)
 	for range pieces {
 		sizes = append(sizes, int(min(size, pieceSize)))
@@ -169,7 +178,7 @@ func (u *upload) chunk(ctx context.Context, pieces *chunker.Cutter, digest *chec
 	if err != nil {
 		return err
 	}
-	sealedLen := envelope.SealedLen(n)
+	sealedLen := u.sealer.SealedLen(n)
 	if err := u.seal(pieces, digest, s.buf.B[:sealedLen], uint32(index), n); err != nil {
 		return err
 	}
@@ -204,9 +213,9 @@ func (u *upload) seal(pieces *chunker.Cutter, digest *checksum.Stream, dst []byt
 			return bodyError(err)
 		}
 		digest.Start(piece.B[:got]) // waits until the other piece is digested, so that it may be filled next
-		frame := off / envelope.FrameSize
-		at := frame * (envelope.FrameSize + envelope.Overhead)
-		u.sealer.SealFrames(dst[at:at+envelope.SealedLen(got)], piece.B[:got], index, frame, n)
+		frame := off / u.sealer.Size()
+		at := off + frame*envelope.Overhead
+		u.sealer.SealFrames(dst[at:at+u.sealer.SealedLen(got)], piece.B[:got], index, frame, n)
 		off += got
 	}
 	return nil

@@ -24,7 +24,7 @@ const (
 )
 
 // Level is the greatest level of commands that this machine understands, see Command.level.
-const Level = levelNear
+const Level = LevelFraming
 
 // levelNames is the level from which on a group remembers of which keys its garbage and tombstones were.
 const levelNames = 1
@@ -34,6 +34,9 @@ const levelParts = 2
 
 // levelNear is the level from which on who creates a bucket may say which groups it may be put in.
 const levelNear = 3
+
+// LevelFraming is the level from which on members read manifests that say how long the frames are. It changes no command.
+const LevelFraming = 4
 
 // Config holds the parts of the state machine's behaviour that tests vary. All replicas of a
 // cluster must run with the same values: they decide what the state is. Zero means the default.

@@ -6,6 +6,7 @@ import (
 
 	"shoal/p2p"
 	"shoal/p2p/gossip"
+	"shoal/p2p/member"
 )
 
 // health remembers since when members are thought to be what they are.
@@ -63,4 +64,41 @@ func (n *Network) Far(id p2p.NodeID) bool {
 	}
 	site, ok := n.Table.Site(id)
 	return ok && site != n.cfg.Self.Site
+}
+
+// levelFor is for how long a level that was found is used.
+const levelFor = time.Second
+
+// level remembers up to which level all members understand each other.
+type level struct {
+	mu    sync.Mutex // guards all
+	found uint32
+	until time.Time
+}
+
+// Level is up to which level of commands and formats all members understand each other (docs/formats/metadata.md), as they have said by gossip: 0 while
+// one of them has not said it.
+func (n *Network) Level() uint32 {
+	n.level.mu.Lock()
+	defer n.level.mu.Unlock()
+	now := time.Now()
+	if now.Before(n.level.until) {
+		return n.level.found
+	}
+	n.level.found = leastLevel(n.Table.List(), func(id p2p.NodeID) uint32 {
+		r, _ := n.Gossip.Get(id)
+		return r.Level
+	}, n.cfg.Self.Level)
+	n.level.until = now.Add(levelFor)
+	return n.level.found
+}
+
+// leastLevel is the least of what members have said, and of this one's own level.
+func leastLevel(members []member.Member, said func(p2p.NodeID) uint32, own uint32) uint32 {
+	for _, m := range members {
+		if m.State != member.StateLeft {
+			own = min(own, said(m.Peer))
+		}
+	}
+	return own
 }

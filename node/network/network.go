@@ -84,6 +84,7 @@ type Network struct {
 	dht      *discovery.DHT
 	detector *gossip.Detector
 	health   health
+	level    level
 	cred     atomic.Pointer[[]byte]
 	layout   atomic.Uint64 // newest placement epoch that this member works with
 	trouble  *trouble.Log

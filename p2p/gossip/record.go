@@ -64,7 +64,7 @@ type Record struct {
 	Site        string
 	Roles       p2p.Role
 	Release     string
-	Level       uint32   // of commands of metadata groups, up to which the node understands them
+	Level       uint32   // of commands and formats, up to which the member understands them
 	Addrs       []string // multiaddrs, at most 8
 	Drives      []Drive
 	Load        uint32 // thousandths of what the node can do; above 1000 it sheds work
