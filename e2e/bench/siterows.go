@@ -26,6 +26,9 @@ const (
 	wanShare = 1.0 / 16
 	// restTime is for how long what crosses at rest is counted.
 	restTime = 2 * time.Second
+	// followers is how many clients write, for followTime at a time, until a group's leader has come to where they are.
+	followers  = 8
+	followTime = 5 * time.Second
 	// leaderTries is how often a row is measured anew because the leader has moved.
 	leaderTries = 5
 )
@@ -114,7 +117,10 @@ func (c *cluster) measureBucket(ctx context.Context, sb siteBucket) error {
 			return err
 		}
 	}
-	return nil
+	if sb.site != "" {
+		return nil
+	}
+	return c.putFollowed(ctx, sb, c.elsewhere(site), small, puts)
 }
 
 // replicated fails until all groups have voters that are more than one, and none is on its way to others.
@@ -155,6 +161,35 @@ func (c *cluster) putBeside(ctx context.Context, sb siteBucket, set *objects, pu
 		return leader.site, nil
 	}
 	return "", fmt.Errorf("the leader of bucket %s moved %d times while it was measured", sb.name, leaderTries)
+}
+
+// putFollowed writes through a gateway until the leader of the bucket's group has come to its site, and measures small writes then.
+func (c *cluster) putFollowed(ctx context.Context, sb siteBucket, g *server, set *objects, puts int64) error {
+	began := time.Now()
+	err := c.until(ctx, func(ctx context.Context) error {
+		leader, err := c.writes(ctx, func() error {
+			_, err := c.b.run(ctx, g, load{workers: followers, duration: followTime, bytesPerOp: set.size, op: set.put})
+			set.settle()
+			return err
+		})
+		if err == nil && leader.site != g.site {
+			err = fmt.Errorf("the leader of bucket %s is in %s, and writes come from %s", sb.name, leader.site, g.site)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	took := time.Since(began)
+	r, err := c.put(ctx, g, set, puts)
+	if err != nil {
+		return err
+	}
+	r.Name = sb.title + ": PUT 1KiB, leader followed"
+	r.Note = fmt.Sprintf("the leader came within %.0f s", took.Seconds())
+	r.Targets = []target{atMost("ms at the median", r.P50, milliseconds(betweenSites)+putBeyond)}
+	c.b.add(r)
+	return nil
 }
 
 func (c *cluster) put(ctx context.Context, g *server, set *objects, puts int64) (row, error) {
