@@ -55,11 +55,16 @@ func (p *polled) read() (*readWait, []ReplicaID) {
 
 // answers lets a voter answer the newest question.
 func (p *polled) answers(from ReplicaID) {
-	ctx := binary.LittleEndian.AppendUint64(nil, p.newest)
 	node, _ := p.lead.g.conf.node(from)
-	p.step(inbox{msgs: []inbound{{node: node, from: from, kind: itemRaft, m: &raftpb.Message{
-		Type: raftpb.MsgHeartbeatResp.Enum(), From: new(uint64(from)), To: new(uint64(p.lead.g.self)), Term: new(p.lead.g.hs.Term), Context: ctx,
-	}}}})
+	p.step(inbox{msgs: []inbound{{node: node, from: from, kind: itemRaft, m: p.answer(from)}}})
+}
+
+// answer is a replica's answer to the newest question.
+func (p *polled) answer(from ReplicaID) *raftpb.Message {
+	return &raftpb.Message{
+		Type: raftpb.MsgHeartbeatResp.Enum(), From: new(uint64(from)), To: new(uint64(p.lead.g.self)), Term: new(p.lead.g.hs.Term),
+		Context: binary.LittleEndian.AppendUint64(nil, p.newest),
+	}
 }
 
 // done tells whether a reader may read.
@@ -204,6 +209,13 @@ func TestPollTakesNoOlderAnswer(t *testing.T) {
 	}
 	if p.newest <= newest {
 		t.Fatalf("question %d after %d", p.newest, newest)
+	}
+	g, learner, earlier := p.lead.g, p.answer(99), p.answer(p.others[0])
+	earlier.Term = new(g.hs.Term - 1)
+	g.onAnswer(99, learner)
+	g.onAnswer(p.others[0], earlier)
+	if len(g.poll.first)+len(g.poll.chosen) > 0 {
+		t.Errorf("%v and %v were chosen: neither has answered with a vote in this term", g.poll.first, g.poll.chosen)
 	}
 	p.answers(p.others[1])
 	if _, asked := p.read(); !slices.Equal(asked, p.others[1:]) {
