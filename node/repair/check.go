@@ -349,11 +349,13 @@ func (p *checkPass) look(ctx context.Context, mine []*candidate) {
 	}
 }
 
-// withoutDead leaves out stripes that lack shards since they are being dropped: all their owners are dead.
+// withoutDead leaves out stripes that lack shards since they are being mayBeDropped: all their owners are dead. Where shards have other owners
+// than the one here, one of those may live: a node that was away has shards by owners that have died meanwhile.
 func (p *checkPass) withoutDead(ctx context.Context, mine []*candidate) []*candidate {
+	mayBeDropped := func(c *candidate) bool { return good(c.state.at) < len(c.state.at) && !c.state.torn }
 	var owners []shardstore.Owner
 	for _, c := range mine {
-		if good(c.state.at) < len(c.state.at) {
+		if mayBeDropped(c) {
 			owners = append(owners, c.Owners...)
 		}
 	}
@@ -362,7 +364,7 @@ func (p *checkPass) withoutDead(ctx context.Context, mine []*candidate) []*candi
 	}
 	dead := lifelessOwners(ctx, p.c.heal.groups, owners)
 	return slices.DeleteFunc(mine, func(c *candidate) bool {
-		return good(c.state.at) < len(c.state.at) && !slices.ContainsFunc(c.Owners, func(o shardstore.Owner) bool { return !dead[o] })
+		return mayBeDropped(c) && !slices.ContainsFunc(c.Owners, func(o shardstore.Owner) bool { return !dead[o] })
 	})
 }
 

@@ -162,6 +162,33 @@ func TestCheckUnitesOwners(t *testing.T) {
 	}
 }
 
+// TestCheckMendsBehindTheDead: a node that was away has the first shard of a stripe, by an owner that has died meanwhile, and so answers for
+// the stripe. Another owner of the same chunk lives, and the shard that it lacks is made again.
+func TestCheckMendsBehindTheDead(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, "a", "b", "c", "d")
+	dead, lives := testOwner(1), testOwner(2)
+	o := makeObject(t, rand.New(rand.NewPCG(6, 9)), two2, 5000, lives)
+	c.put(o)
+	homes := c.homes(o)
+	first := shardstore.ID{Chunk: o.id}
+	if err := c.store(homes[0].Drive).AddOwner(t.Context(), first, dead); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.store(homes[0].Drive).DropOwner(t.Context(), first, lives); err != nil {
+		t.Fatal(err)
+	}
+	c.dead(dead)
+	c.lose(homes[3].Drive, o, 3)
+	if d := c.checkAll(); d.Stripes != 1 || d.BelowPromise.Stripes != 0 {
+		t.Errorf("the check says %+v", d)
+	}
+	c.owned(homes[0].Drive, o, 0, dead, lives)
+	for i := 1; i < 4; i++ {
+		c.owned(homes[i].Drive, o, i, lives)
+	}
+}
+
 // TestCountsAfterMoves: shards that move change who counts their stripes. Until all nodes have counted
 // again, the report says so.
 func TestCountsAfterMoves(t *testing.T) {

@@ -265,3 +265,27 @@ func TestHealLeavesTheDead(t *testing.T) {
 		t.Errorf("a chunk that is gone: %v", err)
 	}
 }
+
+// TestScrubLeavesTheDead: a stripe that is being dropped lacks nothing, though a node that was away still has a shard of it.
+func TestScrubLeavesTheDead(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, "a", "b", "c", "d")
+	r := rand.New(rand.NewPCG(2, 6))
+	for i := range 3 {
+		o := makeObject(t, r, two2, 5000, testOwner(i+1))
+		c.put(o)
+		c.lose(c.homes(o)[3].Drive, o, 3)
+	}
+	c.dead(testOwner(1), testOwner(2))
+	var all api.ScrubReport
+	for _, n := range c.Nodes() {
+		rep, err := c.nodes[n].repair.Scrub(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.Missing, all.Healed, all.Shards = all.Missing+rep.Missing, all.Healed+rep.Healed, all.Shards+rep.Shards
+	}
+	if all.Missing != 1 || all.Healed != 1 || all.Shards < 9 {
+		t.Errorf("the scrubs find %+v", all)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 
 	"shoal/chunker"
@@ -96,7 +97,8 @@ func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *ap
 		return err
 	}
 	var targets []peer.Target
-	return st.Scan(ctx, shardstore.ID{}, func(in shardstore.Info) bool {
+	var lacking []shardstore.Info
+	err = st.Scan(ctx, shardstore.ID{}, func(in shardstore.Info) bool {
 		width := int(in.K) + int(in.M)
 		v := viewOf(l, in.Owners)
 		if v == nil {
@@ -113,9 +115,30 @@ func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *ap
 		}
 		_, err := n.StatShard(ctx, targets[next].Drive, shardstore.ID{Chunk: in.Chunk, Index: uint8(next)})
 		if err != nil && (api.KindOf(err) == api.NoSuchKey || api.KindOf(err) == api.Corrupt) {
-			rep.Missing++
-			broken[in.Chunk] = width
+			lacking = append(lacking, in)
+		}
+		if len(lacking) >= checkBatch {
+			s.miss(ctx, lacking, rep, broken)
+			lacking = lacking[:0]
 		}
 		return ctx.Err() == nil
 	})
+	s.miss(ctx, lacking, rep, broken)
+	return err
+}
+
+// miss notes the stripes of shards here that lack the next one. Stripes whose owners here have all died are being dropped, and lack nothing:
+// a node that was away still has shards of them until its next sweep.
+func (s *scrubber) miss(ctx context.Context, lacking []shardstore.Info, rep *api.ScrubReport, broken map[chunker.ChunkID]int) {
+	var owners []shardstore.Owner
+	for _, in := range lacking {
+		owners = append(owners, in.Owners...)
+	}
+	dead := deadOwners(ctx, s.heal.groups, owners)
+	for _, in := range lacking {
+		if slices.ContainsFunc(in.Owners, func(o shardstore.Owner) bool { return !dead[o] }) {
+			rep.Missing++
+			broken[in.Chunk] = int(in.K) + int(in.M)
+		}
+	}
 }
