@@ -152,7 +152,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, why func(*excha
 func (h *handler) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	x := &exchange{handler: h, r: r, op: unrouted, id: newRequestID(), started: h.now()}
 	x.guest.limits, x.source = h.limiter, edge.SourceBlock(edge.Source(r.RemoteAddr))
-	x.w = h.server.NewWriter(w, x.started)
+	x.w = h.server.NewWriter(w, r, x.started)
 	x.body = h.server.NewReader(w, r)
 	if h.access != nil && r.Method != http.MethodHead {
 		x.w.BeforeEnd(x.end)

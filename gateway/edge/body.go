@@ -233,6 +233,7 @@ const writeBytesMax = 256 << 10
 type Writer struct {
 	http.ResponseWriter
 	control   *http.ResponseController
+	conn      *gatherer // nil over HTTP/2, whose answers share one
 	limits    *Limits
 	until     time.Time // deadline in force
 	status    int
@@ -243,13 +244,17 @@ type Writer struct {
 	tolls     tolls
 }
 
-// NewWriter wraps w. started is when the request's head had been read, from which
+// NewWriter wraps w, which answers r. started is when the request's head had been read, from which
 // net/http's own deadline runs.
-func (s *Server) NewWriter(w http.ResponseWriter, started time.Time) *Writer {
-	return &Writer{
+func (s *Server) NewWriter(w http.ResponseWriter, r *http.Request, started time.Time) *Writer {
+	out := &Writer{
 		ResponseWriter: w, control: http.NewResponseController(w), limits: &s.limits,
 		until: started.Add(s.limits.StallTimeout), length: -1,
 	}
+	if one, ok := r.Context().Value(connKey{}).(*tracked); ok && one != nil && r.ProtoMajor < 2 {
+		out.conn = &one.gatherer
+	}
+	return out
 }
 
 // BeforeEnd has a function called before the last bytes of a body whose length the head told are given to
@@ -288,7 +293,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 			f()
 		}
 		w.renew()
-		n, err := w.ResponseWriter.Write(piece)
+		n, err := w.give(piece)
 		w.tolls.pay(n)
 		total += n
 		w.sent += int64(n)
@@ -303,6 +308,23 @@ func (w *Writer) Write(p []byte) (int, error) {
 			return total, nil
 		}
 	}
+}
+
+// gatherFrom is how long a piece must be for net/http to write while it is given: shorter ones fit into its buffers.
+const gatherFrom = 2 << 10
+
+// give hands a piece to net/http, which writes the head, or what fits into its buffer with it, and then the rest: both go to the connection
+// as one.
+func (w *Writer) give(piece []byte) (int, error) {
+	if w.conn == nil || len(piece) < gatherFrom {
+		return w.ResponseWriter.Write(piece)
+	}
+	w.conn.gather()
+	n, err := w.ResponseWriter.Write(piece)
+	if e := w.conn.release(); err == nil {
+		err = e
+	}
+	return n, err
 }
 
 // renew moves the deadline when a quarter of it has passed. A stream of HTTP/2 does not mind: it watches over itself.

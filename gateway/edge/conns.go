@@ -13,7 +13,8 @@ import (
 type connTable struct {
 	max          int
 	perSourceMax atomic.Int64
-	proxies      *Proxies // whose addresses stand for many clients
+	gathers      *sync.Pool // of *[]byte, what gathering connections hold
+	proxies      *Proxies   // whose addresses stand for many clients
 	turned       *turned
 
 	mu      sync.Mutex
@@ -27,21 +28,21 @@ type connTable struct {
 // tracked is one connection. net/http may show it wrapped in TLS, so it is found by
 // its transport connection.
 type tracked struct {
-	conn    net.Conn
+	gatherer
 	source  netip.Addr
 	waiting *list.Element // in idle, or nil while a request is served
 }
 
-func newConnTable(l Limits, p *Proxies, t *turned) *connTable {
+func newConnTable(l Limits, p *Proxies, t *turned, secure bool) *connTable {
 	return &connTable{
-		max: l.ConnectionsMax, proxies: p, turned: t,
+		max: l.ConnectionsMax, proxies: p, turned: t, gathers: gatherPool(secure),
 		conns: make(map[net.Conn]*tracked), sources: make(map[netip.Addr]int64), idle: list.New(),
 	}
 }
 
-// admit takes a new connection in, making room if need be. It returns false when the
+// admit takes a new connection in, making room if need be. It returns nil when the
 // connection must be closed.
-func (t *connTable) admit(conn net.Conn) bool {
+func (t *connTable) admit(conn net.Conn) (one *tracked) {
 	address := addressOf(conn)
 	source := SourceBlock(address)
 	var victim *tracked
@@ -58,7 +59,7 @@ func (t *connTable) admit(conn net.Conn) bool {
 		}
 	}
 	if ok {
-		one := &tracked{conn: conn, source: source}
+		one = &tracked{gatherer: gatherer{Conn: conn, pool: t.gathers}, source: source}
 		one.waiting = t.idle.PushBack(one)
 		t.conns[conn] = one
 		t.sources[source]++
@@ -67,18 +68,18 @@ func (t *connTable) admit(conn net.Conn) bool {
 	}
 	t.mu.Unlock()
 	if victim != nil {
-		victim.conn.Close()
+		victim.Conn.Close()
 		t.turned.note(forOthers, victim.source)
 	}
 	if !ok {
 		t.turned.note(reason, address)
 	}
-	return ok
+	return one
 }
 
 // drop forgets a connection. The caller holds mu.
 func (t *connTable) drop(one *tracked) {
-	delete(t.conns, one.conn)
+	delete(t.conns, one.Conn)
 	if one.waiting != nil {
 		t.idle.Remove(one.waiting)
 		one.waiting = nil
@@ -164,8 +165,13 @@ type countedListener struct {
 func (l *countedListener) Accept() (net.Conn, error) {
 	for {
 		conn, err := l.Listener.Accept()
-		if err != nil || !l.refuses(addressOf(conn)) && l.table.admit(conn) {
-			return conn, err
+		if err != nil {
+			return nil, err
+		}
+		if !l.refuses(addressOf(conn)) {
+			if one := l.table.admit(conn); one != nil {
+				return one, nil
+			}
 		}
 		conn.Close()
 	}

@@ -72,7 +72,7 @@ func NewServer(cfg Config) *Server {
 	limits := cfg.Limits.withDefaults()
 	s := &Server{limits: limits, secure: cfg.TLS != nil, proxies: cfg.Proxies, denied: cfg.Denied, freeOwn: cfg.FreeLoopback, onBlocked: cfg.Blocked}
 	s.turned.logger = cfg.Logger
-	s.table = newConnTable(limits, &s.proxies, &s.turned)
+	s.table = newConnTable(limits, &s.proxies, &s.turned, s.secure)
 	s.SetSourceRequests(0)
 	s.SetSourceConnections(0)
 	s.listener = &countedListener{Listener: cfg.Listener, table: s.table, refuses: s.refuses}

@@ -128,7 +128,7 @@ func TestPace(t *testing.T) {
 	const rate, size = 1 << 20, 10 << 20
 	var share edge.Share
 	echo := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		body, out := s.NewReader(w, r), s.NewWriter(w, time.Now())
+		body, out := s.NewReader(w, r), s.NewWriter(w, r, time.Now())
 		edge.Pace(r.Context(), body, out, &share, rate)
 		n, err := io.Copy(io.Discard, body)
 		if n != size || err != nil {

@@ -76,11 +76,7 @@ func virtualServer(t *testing.T, cfg *edge.Config, handle func(*edge.Server, htt
 
 // exchanged hands a client to a test, over each protocol. put begins a request whose body is what is written to the pipe.
 func exchanged(t *testing.T, handle func(*edge.Server, http.ResponseWriter, *http.Request, chan error), client func(t *testing.T, c *virtualClient)) {
-	pair := newAuthority(t).issue(wanted{})
-	cert, err := tls.LoadX509KeyPair(pair.CertFile, pair.KeyFile)
-	if err != nil {
-		t.Fatal(err)
-	}
+	cert := testCertificate(t)
 	t.Run("HTTP/1.1", func(t *testing.T) {
 		virtualServer(t, &edge.Config{}, handle, func(t *testing.T, conn net.Conn, news chan error) {
 			c := &virtualClient{t: t, conn: &trickling{Conn: conn}, news: news, url: "http://x/", proto: "HTTP/1.1"}
@@ -102,6 +98,16 @@ func exchanged(t *testing.T, handle func(*edge.Server, http.ResponseWriter, *htt
 			c.transport.CloseIdleConnections()
 		})
 	})
+}
+
+func testCertificate(t *testing.T) tls.Certificate {
+	t.Helper()
+	pair := newAuthority(t).issue(wanted{})
+	cert, err := tls.LoadX509KeyPair(pair.CertFile, pair.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
 }
 
 // virtualClient makes requests over the one connection that there is.
@@ -193,7 +199,7 @@ func TestIdleConnectionEnds(t *testing.T) {
 
 // readBody answers with what reading the body gave.
 func readBody(s *edge.Server, w http.ResponseWriter, r *http.Request, _ chan error) {
-	out, body := s.NewWriter(w, time.Now()), s.NewReader(w, r)
+	out, body := s.NewWriter(w, r, time.Now()), s.NewReader(w, r)
 	n, err := io.Copy(io.Discard, body)
 	if err != nil {
 		body.Abandon(out, r)
@@ -261,7 +267,7 @@ func TestBodyDrips(t *testing.T) {
 // A body that keeps moving lives as long as it likes, and so does the work behind it.
 func TestBodyMoves(t *testing.T) {
 	work := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		out := s.NewWriter(w, time.Now())
+		out := s.NewWriter(w, r, time.Now())
 		if _, err := io.Copy(io.Discard, s.NewReader(w, r)); err != nil {
 			news <- err
 			return
@@ -299,7 +305,7 @@ func TestBodyMoves(t *testing.T) {
 func TestSlowStore(t *testing.T) {
 	pause := func() { <-time.NewTimer(time.Minute).C }
 	slow := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		out, body := s.NewWriter(w, time.Now()), s.NewReader(w, r)
+		out, body := s.NewWriter(w, r, time.Now()), s.NewReader(w, r)
 		var one [1]byte
 		for {
 			if _, err := body.Read(one[:]); err != nil {
@@ -340,7 +346,7 @@ func TestSlowWork(t *testing.T) {
 // A client that does not take its answer is let go.
 func TestAnswerStalls(t *testing.T) {
 	endless := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		out := s.NewWriter(w, time.Now())
+		out := s.NewWriter(w, r, time.Now())
 		piece := make([]byte, 1<<20)
 		for {
 			if _, err := out.Write(piece); err != nil {
@@ -374,7 +380,7 @@ func TestAnswerStalls(t *testing.T) {
 // Nor is one that takes a byte now and then, of whatever is under the answer.
 func TestAnswerTrickles(t *testing.T) {
 	endless := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		_, err := io.Copy(s.NewWriter(w, time.Now()), zeros{})
+		_, err := io.Copy(s.NewWriter(w, r, time.Now()), zeros{})
 		news <- err
 		panic(http.ErrAbortHandler)
 	}
@@ -419,7 +425,7 @@ func (c *trickling) Read(p []byte) (int, error) {
 func TestAnswerMoves(t *testing.T) {
 	const size = 16 << 20
 	long := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		out := s.NewWriter(w, time.Now())
+		out := s.NewWriter(w, r, time.Now())
 		n, err := out.Write(make([]byte, size))
 		if n != size || err != nil || out.Sent() != size {
 			t.Errorf("wrote %d: %v", n, err)
@@ -450,7 +456,7 @@ func TestAnswerMoves(t *testing.T) {
 // Who is in a hurry has a few seconds, however the bytes come; after that a body may take its time again.
 func TestHurry(t *testing.T) {
 	form := func(s *edge.Server, w http.ResponseWriter, r *http.Request, news chan error) {
-		out, body := s.NewWriter(w, time.Now()), s.NewReader(w, r)
+		out, body := s.NewWriter(w, r, time.Now()), s.NewReader(w, r)
 		body.Hurry()
 		if _, err := io.ReadFull(body, make([]byte, 6)); err != nil {
 			news <- err
