@@ -69,6 +69,9 @@ func (o *operator) answer(ctx context.Context, what string, arg []byte) (any, er
 	case peer.Recount:
 		o.n.repair.Recount()
 		return struct{}{}, nil
+	case peer.RecountSoon:
+		o.n.repair.RecountSoon()
+		return struct{}{}, nil
 	case "moving":
 		return o.n.repair.Moving(ctx)
 	case "create-key":

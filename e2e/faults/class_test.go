@@ -94,9 +94,8 @@ func fitInto(t *testing.T, c *cluster.Cluster, most int64) {
 	})
 }
 
-// countedWithin is for how long counts may be inexact: a shard that is healed after the nodes have counted shows in their next pass, ten minutes
-// later.
-const countedWithin = 11 * time.Minute
+// countedWithin is for how long counts may be inexact: the nodes count again soon when somebody asks and a shard has moved since.
+const countedWithin = 5 * time.Minute
 
 // coded waits until so many stripes are found of each profile, and no others.
 func coded(t *testing.T, c *cluster.Cluster, want map[string]int64) {

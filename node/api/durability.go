@@ -224,8 +224,11 @@ func (d *Durability) Conclude(groups int) {
 			d.WhatIf.Unreadable.merge(&w.Away)
 		}
 	}
-	d.Counting = !d.Complete || d.Strays > 0 || d.MovedAgo != 0 && d.MovedAgo <= d.BeganAgo
+	d.Counting = !d.Complete || d.Strays > 0 || d.Moved()
 }
+
+// Moved says that a shard has moved since the oldest pass began, before Strip.
+func (d *Durability) Moved() bool { return d.MovedAgo != 0 && d.MovedAgo <= d.BeganAgo }
 
 // Strip removes what is there for merging only.
 func (d *Durability) Strip() {

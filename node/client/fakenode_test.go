@@ -37,6 +37,8 @@ type fakeNode struct {
 	pins   []peer.VersionID
 
 	recounts atomic.Int64
+	hastened atomic.Int64 // asked to count again soon
+	counted  []byte       // what it answers when asked for its counts
 }
 
 type fakeDrive struct {
@@ -189,8 +191,14 @@ func (n *fakeNode) Credential(ctx context.Context, id string) (api.Credential, e
 // Admin answers what is asked as if there were nothing of the kind.
 func (n *fakeNode) Admin(ctx context.Context, what string, _ []byte) ([]byte, error) {
 	err := n.enter(ctx, false)
-	if err == nil && what == peer.Recount {
+	switch {
+	case err != nil:
+	case what == peer.Recount:
 		n.recounts.Add(1)
+	case what == peer.RecountSoon:
+		n.hastened.Add(1)
+	case what == "durability" && n.counted != nil:
+		return n.counted, nil
 	}
 	return []byte("[]"), err
 }

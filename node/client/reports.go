@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/hex"
+	"encoding/json"
 	"slices"
 
 	"shoal/node/api"
+	"shoal/node/peer"
 	"shoal/p2p"
 	"shoal/p2p/placement"
 )
@@ -189,6 +191,9 @@ func (c *Client) Durability(ctx context.Context, q api.DurabilityQuery) (api.Dur
 	}
 	sum := mergeDurability(answers, gone)
 	sum.Conclude(int(l.Partitions) + len(l.SiteGroups()))
+	if sum.Complete && sum.Moved() { // Who asks wants to know. A node that does not hear it counts again when its time comes.
+		_, _ = askAll[json.RawMessage](ctx, c, peer.RecountSoon, nil)
+	}
 	sum.Lost = c.lostVersions(ctx, sum.Unreadable.Keys)
 	sum.Strip()
 	return sum, nil

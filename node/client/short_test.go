@@ -2,10 +2,13 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"testing"
+	"time"
 
 	"shoal/chunker"
 	"shoal/chunker/erasure"
+	"shoal/node/api"
 )
 
 // TestRecountOfTheUnhealed: stripes that lack shards and whose heal no node has taken are counted by the nodes soon, once.
@@ -56,6 +59,48 @@ func TestRecountOfTheUnhealed(t *testing.T) {
 			for _, n := range f.nodes {
 				if got := n.recounts.Load(); got != tt.counts {
 					t.Errorf("node %s was told to count %d times, not %d", n.id, got, tt.counts)
+				}
+			}
+		})
+	}
+}
+
+// TestRecountOfTheMoved: who asks for counts that were taken before a shard has moved makes the nodes take them again.
+func TestRecountOfTheMoved(t *testing.T) {
+	for _, tt := range []struct {
+		name            string
+		began, moved    time.Duration // ago
+		silent, hastens bool
+	}{
+		{name: "nothing has moved", began: time.Minute},
+		{name: "before they were taken", began: time.Minute, moved: time.Hour},
+		{name: "since", began: time.Hour, moved: time.Minute, hastens: true},
+		{name: "since, and a node does not answer", began: time.Hour, moved: time.Minute, silent: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFakeCluster(t, 4, 1, erasure.Profile{K: 2, M: 2})
+			defer f.close()
+			c := f.client()
+			for i, id := range f.ids {
+				d := api.Durability{Complete: true, Nodes: 1, BeganAgo: time.Second}
+				if i == 1 {
+					d.BeganAgo = tt.began
+				}
+				if i == 2 {
+					d.MovedAgo = tt.moved
+				}
+				f.nodes[id].counted, _ = json.Marshal(&d)
+			}
+			if tt.silent {
+				f.nodes[f.ids[3]].kill()
+			}
+			d, err := c.Durability(t.Context(), api.DurabilityQuery{})
+			if err != nil || d.Counting != (tt.hastens || tt.silent) {
+				t.Errorf("%+v, %v", d, err)
+			}
+			for _, id := range f.ids {
+				if got := f.nodes[id].hastened.Load() == 1; got != tt.hastens {
+					t.Errorf("node %s is asked to count again: %v", id, got)
 				}
 			}
 		})

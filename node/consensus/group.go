@@ -135,6 +135,7 @@ func (g *group) start() (err error) {
 // step looks at everything in the inbox once and leaves what has to be done in the outbox.
 func (g *group) step(now time.Time, in *inbox, out *outbox) {
 	g.noteActivity(in)
+	g.reads.now = now
 	for _, it := range in.applied {
 		g.onApplied(it)
 	}
@@ -156,6 +157,8 @@ func (g *group) step(now time.Time, in *inbox, out *outbox) {
 	g.reads.add(in, g.c.cfg.MaxQueued)
 	g.askRead()
 	g.propose(in)
+	g.drainReady(out)
+	g.askRead() // for whom the answer was waited for that has come
 	g.drainReady(out)
 	g.campaign(now)
 	g.drainReady(out)

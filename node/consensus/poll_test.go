@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"slices"
 	"testing"
+	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -47,8 +48,14 @@ func (p *polled) step(in inbox) (asked []ReplicaID) {
 	return asked
 }
 
-// read has somebody read and returns who is asked.
+// read has somebody read who does not wait for earlier answers, and returns who is asked.
 func (p *polled) read() (*readWait, []ReplicaID) {
+	p.lead.g.reads.least = [2]time.Duration{}
+	return p.readNext()
+}
+
+// readNext has somebody read and returns who is asked.
+func (p *polled) readNext() (*readWait, []ReplicaID) {
 	w := newReadWait()
 	return w, p.step(inbox{reads: []*readWait{w}})
 }
@@ -231,6 +238,67 @@ func TestPollTakesNoOlderAnswer(t *testing.T) {
 	if _, asked := p.read(); !slices.Equal(asked, p.others) {
 		t.Errorf("%v asked first in a term, want %v", asked, p.others)
 	}
+	p.rest()
+	p.verify()
+}
+
+// TestReadersShareQuestions: while answers come soon, who reads meanwhile waits for the one that is under way and shares the next question,
+// which is asked at once then. It is not waited for longer than until the next tick, nor where answers come from afar.
+func TestReadersShareQuestions(t *testing.T) {
+	p := newPolled(t)
+	near := p.others[0]
+	p.choose(near)
+	ask := func(took time.Duration) {
+		t.Helper()
+		w, asked := p.readNext()
+		if len(asked) == 0 {
+			t.Fatal("the first reader asks nobody")
+		}
+		p.now = p.now.Add(took)
+		if p.answers(near); !p.done(w) {
+			t.Fatal("the first reader waits")
+		}
+	}
+	ask(time.Millisecond)
+	first, _ := p.readNext()
+	question := p.newest
+	var meanwhile []*readWait
+	for range 3 {
+		w, asked := p.readNext()
+		if len(asked) > 0 {
+			t.Errorf("%v are asked while an answer is to come soon", asked)
+		}
+		meanwhile = append(meanwhile, w)
+	}
+	p.answers(near)
+	if !p.done(first) || p.done(meanwhile[0]) || p.newest != question+1 {
+		t.Fatalf("the first reads: %v, the others: %v, %d questions more", p.done(first), p.done(meanwhile[0]), p.newest-question)
+	}
+	p.answers(near)
+	for i, w := range meanwhile {
+		if !p.done(w) {
+			t.Errorf("reader %d of three waits", i)
+		}
+	}
+
+	first, _ = p.readNext()
+	second, _ := p.readNext()
+	question = p.newest
+	if p.step(inbox{ticks: 1}); p.newest == question {
+		t.Error("nobody is asked with the next tick")
+	}
+	if p.answers(near); !p.done(first) || !p.done(second) {
+		t.Error("an answer came, and they wait")
+	}
+
+	for range 2 * nearWindow { // they have moved
+		ask(nearRead + time.Millisecond)
+	}
+	p.readNext()
+	if _, asked := p.readNext(); len(asked) == 0 {
+		t.Error("nobody is asked though answers come from afar")
+	}
+	p.answers(near)
 	p.rest()
 	p.verify()
 }

@@ -3,6 +3,8 @@ package consensus
 import (
 	"bytes"
 	"encoding/binary"
+	"slices"
+	"time"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -17,13 +19,27 @@ type readQueue struct {
 	// confirmed know their index and wait for the state to reach it.
 	confirmed []*readWait
 	count     uint64
+	// now is the time of the present step.
+	now time.Time
+	// least are the shortest times that answers took of the last nearWindow questions and of those before, 0 for none; timed counts the last.
+	least [2]time.Duration
+	timed int
 }
+
+const (
+	// nearRead is how fast answers must come for readers to wait for one to share the next question. Each costs a handful of messages and
+	// turns of the processor, and where the voters are near that is more than the wait. From afar a reader would wait as long again.
+	nearRead = 2 * time.Millisecond
+	// nearWindow is how many questions it takes to see that the voters are not as near as they were.
+	nearWindow = 64
+)
 
 // readQuestion is one ReadIndex for all readers of a turn. Its context is never used again: an answer that was on its way too long
 // must not be taken for the answer to a later question, nor one to this replica's process before it was started again.
 type readQuestion struct {
 	context readContext
 	tick    uint64
+	at      time.Time
 	waits   []*readWait
 }
 
@@ -61,15 +77,19 @@ func (g *group) canRead() bool {
 	return g.lead != 0
 }
 
-// askRead asks one question for all readers that wait.
+// askRead asks one question for all readers that wait. It leaves them waiting while the answer to the one before is near, for no longer than
+// until the next tick.
 func (g *group) askRead() {
 	q := &g.reads
 	if len(q.queued) == 0 || !g.canRead() {
 		return
 	}
+	if n := len(q.asked); n > 0 && q.asked[n-1].tick == g.tick && q.near() {
+		return
+	}
 	q.count++
 	ctx := newReadContext(g.c.store.boot, q.count)
-	q.asked = append(q.asked, readQuestion{context: ctx, tick: g.tick, waits: q.queued})
+	q.asked = append(q.asked, readQuestion{context: ctx, tick: g.tick, at: q.now, waits: q.queued})
 	q.queued = nil
 	g.rn.ReadIndex(ctx[:])
 }
@@ -80,6 +100,7 @@ func (q *readQueue) confirm(rs raft.ReadState, applied uint64) {
 		if !bytes.Equal(q.asked[i].context[:], rs.RequestCtx) {
 			continue
 		}
+		q.time(q.now.Sub(q.asked[i].at))
 		for _, w := range q.asked[i].waits {
 			if w.index = rs.Index; w.index <= applied {
 				w.finish(nil)
@@ -90,6 +111,21 @@ func (q *readQueue) confirm(rs raft.ReadState, applied uint64) {
 		q.asked = append(q.asked[:i], q.asked[i+1:]...)
 		return
 	}
+}
+
+// time notes how long an answer took.
+func (q *readQueue) time(d time.Duration) {
+	if d = max(d, 1); q.least[0] == 0 || d < q.least[0] {
+		q.least[0] = d
+	}
+	if q.timed++; q.timed >= nearWindow {
+		q.least, q.timed = [...]time.Duration{0, q.least[0]}, 0
+	}
+}
+
+// near tells whether answers come soon. The shortest count: others have waited for a processor, and more questions would make that worse.
+func (q *readQueue) near() bool {
+	return slices.ContainsFunc(q.least[:], func(d time.Duration) bool { return d > 0 && d <= nearRead })
 }
 
 // release ends the wait of readers whose index the state has reached.
@@ -112,6 +148,7 @@ func (q *readQueue) requeue() {
 		q.queued = append(q.queued, a.waits...)
 	}
 	q.asked = nil
+	q.least, q.timed = [2]time.Duration{}, 0 // the next leader may be elsewhere
 }
 
 // expireReads asks again when an answer is overdue, and forgets readers that gave up.

@@ -21,6 +21,10 @@ const PinTTL = 90 * time.Second
 // Recount is what Node.Admin is told when shards have moved: the stripes are to be counted again.
 const Recount = "recount"
 
+// RecountSoon is what it is told when somebody asks for counts and shards have moved since they were taken: they are to be taken again, but
+// not so often that it costs much.
+const RecountSoon = "recount-soon"
+
 // DriveID names a drive for all time.
 type DriveID [16]byte
 

@@ -191,6 +191,9 @@ func (r *Repair) NodesChanged() {
 // not wait.
 func (r *Repair) Recount() { r.check.worker.wake() }
 
+// RecountSoon counts all stripes again as soon as counting takes no more than a tenth of the time. It does not wait.
+func (r *Repair) RecountSoon() { r.check.worker.hasten() }
+
 // Run works until ctx ends.
 func (r *Repair) Run(ctx context.Context) error {
 	var wg sync.WaitGroup

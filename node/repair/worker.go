@@ -21,6 +21,7 @@ const (
 type Worker struct {
 	name string
 	poke chan struct{} // has room for one: begin the next cycle now
+	soon chan struct{} // has room for one: begin it as soon as one that wants to look again would
 
 	mu    sync.Mutex // guards what follows
 	now   api.Worker
@@ -29,7 +30,7 @@ type Worker struct {
 }
 
 func newWorker(name string) *Worker {
-	return &Worker{name: name, poke: make(chan struct{}, 1), now: api.Worker{Name: name, State: stateIdle}}
+	return &Worker{name: name, poke: make(chan struct{}, 1), soon: make(chan struct{}, 1), now: api.Worker{Name: name, State: stateIdle}}
 }
 
 // Show gives the worker's state.
@@ -107,9 +108,14 @@ func (w *Worker) looked(took time.Duration) time.Duration {
 }
 
 // wake makes the next cycle begin now, or at once after the present one.
-func (w *Worker) wake() {
+func (w *Worker) wake() { hint(w.poke) }
+
+// hasten makes the pause before the next cycle as short as after one that wants to look again.
+func (w *Worker) hasten() { hint(w.soon) }
+
+func hint(to chan struct{}) {
 	select {
-	case w.poke <- struct{}{}:
+	case to <- struct{}{}:
 	default:
 	}
 }
@@ -134,20 +140,31 @@ const (
 // outdatedRetry is the pause after a cycle that wants a newer layout.
 const outdatedRetry = time.Second
 
+// againAfter is the pause before a cycle that looks again, when one has taken so long.
+func againAfter(took time.Duration) time.Duration { return max(againPause, againShare*took) }
+
 // repeat runs cycle until ctx ends. A wake cuts a pause short.
 func (w *Worker) repeat(ctx context.Context, p pace, log *trouble.Log, cycle func(context.Context) error) {
 	t := time.NewTimer(p.first)
 	defer t.Stop()
+	ended, pause, again := time.Now(), p.first, p.first
 	for {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.soon:
+			pause = min(pause, again)
+			t.Reset(time.Until(ended.Add(pause)))
+			continue
 		case <-t.C:
 		case <-w.poke:
 		}
 		begun := time.Now()
 		err := cycle(ctx)
-		t.Reset(w.rest(ctx, p, log, w.looked(time.Since(begun)), err))
+		ended = time.Now()
+		took := w.looked(ended.Sub(begun))
+		pause, again = w.rest(ctx, p, log, took, err), againAfter(took)
+		t.Reset(pause)
 	}
 }
 
@@ -156,7 +173,7 @@ func (w *Worker) rest(ctx context.Context, p pace, log *trouble.Log, took time.D
 	switch {
 	case errors.Is(err, errAgain):
 		w.end(nil)
-		return min(max(againPause, againShare*took), p.pause)
+		return min(againAfter(took), p.pause)
 	case errors.Is(err, errOutdated):
 		w.end(nil)
 		return outdatedRetry

@@ -59,6 +59,32 @@ func TestWorkerRepeats(t *testing.T) {
 	})
 }
 
+// TestWorkerHastens: a worker that is hastened pauses for as long as after a cycle that looks again, and no longer than it would have.
+func TestWorkerHastens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		begun := time.Now()
+		var at []time.Duration
+		took := []time.Duration{4 * time.Second, 0, time.Hour, 0}
+		w := newWorker("x")
+		go w.repeat(ctx, pace{pause: time.Hour}, trouble.New(quiet, nil), func(context.Context) error {
+			at = append(at, time.Since(begun))
+			<-time.After(took[len(at)-1])
+			return nil
+		})
+		for _, d := range []time.Duration{20, 10, 20, 1} { // at 20, 30 and 50 s, and during the cycle that begins there
+			<-time.After(d * time.Second)
+			w.hasten()
+		}
+		<-time.After(150 * time.Minute)
+		want := []time.Duration{0, 40 * time.Second, 50 * time.Second, 50*time.Second + 2*time.Hour}
+		if !slices.Equal(at, want) {
+			t.Errorf("cycles at %v, want %v", at, want)
+		}
+	})
+}
+
 // TestWorkIsNoReasonToRest: a cycle that looks again soon pauses for as long as it looked, however long it worked on what it found.
 func TestWorkIsNoReasonToRest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
