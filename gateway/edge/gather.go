@@ -1,6 +1,7 @@
 package edge
 
 import (
+	"errors"
 	"net"
 	"sync"
 )
@@ -43,6 +44,18 @@ func gatherPool(secure bool) *sync.Pool {
 // NetConn gives the connection that is written to.
 func (g *gatherer) NetConn() net.Conn { return g.Conn }
 
+// CloseWrite ends the answers. net/http does so before it closes a connection on which there may be more of a request than it has read:
+// closed at once, it would be reset, and the client might lose the answer.
+func (g *gatherer) CloseWrite() error { return closeWrite(g.Conn) }
+
+// closeWrite calls CloseWrite where a connection has it.
+func closeWrite(conn net.Conn) error {
+	if half, ok := conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
 // gather holds what is written from here on.
 func (g *gatherer) gather() {
 	g.mu.Lock()
@@ -73,7 +86,11 @@ func (g *gatherer) Write(p []byte) (int, error) {
 		return g.Conn.Write(p)
 	}
 	defer g.mu.Unlock()
-	if g.held == nil {
+	switch {
+	case g.held != nil:
+	case len(p) > gatherMost: // nothing would be gained
+		return g.Conn.Write(p)
+	default:
 		g.held = g.pool.Get().(*[]byte)
 	}
 	if room := cap(*g.held) - len(*g.held); len(p) <= min(room, gatherMost) {

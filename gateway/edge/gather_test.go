@@ -146,3 +146,39 @@ func TestHeldBytesFail(t *testing.T) {
 		t.Errorf("%d bytes came, %v", len(got), err)
 	}
 }
+
+// halved is a connection that tells when its answers end.
+type halved struct {
+	addressed
+	ended chan struct{}
+}
+
+func (h halved) CloseWrite() error { close(h.ended); return nil }
+
+// TestAnswersEndBeforeTheConnection: a connection whose request was not read to its end is not closed before its answers are.
+func TestAnswersEndBeforeTheConnection(t *testing.T) {
+	for name, header := range map[string]string{"direct": "", "by a proxy": "PROXY TCP4 203.0.113.7 192.0.2.1 1 2\r\n"} {
+		t.Run(name, func(t *testing.T) {
+			l := &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+			serveAs(t, func(c *edge.Config) {
+				c.Listener = l
+				if header != "" {
+					c.Proxies, c.ProxyProtocol = proxies(t, "", "192.0.2.9/32"), true
+				}
+			}, func(s *edge.Server, w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Connection", "close")
+				w.WriteHeader(403)
+			})
+			near, other := net.Pipe()
+			far := halved{addressed{other, "192.0.2.9"}, make(chan struct{})}
+			l.conns <- far
+			go io.WriteString(near, header+"PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nonly this")
+			io.Copy(io.Discard, near) // until it is closed
+			select {
+			case <-far.ended:
+			default:
+				t.Error("the connection was closed, and its answers had not ended")
+			}
+		})
+	}
+}

@@ -183,5 +183,8 @@ func (c *proxiedConn) RemoteAddr() net.Addr {
 	return c.Conn.RemoteAddr()
 }
 
+// CloseWrite ends the answers, as that of a gatherer.
+func (c *proxiedConn) CloseWrite() error { return closeWrite(c.Conn) }
+
 // NetConn gives the connection of the proxy.
 func (c *proxiedConn) NetConn() net.Conn { return c.Conn }
