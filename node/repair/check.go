@@ -349,13 +349,13 @@ func (p *checkPass) look(ctx context.Context, mine []*candidate) {
 	}
 }
 
-// withoutDead leaves out stripes that lack shards since they are being mayBeDropped: all their owners are dead. Where shards have other owners
+// withoutDead leaves out stripes that lack shards since they are being dropped: all their owners are dead. Where shards have other owners
 // than the one here, one of those may live: a node that was away has shards by owners that have died meanwhile.
 func (p *checkPass) withoutDead(ctx context.Context, mine []*candidate) []*candidate {
-	mayBeDropped := func(c *candidate) bool { return good(c.state.at) < len(c.state.at) && !c.state.torn }
+	lacks := func(c *candidate) bool { return good(c.state.at) < len(c.state.at) }
 	var owners []shardstore.Owner
 	for _, c := range mine {
-		if mayBeDropped(c) {
+		if lacks(c) {
 			owners = append(owners, c.Owners...)
 		}
 	}
@@ -364,8 +364,21 @@ func (p *checkPass) withoutDead(ctx context.Context, mine []*candidate) []*candi
 	}
 	dead := lifelessOwners(ctx, p.c.heal.groups, owners)
 	return slices.DeleteFunc(mine, func(c *candidate) bool {
-		return mayBeDropped(c) && !slices.ContainsFunc(c.Owners, func(o shardstore.Owner) bool { return !dead[o] })
+		return lacks(c) && allIn(dead, c.Owners) && (!c.state.torn || p.dying(ctx, c))
 	})
+}
+
+// dying tells whether no owner of any shard of a stripe lives.
+func (p *checkPass) dying(ctx context.Context, c *candidate) bool {
+	s, err := p.c.heal.survey(ctx, c.Chunk, c.width())
+	if err != nil || s == nil {
+		return err == nil
+	}
+	return allIn(lifelessOwners(ctx, p.c.heal.groups, s.owners), s.owners)
+}
+
+func allIn(dead map[shardstore.Owner]bool, owners []shardstore.Owner) bool {
+	return !slices.ContainsFunc(owners, func(o shardstore.Owner) bool { return !dead[o] })
 }
 
 // wantsHeal says that a shard is nowhere and its home could have it, or that the loss of one drive

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"slices"
 	"sync"
 
 	"shoal/chunker"
@@ -136,7 +135,7 @@ func (s *scrubber) miss(ctx context.Context, lacking []shardstore.Info, rep *api
 	}
 	dead := deadOwners(ctx, s.heal.groups, owners)
 	for _, in := range lacking {
-		if slices.ContainsFunc(in.Owners, func(o shardstore.Owner) bool { return !dead[o] }) {
+		if !allIn(dead, in.Owners) {
 			rep.Missing++
 			broken[in.Chunk] = int(in.K) + int(in.M)
 		}
