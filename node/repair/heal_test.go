@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"shoal/chunker"
 	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/meta"
@@ -287,5 +288,20 @@ func TestScrubLeavesTheDead(t *testing.T) {
 	}
 	if all.Missing != 1 || all.Healed != 1 || all.Shards < 9 {
 		t.Errorf("the scrubs find %+v", all)
+	}
+}
+
+// TestScrubMissesOnce: a stripe of which two shards lie on a drive is missed once.
+func TestScrubMissesOnce(t *testing.T) {
+	c := newCluster(t, 4, 1)
+	c.lay(two2, 0, "a", "b", "c", "d")
+	in := shardstore.Info{ID: shardstore.ID{Chunk: makeObject(t, rand.New(rand.NewPCG(2, 7)), two2, 5000, testOwner(1)).id}, K: 2, M: 2, Owners: []shardstore.Owner{testOwner(1)}}
+	second := in
+	second.Index = 2
+	var rep api.ScrubReport
+	broken := make(map[chunker.ChunkID]int)
+	c.nodes["a"].repair.scrub.miss(t.Context(), []shardstore.Info{in, second}, &rep, broken)
+	if rep.Missing != 1 || broken[in.Chunk] != 4 {
+		t.Errorf("%d missing, %v", rep.Missing, broken)
 	}
 }

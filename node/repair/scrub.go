@@ -126,8 +126,8 @@ func (s *scrubber) neighbours(ctx context.Context, st *shardstore.Store, rep *ap
 	return err
 }
 
-// miss notes the stripes of shards here that lack the next one. Stripes whose owners here have all died are being dropped, and lack nothing:
-// a node that was away still has shards of them until its next sweep.
+// miss notes the stripes of shards here that lack the next one, each once. Stripes whose owners here have all died are being dropped, and
+// lack nothing: a node that was away still has shards of them until its next sweep. Where another owner lives, the check finds what is missing.
 func (s *scrubber) miss(ctx context.Context, lacking []shardstore.Info, rep *api.ScrubReport, broken map[chunker.ChunkID]int) {
 	var owners []shardstore.Owner
 	for _, in := range lacking {
@@ -135,7 +135,7 @@ func (s *scrubber) miss(ctx context.Context, lacking []shardstore.Info, rep *api
 	}
 	dead := deadOwners(ctx, s.heal.groups, owners)
 	for _, in := range lacking {
-		if !allIn(dead, in.Owners) {
+		if broken[in.Chunk] == 0 && !allIn(dead, in.Owners) {
 			rep.Missing++
 			broken[in.Chunk] = int(in.K) + int(in.M)
 		}
