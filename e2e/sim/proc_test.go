@@ -28,11 +28,17 @@ type killed struct{}
 // spawn starts a process.
 func (w *world) spawn(n *node, name string, body func(*proc)) *proc {
 	p := &proc{w: w, n: n, name: name, body: body}
-	if n != nil {
-		n.procs = append(n.procs, p)
-	}
+	*p.among() = append(*p.among(), p)
 	w.wake(p)
 	return p
+}
+
+// among are the processes that die with it: those of its node, or those of no node, which the end of the world kills.
+func (p *proc) among() *[]*proc {
+	if p.n != nil {
+		return &p.n.procs
+	}
+	return &p.w.procs
 }
 
 func (w *world) wake(p *proc) {
@@ -53,9 +59,7 @@ func (w *world) run(p *proc) {
 	}
 	if p.resume(); p.co == nil {
 		p.ended = true
-		if p.n != nil {
-			p.n.procs = slices.DeleteFunc(p.n.procs, func(o *proc) bool { return o == p })
-		}
+		*p.among() = slices.DeleteFunc(*p.among(), func(o *proc) bool { return o == p })
 	}
 }
 

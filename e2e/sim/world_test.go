@@ -45,6 +45,7 @@ type world struct {
 	byID   map[consensus.NodeID]*node
 
 	pool   *pool
+	procs  []*proc // of no node
 	ready  []*proc
 	alarms alarms
 	seq    int
@@ -307,7 +308,7 @@ func (w *world) close(t *testing.T) {
 			}
 		}
 	}
-	for _, p := range w.ready {
+	for _, p := range slices.Clone(w.procs) {
 		w.kill(p)
 	}
 }
