@@ -51,6 +51,7 @@ type Process struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
 	err    error         // of cmd, once ended is closed
+	known  bool          // the test asked for the end of cmd, or was told of it
 	stdout *output
 	stderr *output
 	manage *http.Client // of management, made when first used
@@ -154,6 +155,8 @@ func (p *Process) Start() {
 		p.t.Fatal("the process runs already")
 	}
 	p.reportRaces()
+	p.reportEnd()
+	p.known = false
 	p.stdout, p.stderr = new(output), new(output)
 	cmd := exec.Command(program, p.args()...)
 	cmd.Env = append(cleanEnv(), p.o.Env...)
@@ -192,6 +195,16 @@ func (p *Process) reportRaces() {
 	}
 }
 
+// reportEnd fails the test when the process has ended and nobody asked it to.
+func (p *Process) reportEnd() {
+	p.t.Helper()
+	if p.cmd == nil || p.known || p.Running() {
+		return
+	}
+	p.known = true
+	p.t.Errorf("the %s ended by itself: %v\n%s", p.o.Part, p.err, p.stderr)
+}
+
 // Running says whether the process was started and has not ended.
 func (p *Process) Running() bool {
 	if p.cmd == nil {
@@ -204,9 +217,6 @@ func (p *Process) Running() bool {
 		return true
 	}
 }
-
-// Ended is closed when the process has ended.
-func (p *Process) Ended() <-chan struct{} { return p.ended }
 
 // PID is the process ID of the running process.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
@@ -234,6 +244,7 @@ func (p *Process) Ready() error {
 		select {
 		case <-tick.C:
 		case <-p.ended:
+			p.known = true
 			return fmt.Errorf("the process ended before it was ready: %v", p.err)
 		case <-ctx.Done():
 			return fmt.Errorf("not ready within %v: %w", readyWithin, last)
@@ -278,11 +289,15 @@ func (p *Process) page(ctx context.Context, path string) (status int, text strin
 }
 
 // Kill ends the process as a power cut would end it, as far as a process can, and waits
-// until it is gone. It does nothing when it does not run.
+// until it is gone. It does nothing when it does not run, but fails the test when nobody
+// had asked it to end.
 func (p *Process) Kill() {
+	p.t.Helper()
 	if !p.Running() {
+		p.reportEnd()
 		return
 	}
+	p.known = true
 	// The error would say that it has ended by itself, which is as good.
 	_ = p.cmd.Process.Kill()
 	<-p.ended
@@ -311,6 +326,8 @@ func (p *Process) SetClock(by time.Duration) error {
 // Stop asks the process to end and gives its exit code.
 func (p *Process) Stop() int {
 	p.t.Helper()
+	p.reportEnd()
+	p.known = true
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		p.t.Fatalf("stop: %v", err)
 	}
@@ -320,6 +337,7 @@ func (p *Process) Stop() int {
 // Wait waits for the end of the process and gives its exit code, -1 after a signal.
 func (p *Process) Wait() int {
 	p.t.Helper()
+	p.known = true
 	timer := time.NewTimer(stopWithin)
 	defer timer.Stop()
 	select {

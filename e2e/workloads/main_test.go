@@ -78,9 +78,10 @@ func (s *store) eventually(ask func() error) {
 // client of one gateway at a time, and takes another when that one does not answer.
 func (s *store) race(workers int, work func(ctx context.Context, w *worker) error) {
 	s.Helper()
+	var running sync.WaitGroup
+	defer running.Wait()
 	ctx, end := context.WithCancel(s.Context())
 	defer end()
-	var running sync.WaitGroup
 	for i := range workers {
 		w := &worker{store: s, number: i, gateway: i}
 		running.Go(func() {
@@ -100,8 +101,6 @@ func (s *store) race(workers int, work func(ctx context.Context, w *worker) erro
 		p.WaitReady()
 		s.eventually(s.c.Operator().Redundant)
 	}
-	end()
-	running.Wait()
 }
 
 // worker is one client of an application.

@@ -21,7 +21,7 @@ func TestRegister(t *testing.T) {
 	t.Parallel()
 	s := newStore(t)
 	for _, r := range []*register{{key: "plain", swap: (*worker).put}, {key: "parts", swap: (*worker).putParts}} {
-		t.Run(r.key, func(t *testing.T) { r.run(t, s) })
+		r.run(s)
 	}
 }
 
@@ -35,10 +35,8 @@ type register struct {
 	floor   atomic.Int64 // that a read which begins now must see
 }
 
-func (r *register) run(t *testing.T, s *store) {
-	of := *s
-	of.T = t
-	of.race(6, func(_ context.Context, w *worker) error {
+func (r *register) run(s *store) {
+	s.race(6, func(_ context.Context, w *worker) error {
 		floor := r.floor.Load()
 		text, etag, err := w.get(r.key)
 		if err != nil {
@@ -68,13 +66,13 @@ func (r *register) run(t *testing.T, s *store) {
 		}
 		return nil
 	})
-	w := &worker{store: &of}
+	w := &worker{store: s}
 	text, _, err := w.get(r.key)
 	n, perr := strconv.ParseInt(text, 10, 64)
 	if err != nil || perr != nil || n < r.counted.Load() || n > r.counted.Load()+r.unknown.Load() || n < int64(rounds) {
-		t.Errorf("the register says %q, %v; %d increments were acknowledged, %d may have been", text, errors.Join(err, perr), r.counted.Load(), r.unknown.Load())
+		s.Errorf("%s: the register says %q, %v; %d increments were acknowledged, %d may have been", r.key, text, errors.Join(err, perr), r.counted.Load(), r.unknown.Load())
 	}
-	t.Logf("%s: %d increments, %d with an unknown outcome", r.key, r.counted.Load(), r.unknown.Load())
+	s.Logf("%s: %d increments, %d with an unknown outcome", r.key, r.counted.Load(), r.unknown.Load())
 }
 
 func raise(v *atomic.Int64, to int64) {
