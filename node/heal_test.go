@@ -12,6 +12,7 @@ import (
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/node/peer"
 	"shoal/node/shardstore"
 )
 
@@ -141,7 +142,7 @@ func TestDeletedLast(t *testing.T) {
 		for id, st := range n.drives {
 			err := st.Scan(t.Context(), shardstore.ID{}, func(in shardstore.Info) bool {
 				for _, o := range in.Owners {
-					if err := n.server.DropOwner(t.Context(), id, []shardstore.ID{in.ID}, o); err == nil {
+					if err := peer.DropOwner(t.Context(), n.server, id, []shardstore.ID{in.ID}, o); err == nil {
 						t.Error("a live version's shard was dropped")
 					}
 				}

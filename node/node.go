@@ -294,7 +294,7 @@ func (n *Node) assemble() (err error) {
 	n.net.Dir.Serve(n.server)
 	n.client = client.New(client.Config{Directory: n.net.Dir, Self: n.ID(), OnLayout: n.layoutFetched, Alive: n.net.Alive, Far: n.net.Far, Level: n.net.Level, BufferBytes: n.cfg.BufferBytes, StaleCredentials: api.StaleIdentity, Logger: n.cfg.Logger, Registerer: n.cfg.Registerer})
 	n.repair = repair.New(repair.Config{
-		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.host.Applied, Drop: n.server.DropOwner, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
+		Client: n.client, Directory: n.net.Dir, Layout: n.client.Layout, Drives: n.drives, DB: n.db, TrimLogs: n.host.TruncateLogs, Leads: n.leads, Applied: n.host.Applied, Drop: n.server.DropOwners, Alive: n.net.Alive, Recoder: n.client, Expirable: n.client, Busy: n.busy, Limit: n.moveRate.Load, Promised: n.promised,
 		Now: n.cfg.Now, OrphanGrace: n.cfg.OrphanGrace, SweepEvery: min(max(n.cfg.OrphanGrace, time.Second), time.Hour), ScrubEvery: n.cfg.ScrubPeriod,
 		Logger: n.cfg.Logger, Registerer: n.cfg.Registerer,
 	})

@@ -35,7 +35,7 @@ func TestSweepSparesCopiesUnderWay(t *testing.T) {
 
 	now := time.Now()
 	r := repair.New(repair.Config{
-		Client: n.client, Drives: n.drives, Drop: n.server.DropOwner, OrphanGrace: time.Hour,
+		Client: n.client, Drives: n.drives, Drop: n.server.DropOwners, OrphanGrace: time.Hour,
 		Now: func() time.Time { return now },
 	})
 	after := func(d time.Duration) (state meta.OwnerState, owners int) {

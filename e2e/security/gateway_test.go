@@ -382,4 +382,4 @@ func gatewayMembers(t *testing.T, r *ring) {
 }
 
 // methodsOfGateways are those of package peer that a gateway may call, and the probe of the failure detector.
-var methodsOfGateways = []p2p.Method{16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 37, 39, 40, 32 | p2p.MethodBulk, 33 | p2p.MethodBulk}
+var methodsOfGateways = []p2p.Method{16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 37, 39, 40, 64, 32 | p2p.MethodBulk, 33 | p2p.MethodBulk}

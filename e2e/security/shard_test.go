@@ -108,7 +108,7 @@ func dropShards(t *testing.T, r *ring, by *impostor, name string) {
 			} {
 				changed := o
 				change(&changed)
-				err := n.DropOwner(t.Context(), s.drive, []shardstore.ID{s.info.ID}, changed)
+				err := peer.DropOwner(t.Context(), n, s.drive, []shardstore.ID{s.info.ID}, changed)
 				if changed == o {
 					refused(t, "the owner of a locked version dropped", err)
 				}
@@ -130,7 +130,7 @@ func dropDead(t *testing.T, r *ring) {
 	for _, s := range shards {
 		n := r.gateway.on(t, r, s)
 		must(t, n.AddOwner(t.Context(), s.drive, []shardstore.ID{s.info.ID}, dead))
-		_ = n.DropOwner(t.Context(), s.drive, []shardstore.ID{s.info.ID}, dead) // refused while it may be read still
+		_ = peer.DropOwner(t.Context(), n, s.drive, []shardstore.ID{s.info.ID}, dead) // refused while it may be read still
 	}
 	remain(t, shards)
 	v.intact(t)

@@ -256,7 +256,7 @@ func (c *Client) abandon(l *peer.Layout, owner shardstore.Owner, stripes []strip
 			return nil
 		}
 		return c.eachDrive(l, stripes, func(n peer.Node, d peer.DriveID, shards []shardstore.ID) error {
-			return n.DropOwner(ctx, d, shards, owner)
+			return peer.DropOwner(ctx, n, d, shards, owner)
 		})
 	})
 }

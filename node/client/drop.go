@@ -2,6 +2,8 @@ package client
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
 	"shoal/chunker"
@@ -12,7 +14,7 @@ import (
 	"shoal/node/shardstore"
 )
 
-// dropTimeout bounds the drops of one segment's shards: a node that hangs must not hold up the rest.
+// dropTimeout bounds what one drive is asked at a time: a node that hangs must not hold up the rest.
 const dropTimeout = 30 * time.Second
 
 // OwnerStates asks a group whether owners of shards live, linearizably.
@@ -60,27 +62,38 @@ func (c *Client) Counters(ctx context.Context, g consensus.GroupID) (*meta.Count
 // Layout gives the layout in use.
 func (c *Client) Layout(ctx context.Context) (*peer.Layout, error) { return c.getLayout(ctx) }
 
-// DropGarbage takes a dead owner off all its shards. The chunks of the object go first, those that
-// hold its list of chunks last: whoever is interrupted can begin again.
-func (c *Client) DropGarbage(ctx context.Context, g consensus.GroupID, garbage *meta.Garbage) error {
-	l, err := c.layoutFor(ctx, g)
-	if err != nil {
-		return err
+// DropGarbage takes dead owners of one group off all their shards, each drive's in one request, and gives what came of each. The chunks of an
+// object go first, those that hold its list of chunks last: whoever is interrupted can begin again.
+func (c *Client) DropGarbage(ctx context.Context, g consensus.GroupID, list []*meta.Garbage) []error {
+	b := &drops{c: c, errs: make([]error, len(list)), byDrive: make(map[peer.Target][]numberedDrop)}
+	var err error
+	if b.l, err = c.layoutFor(ctx, g); err != nil {
+		for i := range list {
+			b.errs[i] = err
+		}
+		return b.errs
 	}
-	m, err := chunker.ParseManifest(garbage.GetManifest())
-	if err != nil || len(garbage.GetVersion()) != 16 {
-		return &api.Error{Kind: api.Corrupt, Op: "client.DropGarbage", Err: err}
+	for i, garbage := range list {
+		m, err := chunker.ParseManifest(garbage.GetManifest())
+		if err != nil || len(garbage.GetVersion()) != 16 {
+			b.errs[i] = &api.Error{Kind: api.Corrupt, Op: "client.DropGarbage", Err: err}
+			continue
+		}
+		d := &dropper{c: c, l: b.l, owner: shardstore.Owner{
+			Group: uint32(g), Bucket: garbage.GetBucket(), Version: [16]byte(garbage.GetVersion()),
+		}}
+		switch streams := garbage.GetStreams(); len(streams) {
+		case 0:
+			d.single = true
+		case 1:
+			d.single, d.owner.Stream = true, streams[0]
+		}
+		if b.errs[i] = d.below(ctx, m, 1); b.errs[i] == nil {
+			d.add(b, i, m)
+		}
 	}
-	d := &dropper{c: c, l: l, owner: shardstore.Owner{
-		Group: uint32(g), Bucket: garbage.GetBucket(), Version: [16]byte(garbage.GetVersion()),
-	}}
-	switch streams := garbage.GetStreams(); len(streams) {
-	case 0:
-		d.single = true
-	case 1:
-		d.single, d.owner.Stream = true, streams[0]
-	}
-	return d.drop(ctx, m, 1)
+	b.send(ctx)
+	return b.errs
 }
 
 // dropper drops the shards of one dead version.
@@ -92,16 +105,13 @@ type dropper struct {
 	single bool
 }
 
-func (d *dropper) drop(ctx context.Context, m *chunker.Manifest, depth int) error {
+// below drops what the nodes of the tree list that a manifest names.
+func (d *dropper) below(ctx context.Context, m *chunker.Manifest, depth int) error {
 	for i := range m.Segments {
-		seg := &m.Segments[i]
-		if seg.Kind == chunker.SegmentNode && depth < chunker.DepthMax {
+		if seg := &m.Segments[i]; seg.Kind == chunker.SegmentNode && depth < chunker.DepthMax {
 			if err := d.dropNode(ctx, seg, depth); err != nil {
 				return err
 			}
-		}
-		if err := d.dropSegment(ctx, seg); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -119,17 +129,95 @@ func (d *dropper) dropNode(ctx context.Context, seg *chunker.Segment, depth int)
 		}
 		return err
 	}
-	return d.drop(ctx, child, depth+1)
+	if err := d.below(ctx, child, depth+1); err != nil {
+		return err
+	}
+	b := &drops{c: d.c, l: d.l, errs: make([]error, 1), byDrive: make(map[peer.Target][]numberedDrop)}
+	d.add(b, 0, child)
+	b.send(ctx)
+	return b.errs[0]
 }
 
-func (d *dropper) dropSegment(ctx context.Context, seg *chunker.Segment) error {
+// add puts the chunks that a manifest names itself among what is dropped, as item number i.
+func (d *dropper) add(b *drops, i int, m *chunker.Manifest) {
 	o := d.owner
-	if !d.single {
-		o.Stream = seg.Stream
+	var stripes []stripeRef
+	for k := range m.Segments {
+		seg := &m.Segments[k]
+		if !d.single && seg.Stream != o.Stream {
+			b.add(i, o, stripes)
+			o.Stream, stripes = seg.Stream, nil
+		}
+		stripes = stripesOf(stripes, seg)
 	}
-	ctx, cancel := context.WithTimeout(ctx, dropTimeout)
-	defer cancel()
-	return d.c.eachDrive(d.l, stripesOf(nil, seg), func(n peer.Node, drive peer.DriveID, shards []shardstore.ID) error {
-		return n.DropOwner(ctx, drive, shards, o)
+	b.add(i, o, stripes)
+}
+
+// drops are dropped together. What is said of an item is its first error.
+type drops struct {
+	c       *Client
+	l       *peer.Layout
+	byDrive map[peer.Target][]numberedDrop
+
+	mu   sync.Mutex // guards errs while drives are asked
+	errs []error
+}
+
+type numberedDrop struct {
+	item int
+	peer.Drop
+}
+
+// dropShardsMax is how many shards one drive is asked to drop at a time: it may take that long.
+const dropShardsMax = 1024
+
+// add has an owner taken off stripes, as a part of an item.
+func (b *drops) add(item int, o shardstore.Owner, stripes []stripeRef) {
+	for t, ids := range byDrive(b.l, stripes) {
+		for some := range slices.Chunk(ids, dropShardsMax) {
+			b.byDrive[t] = append(b.byDrive[t], numberedDrop{item, peer.Drop{Owner: o, IDs: some}})
+		}
+	}
+}
+
+// send asks all drives.
+func (b *drops) send(ctx context.Context) {
+	b.c.eachTarget(living(b.c, b.byDrive), func(t peer.Target) {
+		for rest := b.byDrive[t]; len(rest) > 0; {
+			n, shards := 0, 0
+			for n < len(rest) && (n == 0 || shards+len(rest[n].IDs) <= dropShardsMax) {
+				shards += len(rest[n].IDs)
+				n++
+			}
+			b.portion(ctx, t, rest[:n])
+			rest = rest[n:]
+		}
 	})
+}
+
+// portion asks one drive for some drops.
+func (b *drops) portion(ctx context.Context, t peer.Target, some []numberedDrop) {
+	list := make([]peer.Drop, len(some))
+	for i := range some {
+		list[i] = some[i].Drop
+	}
+	var done []bool
+	err := errUnknownNode(t.Node)
+	if n := b.c.dir.Node(t.Node); n != nil {
+		dctx, cancel := context.WithTimeout(ctx, dropTimeout)
+		defer cancel()
+		done, err = n.DropOwners(dctx, t.Drive, list)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range some {
+		of := &b.errs[some[i].item]
+		switch {
+		case *of != nil:
+		case err != nil:
+			*of = err
+		case !done[i]:
+			*of = &api.Error{Kind: api.Unavailable, Op: "client.DropGarbage", Detail: "A shard's owner could not be dropped yet: it is being read, or its drive failed."}
+		}
+	}
 }

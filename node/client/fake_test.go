@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,7 @@ type fakeCluster struct {
 	kek     envelope.KEK
 	machine *meta.Machine
 	db      *pebble.DB
+	dropped atomic.Int64 // requests to drop owners
 
 	mu      sync.Mutex // guards all below, and what nodes keep
 	index   uint64

@@ -308,7 +308,20 @@ func (n *fakeNode) AddOwner(ctx context.Context, d peer.DriveID, ids []shardstor
 	return nil
 }
 
-func (n *fakeNode) DropOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+func (n *fakeNode) DropOwners(ctx context.Context, d peer.DriveID, drops []peer.Drop) ([]bool, error) {
+	n.f.dropped.Add(1)
+	done := make([]bool, len(drops))
+	for i := range drops {
+		err := n.dropOwner(ctx, d, drops[i].IDs, drops[i].Owner)
+		if err != nil && len(drops) == 1 {
+			return nil, err
+		}
+		done[i] = err == nil
+	}
+	return done, ctx.Err()
+}
+
+func (n *fakeNode) dropOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
 	dr, err := n.drive(ctx, d)
 	if err != nil {
 		return err

@@ -17,35 +17,13 @@ import (
 // all its shards: one may have taken another's. Drives of dead nodes are left out:
 // when they are back, their own sweep asks about the owners of what they have.
 func (c *Client) eachDrive(l *peer.Layout, stripes []stripeRef, f func(peer.Node, peer.DriveID, []shardstore.ID) error) error {
-	byDrive := make(map[peer.Target][]shardstore.ID)
-	for _, s := range stripes {
-		targets := distinct(l.Targets(nil, s.id, s.width)) // a drive may hold several shards
-		for i := range s.width {
-			id := shardstore.ID{Chunk: s.id, Index: uint8(i)}
-			for _, t := range targets {
-				byDrive[t] = append(byDrive[t], id)
-			}
-			for _, t := range l.Homes(s.id, s.width, i) {
-				if !slices.Contains(targets, t) {
-					byDrive[t] = append(byDrive[t], id)
-				}
-			}
-		}
-	}
+	shards := byDrive(l, stripes)
 	var mu sync.Mutex // guards first
 	var first error
-	var targets []peer.Target
-	for t := range byDrive {
-		if !c.health.dead(t.Node) {
-			targets = append(targets, t)
-		}
-	}
-	c.eachTarget(targets, func(t peer.Target) {
-		var err error
+	c.eachTarget(living(c, shards), func(t peer.Target) {
+		err := errUnknownNode(t.Node)
 		if n := c.dir.Node(t.Node); n != nil {
-			err = f(n, t.Drive, byDrive[t])
-		} else {
-			err = errUnknownNode(t.Node)
+			err = f(n, t.Drive, shards[t])
 		}
 		mu.Lock()
 		defer mu.Unlock()
@@ -54,6 +32,37 @@ func (c *Client) eachDrive(l *peer.Layout, stripes []stripeRef, f func(peer.Node
 		}
 	})
 	return first
+}
+
+// byDrive tells which shards of stripes each drive may hold.
+func byDrive(l *peer.Layout, stripes []stripeRef) map[peer.Target][]shardstore.ID {
+	shards := make(map[peer.Target][]shardstore.ID)
+	for _, s := range stripes {
+		targets := distinct(l.Targets(nil, s.id, s.width)) // a drive may hold several shards
+		for i := range s.width {
+			id := shardstore.ID{Chunk: s.id, Index: uint8(i)}
+			for _, t := range targets {
+				shards[t] = append(shards[t], id)
+			}
+			for _, t := range l.Homes(s.id, s.width, i) {
+				if !slices.Contains(targets, t) {
+					shards[t] = append(shards[t], id)
+				}
+			}
+		}
+	}
+	return shards
+}
+
+// living are the drives whose node is not dead.
+func living[T any](c *Client, of map[peer.Target]T) []peer.Target {
+	var targets []peer.Target
+	for t := range of {
+		if !c.health.dead(t.Node) {
+			targets = append(targets, t)
+		}
+	}
+	return targets
 }
 
 // distinct gives each place once, in the order in which they come.

@@ -3,6 +3,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -419,12 +420,14 @@ func (f *fakeCluster) dropGarbage(t *testing.T, c *Client) (dropped int) {
 	for g := consensus.GroupID(1); g <= fakePartitions; g++ {
 		a, err := c.Garbage(t.Context(), g, 0)
 		check(t, err)
-		for _, item := range a.GetGarbage() {
-			if c.DropGarbage(t.Context(), g, item) == nil {
-				check(t, c.GarbageDone(t.Context(), g, []uint64{item.GetSeq()}))
-				dropped++
+		var done []uint64
+		for i, err := range c.DropGarbage(t.Context(), g, a.GetGarbage()) {
+			if err == nil {
+				done = append(done, a.GetGarbage()[i].GetSeq())
 			}
 		}
+		check(t, c.GarbageDone(t.Context(), g, done))
+		dropped += len(done)
 	}
 	return dropped
 }
@@ -459,6 +462,49 @@ func TestDropEverywhere(t *testing.T) {
 				t.Errorf("node %d keeps %d shards", i, n)
 			}
 		}
+	})
+}
+
+// TestDropTogether: versions are dropped in few requests, however many they are, and one that lives, is torn or has a drive that fails holds up
+// none of the others.
+func TestDropTogether(t *testing.T) {
+	p := erasure.Profile{K: 2, M: 2}
+	bubble(t, 4, 1, p, func(t *testing.T, fc *fakeCluster) {
+		c := fc.client()
+		body := func(i int) []byte { return append(bytes.Repeat([]byte("x"), 100_000), byte(i)) }
+		for i := range 40 {
+			check(t, put(t, c, "k", body(i), api.Condition{}))
+		}
+		for g, live := range fc.manifests(t, c) {
+			if len(live) == 0 {
+				continue
+			}
+			a, err := c.Garbage(t.Context(), g, 0)
+			check(t, err)
+			list := a.GetGarbage()
+			if len(live) != 1 || len(list) != 39 {
+				t.Fatalf("%d live, %d dead", len(live), len(list))
+			}
+			list = append(list, &meta.Garbage{Bucket: live[0].GetBucket(), Version: live[0].GetVersion(), Manifest: live[0].GetManifest(), Streams: list[0].GetStreams()},
+				&meta.Garbage{Bucket: 1, Version: live[0].GetVersion(), Manifest: []byte("torn")})
+			fc.dropped.Store(0)
+			errs := c.DropGarbage(t.Context(), g, list)
+			if n := fc.dropped.Load(); n != 4 {
+				t.Errorf("%d requests to 4 drives", n)
+			}
+			check(t, errors.Join(errs[:39]...))
+			wantKind(t, errs[39], api.Unavailable)
+			wantKind(t, errs[40], api.Corrupt)
+		}
+		fc.wantSafe(t, p)
+		shards := 0
+		for i := range 4 {
+			shards += len(fc.node(i).drives[fc.node(i).order[0]].shards)
+		}
+		if shards != 4 {
+			t.Errorf("%d shards are left of one object", shards)
+		}
+		wantBody(t, c, "k", body(39))
 	})
 }
 

@@ -78,6 +78,39 @@ func ownersFromWire(req *OwnersRequest) (DriveID, []shardstore.ID, shardstore.Ow
 	return DriveID(req.Drive), ids, o, err
 }
 
+func dropsToWire(d DriveID, drops []Drop) *DropOwnersRequest {
+	req := &DropOwnersRequest{Drive: d[:]}
+	for _, o := range drops {
+		one := ownersToWire(d, o.IDs, o.Owner)
+		one.Drive = nil
+		req.Drops = append(req.Drops, one)
+	}
+	return req
+}
+
+func dropsFromWire(req *DropOwnersRequest) (DriveID, []Drop, error) {
+	if len(req.Drive) != 16 || len(req.Drops) > batchMax {
+		return DriveID{}, nil, malformed("list of drops")
+	}
+	shards := 0
+	drops := make([]Drop, len(req.Drops))
+	for i, one := range req.Drops {
+		ids, err := idsOf(one.Chunks, one.Indexes)
+		if err != nil {
+			return DriveID{}, nil, err
+		}
+		if shards += len(ids); shards > batchMax {
+			return DriveID{}, nil, malformed("list of drops")
+		}
+		o, err := ownerFromWire(one.Owner)
+		if err != nil {
+			return DriveID{}, nil, err
+		}
+		drops[i] = Drop{Owner: o, IDs: ids}
+	}
+	return DriveID(req.Drive), drops, nil
+}
+
 func haveToWire(d DriveID, ids []shardstore.ID) *HaveShardsRequest {
 	o := ownersToWire(d, ids, shardstore.Owner{})
 	return &HaveShardsRequest{Drive: o.Drive, Chunks: o.Chunks, Indexes: o.Indexes}

@@ -27,6 +27,7 @@ const (
 	methodBootstrap p2p.Method = 31
 
 	methodRecall p2p.Method = 37
+	methodDrops  p2p.Method = 64
 
 	// 40 to 47 belong to package node.
 

@@ -97,11 +97,27 @@ type Shards interface {
 	VerifyShard(ctx context.Context, d DriveID, id shardstore.ID) (bool, error)
 	// AddOwner adds an owner to shards of one drive, durably. NoSuchKey if one of them is gone.
 	AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
-	// DropOwner takes an owner off shards of one drive, and drops those that have none left. The
-	// node asks the owner's group first: Unavailable when that does not say that the owner is dead.
-	DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	// DropOwners takes owners off shards of one drive, and drops shards that have none left. The node asks the owners' groups first. It tells
+	// of each whether it is off all its shards: one that its group does not call dead is not. An error says that no group answered, or of one
+	// drop alone why it was not done.
+	DropOwners(ctx context.Context, d DriveID, drops []Drop) (done []bool, err error)
 	// Heal brings a chunk of width shards back to full redundancy.
 	Heal(ctx context.Context, chunk chunker.ChunkID, width int) error
+}
+
+// Drop names shards of a drive that an owner is to be taken off.
+type Drop struct {
+	Owner shardstore.Owner
+	IDs   []shardstore.ID
+}
+
+// DropOwner drops one owner: Unavailable when its group does not say that it is dead.
+func DropOwner(ctx context.Context, n Shards, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+	done, err := n.DropOwners(ctx, d, []Drop{{Owner: o, IDs: ids}})
+	if err == nil && !done[0] {
+		err = &api.Error{Kind: api.Unavailable, Op: "peer.DropOwner", Detail: "The owner's group does not say that it is dead."}
+	}
+	return err
 }
 
 // ReadMode says who reads a shard, and what is checked of it.

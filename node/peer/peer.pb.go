@@ -79,7 +79,7 @@ func (x ReplicaRequest_Act) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use ReplicaRequest_Act.Descriptor instead.
 func (ReplicaRequest_Act) EnumDescriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22, 0}
+	return file_peer_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // Owner says for whom a shard is kept.
@@ -443,6 +443,104 @@ func (x *OwnersRequest) GetIndexes() []byte {
 	return nil
 }
 
+// DropOwnersRequest drops owners from shards of one drive.
+type DropOwnersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Drive         []byte                 `protobuf:"bytes,1,opt,name=drive,proto3" json:"drive,omitempty"`
+	Drops         []*OwnersRequest       `protobuf:"bytes,2,rep,name=drops,proto3" json:"drops,omitempty"` // without a drive
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropOwnersRequest) Reset() {
+	*x = DropOwnersRequest{}
+	mi := &file_peer_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropOwnersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropOwnersRequest) ProtoMessage() {}
+
+func (x *DropOwnersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropOwnersRequest.ProtoReflect.Descriptor instead.
+func (*DropOwnersRequest) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *DropOwnersRequest) GetDrive() []byte {
+	if x != nil {
+		return x.Drive
+	}
+	return nil
+}
+
+func (x *DropOwnersRequest) GetDrops() []*OwnersRequest {
+	if x != nil {
+		return x.Drops
+	}
+	return nil
+}
+
+// DropOwnersAnswer says of each drop whether the owner is off all its shards.
+type DropOwnersAnswer struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Done          []byte                 `protobuf:"bytes,1,opt,name=done,proto3" json:"done,omitempty"` // one byte each: 1 is yes
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DropOwnersAnswer) Reset() {
+	*x = DropOwnersAnswer{}
+	mi := &file_peer_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DropOwnersAnswer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DropOwnersAnswer) ProtoMessage() {}
+
+func (x *DropOwnersAnswer) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DropOwnersAnswer.ProtoReflect.Descriptor instead.
+func (*DropOwnersAnswer) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *DropOwnersAnswer) GetDone() []byte {
+	if x != nil {
+		return x.Done
+	}
+	return nil
+}
+
 // StatShardRequest asks what a drive knows of a shard.
 type StatShardRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -453,7 +551,7 @@ type StatShardRequest struct {
 
 func (x *StatShardRequest) Reset() {
 	*x = StatShardRequest{}
-	mi := &file_peer_proto_msgTypes[5]
+	mi := &file_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -465,7 +563,7 @@ func (x *StatShardRequest) String() string {
 func (*StatShardRequest) ProtoMessage() {}
 
 func (x *StatShardRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[5]
+	mi := &file_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -478,7 +576,7 @@ func (x *StatShardRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatShardRequest.ProtoReflect.Descriptor instead.
 func (*StatShardRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{5}
+	return file_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StatShardRequest) GetRef() *ShardRef {
@@ -504,7 +602,7 @@ type StatShardAnswer struct {
 
 func (x *StatShardAnswer) Reset() {
 	*x = StatShardAnswer{}
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -516,7 +614,7 @@ func (x *StatShardAnswer) String() string {
 func (*StatShardAnswer) ProtoMessage() {}
 
 func (x *StatShardAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -529,7 +627,7 @@ func (x *StatShardAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StatShardAnswer.ProtoReflect.Descriptor instead.
 func (*StatShardAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{6}
+	return file_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StatShardAnswer) GetK() uint32 {
@@ -595,7 +693,7 @@ type HaveShardsRequest struct {
 
 func (x *HaveShardsRequest) Reset() {
 	*x = HaveShardsRequest{}
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -607,7 +705,7 @@ func (x *HaveShardsRequest) String() string {
 func (*HaveShardsRequest) ProtoMessage() {}
 
 func (x *HaveShardsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -620,7 +718,7 @@ func (x *HaveShardsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HaveShardsRequest.ProtoReflect.Descriptor instead.
 func (*HaveShardsRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *HaveShardsRequest) GetDrive() []byte {
@@ -669,7 +767,7 @@ type HaveShardsAnswer struct {
 
 func (x *HaveShardsAnswer) Reset() {
 	*x = HaveShardsAnswer{}
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -681,7 +779,7 @@ func (x *HaveShardsAnswer) String() string {
 func (*HaveShardsAnswer) ProtoMessage() {}
 
 func (x *HaveShardsAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -694,7 +792,7 @@ func (x *HaveShardsAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HaveShardsAnswer.ProtoReflect.Descriptor instead.
 func (*HaveShardsAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *HaveShardsAnswer) GetStates() []byte {
@@ -722,7 +820,7 @@ type HealRequest struct {
 
 func (x *HealRequest) Reset() {
 	*x = HealRequest{}
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -734,7 +832,7 @@ func (x *HealRequest) String() string {
 func (*HealRequest) ProtoMessage() {}
 
 func (x *HealRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -747,7 +845,7 @@ func (x *HealRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HealRequest.ProtoReflect.Descriptor instead.
 func (*HealRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *HealRequest) GetChunk() []byte {
@@ -774,7 +872,7 @@ type ClockAnswer struct {
 
 func (x *ClockAnswer) Reset() {
 	*x = ClockAnswer{}
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -786,7 +884,7 @@ func (x *ClockAnswer) String() string {
 func (*ClockAnswer) ProtoMessage() {}
 
 func (x *ClockAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -799,7 +897,7 @@ func (x *ClockAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ClockAnswer.ProtoReflect.Descriptor instead.
 func (*ClockAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *ClockAnswer) GetNow() int64 {
@@ -820,7 +918,7 @@ type ProposeRequest struct {
 
 func (x *ProposeRequest) Reset() {
 	*x = ProposeRequest{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -832,7 +930,7 @@ func (x *ProposeRequest) String() string {
 func (*ProposeRequest) ProtoMessage() {}
 
 func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -845,7 +943,7 @@ func (x *ProposeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ProposeRequest.ProtoReflect.Descriptor instead.
 func (*ProposeRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *ProposeRequest) GetGroup() uint32 {
@@ -873,7 +971,7 @@ type QueryRequest struct {
 
 func (x *QueryRequest) Reset() {
 	*x = QueryRequest{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -885,7 +983,7 @@ func (x *QueryRequest) String() string {
 func (*QueryRequest) ProtoMessage() {}
 
 func (x *QueryRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -898,7 +996,7 @@ func (x *QueryRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QueryRequest.ProtoReflect.Descriptor instead.
 func (*QueryRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *QueryRequest) GetGroup() uint32 {
@@ -927,7 +1025,7 @@ type PinRequest struct {
 
 func (x *PinRequest) Reset() {
 	*x = PinRequest{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -939,7 +1037,7 @@ func (x *PinRequest) String() string {
 func (*PinRequest) ProtoMessage() {}
 
 func (x *PinRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -952,7 +1050,7 @@ func (x *PinRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PinRequest.ProtoReflect.Descriptor instead.
 func (*PinRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *PinRequest) GetGroup() uint32 {
@@ -989,7 +1087,7 @@ type SecretRequest struct {
 
 func (x *SecretRequest) Reset() {
 	*x = SecretRequest{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1001,7 +1099,7 @@ func (x *SecretRequest) String() string {
 func (*SecretRequest) ProtoMessage() {}
 
 func (x *SecretRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1014,7 +1112,7 @@ func (x *SecretRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretRequest.ProtoReflect.Descriptor instead.
 func (*SecretRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *SecretRequest) GetKekId() uint32 {
@@ -1053,7 +1151,7 @@ type SecretAnswer struct {
 
 func (x *SecretAnswer) Reset() {
 	*x = SecretAnswer{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1065,7 +1163,7 @@ func (x *SecretAnswer) String() string {
 func (*SecretAnswer) ProtoMessage() {}
 
 func (x *SecretAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1078,7 +1176,7 @@ func (x *SecretAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SecretAnswer.ProtoReflect.Descriptor instead.
 func (*SecretAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *SecretAnswer) GetKekId() uint32 {
@@ -1135,7 +1233,7 @@ type LayoutRequest struct {
 
 func (x *LayoutRequest) Reset() {
 	*x = LayoutRequest{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1147,7 +1245,7 @@ func (x *LayoutRequest) String() string {
 func (*LayoutRequest) ProtoMessage() {}
 
 func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1160,7 +1258,7 @@ func (x *LayoutRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutRequest.ProtoReflect.Descriptor instead.
 func (*LayoutRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *LayoutRequest) GetEpoch() uint64 {
@@ -1207,7 +1305,7 @@ type LayoutAnswer struct {
 
 func (x *LayoutAnswer) Reset() {
 	*x = LayoutAnswer{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1219,7 +1317,7 @@ func (x *LayoutAnswer) String() string {
 func (*LayoutAnswer) ProtoMessage() {}
 
 func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1232,7 +1330,7 @@ func (x *LayoutAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use LayoutAnswer.ProtoReflect.Descriptor instead.
 func (*LayoutAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *LayoutAnswer) GetEpoch() uint64 {
@@ -1347,7 +1445,7 @@ type SitePlacement struct {
 
 func (x *SitePlacement) Reset() {
 	*x = SitePlacement{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1359,7 +1457,7 @@ func (x *SitePlacement) String() string {
 func (*SitePlacement) ProtoMessage() {}
 
 func (x *SitePlacement) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1372,7 +1470,7 @@ func (x *SitePlacement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SitePlacement.ProtoReflect.Descriptor instead.
 func (*SitePlacement) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *SitePlacement) GetSite() string {
@@ -1422,7 +1520,7 @@ type EpochTables struct {
 
 func (x *EpochTables) Reset() {
 	*x = EpochTables{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1532,7 @@ func (x *EpochTables) String() string {
 func (*EpochTables) ProtoMessage() {}
 
 func (x *EpochTables) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1545,7 @@ func (x *EpochTables) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EpochTables.ProtoReflect.Descriptor instead.
 func (*EpochTables) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *EpochTables) GetEpoch() uint64 {
@@ -1483,7 +1581,7 @@ type GroupPlace struct {
 
 func (x *GroupPlace) Reset() {
 	*x = GroupPlace{}
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1495,7 +1593,7 @@ func (x *GroupPlace) String() string {
 func (*GroupPlace) ProtoMessage() {}
 
 func (x *GroupPlace) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[20]
+	mi := &file_peer_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1508,7 +1606,7 @@ func (x *GroupPlace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupPlace.ProtoReflect.Descriptor instead.
 func (*GroupPlace) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{20}
+	return file_peer_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GroupPlace) GetGroup() uint32 {
@@ -1543,7 +1641,7 @@ type ReplicaMember struct {
 
 func (x *ReplicaMember) Reset() {
 	*x = ReplicaMember{}
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1653,7 @@ func (x *ReplicaMember) String() string {
 func (*ReplicaMember) ProtoMessage() {}
 
 func (x *ReplicaMember) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[21]
+	mi := &file_peer_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1666,7 @@ func (x *ReplicaMember) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaMember.ProtoReflect.Descriptor instead.
 func (*ReplicaMember) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{21}
+	return file_peer_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ReplicaMember) GetReplica() uint64 {
@@ -1602,7 +1700,7 @@ type ReplicaRequest struct {
 
 func (x *ReplicaRequest) Reset() {
 	*x = ReplicaRequest{}
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1614,7 +1712,7 @@ func (x *ReplicaRequest) String() string {
 func (*ReplicaRequest) ProtoMessage() {}
 
 func (x *ReplicaRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[22]
+	mi := &file_peer_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1627,7 +1725,7 @@ func (x *ReplicaRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaRequest.ProtoReflect.Descriptor instead.
 func (*ReplicaRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{22}
+	return file_peer_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ReplicaRequest) GetGroup() uint32 {
@@ -1695,7 +1793,7 @@ type GroupStatusRequest struct {
 
 func (x *GroupStatusRequest) Reset() {
 	*x = GroupStatusRequest{}
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1707,7 +1805,7 @@ func (x *GroupStatusRequest) String() string {
 func (*GroupStatusRequest) ProtoMessage() {}
 
 func (x *GroupStatusRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[23]
+	mi := &file_peer_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1720,7 +1818,7 @@ func (x *GroupStatusRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatusRequest.ProtoReflect.Descriptor instead.
 func (*GroupStatusRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{23}
+	return file_peer_proto_rawDescGZIP(), []int{25}
 }
 
 // GroupStatusAnswer describes replicas.
@@ -1733,7 +1831,7 @@ type GroupStatusAnswer struct {
 
 func (x *GroupStatusAnswer) Reset() {
 	*x = GroupStatusAnswer{}
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1745,7 +1843,7 @@ func (x *GroupStatusAnswer) String() string {
 func (*GroupStatusAnswer) ProtoMessage() {}
 
 func (x *GroupStatusAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[24]
+	mi := &file_peer_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1758,7 +1856,7 @@ func (x *GroupStatusAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatusAnswer.ProtoReflect.Descriptor instead.
 func (*GroupStatusAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{24}
+	return file_peer_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *GroupStatusAnswer) GetGroups() []*GroupStatus {
@@ -1797,7 +1895,7 @@ type GroupStatus struct {
 
 func (x *GroupStatus) Reset() {
 	*x = GroupStatus{}
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1809,7 +1907,7 @@ func (x *GroupStatus) String() string {
 func (*GroupStatus) ProtoMessage() {}
 
 func (x *GroupStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[25]
+	mi := &file_peer_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1822,7 +1920,7 @@ func (x *GroupStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupStatus.ProtoReflect.Descriptor instead.
 func (*GroupStatus) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{25}
+	return file_peer_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *GroupStatus) GetGroup() uint32 {
@@ -1976,7 +2074,7 @@ type GroupCaller struct {
 
 func (x *GroupCaller) Reset() {
 	*x = GroupCaller{}
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1988,7 +2086,7 @@ func (x *GroupCaller) String() string {
 func (*GroupCaller) ProtoMessage() {}
 
 func (x *GroupCaller) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[26]
+	mi := &file_peer_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2001,7 +2099,7 @@ func (x *GroupCaller) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GroupCaller.ProtoReflect.Descriptor instead.
 func (*GroupCaller) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{26}
+	return file_peer_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *GroupCaller) GetNode() string {
@@ -2033,7 +2131,7 @@ type ReplicaProgress struct {
 
 func (x *ReplicaProgress) Reset() {
 	*x = ReplicaProgress{}
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2045,7 +2143,7 @@ func (x *ReplicaProgress) String() string {
 func (*ReplicaProgress) ProtoMessage() {}
 
 func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[27]
+	mi := &file_peer_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2058,7 +2156,7 @@ func (x *ReplicaProgress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReplicaProgress.ProtoReflect.Descriptor instead.
 func (*ReplicaProgress) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{27}
+	return file_peer_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *ReplicaProgress) GetReplica() uint64 {
@@ -2116,7 +2214,7 @@ type BootstrapAnswer struct {
 
 func (x *BootstrapAnswer) Reset() {
 	*x = BootstrapAnswer{}
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2128,7 +2226,7 @@ func (x *BootstrapAnswer) String() string {
 func (*BootstrapAnswer) ProtoMessage() {}
 
 func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[28]
+	mi := &file_peer_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2141,7 +2239,7 @@ func (x *BootstrapAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BootstrapAnswer.ProtoReflect.Descriptor instead.
 func (*BootstrapAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{28}
+	return file_peer_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *BootstrapAnswer) GetRootKey() []byte {
@@ -2187,7 +2285,7 @@ type RecallRequest struct {
 
 func (x *RecallRequest) Reset() {
 	*x = RecallRequest{}
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2199,7 +2297,7 @@ func (x *RecallRequest) String() string {
 func (*RecallRequest) ProtoMessage() {}
 
 func (x *RecallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[29]
+	mi := &file_peer_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2212,7 +2310,7 @@ func (x *RecallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallRequest.ProtoReflect.Descriptor instead.
 func (*RecallRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{29}
+	return file_peer_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *RecallRequest) GetAccessKeyId() string {
@@ -2270,7 +2368,7 @@ type RecallAnswer struct {
 
 func (x *RecallAnswer) Reset() {
 	*x = RecallAnswer{}
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2282,7 +2380,7 @@ func (x *RecallAnswer) String() string {
 func (*RecallAnswer) ProtoMessage() {}
 
 func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[30]
+	mi := &file_peer_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2295,7 +2393,7 @@ func (x *RecallAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RecallAnswer.ProtoReflect.Descriptor instead.
 func (*RecallAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{30}
+	return file_peer_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *RecallAnswer) GetAge() uint64 {
@@ -2386,7 +2484,7 @@ type AdminRequest struct {
 
 func (x *AdminRequest) Reset() {
 	*x = AdminRequest{}
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2398,7 +2496,7 @@ func (x *AdminRequest) String() string {
 func (*AdminRequest) ProtoMessage() {}
 
 func (x *AdminRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[31]
+	mi := &file_peer_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2411,7 +2509,7 @@ func (x *AdminRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminRequest.ProtoReflect.Descriptor instead.
 func (*AdminRequest) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{31}
+	return file_peer_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *AdminRequest) GetWhat() string {
@@ -2438,7 +2536,7 @@ type AdminAnswer struct {
 
 func (x *AdminAnswer) Reset() {
 	*x = AdminAnswer{}
-	mi := &file_peer_proto_msgTypes[32]
+	mi := &file_peer_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2450,7 +2548,7 @@ func (x *AdminAnswer) String() string {
 func (*AdminAnswer) ProtoMessage() {}
 
 func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[32]
+	mi := &file_peer_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2463,7 +2561,7 @@ func (x *AdminAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use AdminAnswer.ProtoReflect.Descriptor instead.
 func (*AdminAnswer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{32}
+	return file_peer_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *AdminAnswer) GetJson() []byte {
@@ -2506,7 +2604,12 @@ const file_peer_proto_rawDesc = "" +
 	"\x05drive\x18\x01 \x01(\fR\x05drive\x12'\n" +
 	"\x05owner\x18\x02 \x01(\v2\x11.shoal.peer.OwnerR\x05owner\x12\x16\n" +
 	"\x06chunks\x18\x03 \x01(\fR\x06chunks\x12\x18\n" +
-	"\aindexes\x18\x04 \x01(\fR\aindexes\":\n" +
+	"\aindexes\x18\x04 \x01(\fR\aindexes\"Z\n" +
+	"\x11DropOwnersRequest\x12\x14\n" +
+	"\x05drive\x18\x01 \x01(\fR\x05drive\x12/\n" +
+	"\x05drops\x18\x02 \x03(\v2\x19.shoal.peer.OwnersRequestR\x05drops\"&\n" +
+	"\x10DropOwnersAnswer\x12\x12\n" +
+	"\x04done\x18\x01 \x01(\fR\x04done\":\n" +
 	"\x10StatShardRequest\x12&\n" +
 	"\x03ref\x18\x01 \x01(\v2\x14.shoal.peer.ShardRefR\x03ref\"\xc1\x01\n" +
 	"\x0fStatShardAnswer\x12\f\n" +
@@ -2702,7 +2805,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_peer_proto_goTypes = []any{
 	(ReplicaRequest_Act)(0),    // 0: shoal.peer.ReplicaRequest.Act
 	(*Owner)(nil),              // 1: shoal.peer.Owner
@@ -2710,61 +2813,64 @@ var file_peer_proto_goTypes = []any{
 	(*PutShardRequest)(nil),    // 3: shoal.peer.PutShardRequest
 	(*ReadShardRequest)(nil),   // 4: shoal.peer.ReadShardRequest
 	(*OwnersRequest)(nil),      // 5: shoal.peer.OwnersRequest
-	(*StatShardRequest)(nil),   // 6: shoal.peer.StatShardRequest
-	(*StatShardAnswer)(nil),    // 7: shoal.peer.StatShardAnswer
-	(*HaveShardsRequest)(nil),  // 8: shoal.peer.HaveShardsRequest
-	(*HaveShardsAnswer)(nil),   // 9: shoal.peer.HaveShardsAnswer
-	(*HealRequest)(nil),        // 10: shoal.peer.HealRequest
-	(*ClockAnswer)(nil),        // 11: shoal.peer.ClockAnswer
-	(*ProposeRequest)(nil),     // 12: shoal.peer.ProposeRequest
-	(*QueryRequest)(nil),       // 13: shoal.peer.QueryRequest
-	(*PinRequest)(nil),         // 14: shoal.peer.PinRequest
-	(*SecretRequest)(nil),      // 15: shoal.peer.SecretRequest
-	(*SecretAnswer)(nil),       // 16: shoal.peer.SecretAnswer
-	(*LayoutRequest)(nil),      // 17: shoal.peer.LayoutRequest
-	(*LayoutAnswer)(nil),       // 18: shoal.peer.LayoutAnswer
-	(*SitePlacement)(nil),      // 19: shoal.peer.SitePlacement
-	(*EpochTables)(nil),        // 20: shoal.peer.EpochTables
-	(*GroupPlace)(nil),         // 21: shoal.peer.GroupPlace
-	(*ReplicaMember)(nil),      // 22: shoal.peer.ReplicaMember
-	(*ReplicaRequest)(nil),     // 23: shoal.peer.ReplicaRequest
-	(*GroupStatusRequest)(nil), // 24: shoal.peer.GroupStatusRequest
-	(*GroupStatusAnswer)(nil),  // 25: shoal.peer.GroupStatusAnswer
-	(*GroupStatus)(nil),        // 26: shoal.peer.GroupStatus
-	(*GroupCaller)(nil),        // 27: shoal.peer.GroupCaller
-	(*ReplicaProgress)(nil),    // 28: shoal.peer.ReplicaProgress
-	(*BootstrapAnswer)(nil),    // 29: shoal.peer.BootstrapAnswer
-	(*RecallRequest)(nil),      // 30: shoal.peer.RecallRequest
-	(*RecallAnswer)(nil),       // 31: shoal.peer.RecallAnswer
-	(*AdminRequest)(nil),       // 32: shoal.peer.AdminRequest
-	(*AdminAnswer)(nil),        // 33: shoal.peer.AdminAnswer
+	(*DropOwnersRequest)(nil),  // 6: shoal.peer.DropOwnersRequest
+	(*DropOwnersAnswer)(nil),   // 7: shoal.peer.DropOwnersAnswer
+	(*StatShardRequest)(nil),   // 8: shoal.peer.StatShardRequest
+	(*StatShardAnswer)(nil),    // 9: shoal.peer.StatShardAnswer
+	(*HaveShardsRequest)(nil),  // 10: shoal.peer.HaveShardsRequest
+	(*HaveShardsAnswer)(nil),   // 11: shoal.peer.HaveShardsAnswer
+	(*HealRequest)(nil),        // 12: shoal.peer.HealRequest
+	(*ClockAnswer)(nil),        // 13: shoal.peer.ClockAnswer
+	(*ProposeRequest)(nil),     // 14: shoal.peer.ProposeRequest
+	(*QueryRequest)(nil),       // 15: shoal.peer.QueryRequest
+	(*PinRequest)(nil),         // 16: shoal.peer.PinRequest
+	(*SecretRequest)(nil),      // 17: shoal.peer.SecretRequest
+	(*SecretAnswer)(nil),       // 18: shoal.peer.SecretAnswer
+	(*LayoutRequest)(nil),      // 19: shoal.peer.LayoutRequest
+	(*LayoutAnswer)(nil),       // 20: shoal.peer.LayoutAnswer
+	(*SitePlacement)(nil),      // 21: shoal.peer.SitePlacement
+	(*EpochTables)(nil),        // 22: shoal.peer.EpochTables
+	(*GroupPlace)(nil),         // 23: shoal.peer.GroupPlace
+	(*ReplicaMember)(nil),      // 24: shoal.peer.ReplicaMember
+	(*ReplicaRequest)(nil),     // 25: shoal.peer.ReplicaRequest
+	(*GroupStatusRequest)(nil), // 26: shoal.peer.GroupStatusRequest
+	(*GroupStatusAnswer)(nil),  // 27: shoal.peer.GroupStatusAnswer
+	(*GroupStatus)(nil),        // 28: shoal.peer.GroupStatus
+	(*GroupCaller)(nil),        // 29: shoal.peer.GroupCaller
+	(*ReplicaProgress)(nil),    // 30: shoal.peer.ReplicaProgress
+	(*BootstrapAnswer)(nil),    // 31: shoal.peer.BootstrapAnswer
+	(*RecallRequest)(nil),      // 32: shoal.peer.RecallRequest
+	(*RecallAnswer)(nil),       // 33: shoal.peer.RecallAnswer
+	(*AdminRequest)(nil),       // 34: shoal.peer.AdminRequest
+	(*AdminAnswer)(nil),        // 35: shoal.peer.AdminAnswer
 }
 var file_peer_proto_depIdxs = []int32{
 	2,  // 0: shoal.peer.PutShardRequest.ref:type_name -> shoal.peer.ShardRef
 	1,  // 1: shoal.peer.PutShardRequest.owner:type_name -> shoal.peer.Owner
 	2,  // 2: shoal.peer.ReadShardRequest.ref:type_name -> shoal.peer.ShardRef
 	1,  // 3: shoal.peer.OwnersRequest.owner:type_name -> shoal.peer.Owner
-	2,  // 4: shoal.peer.StatShardRequest.ref:type_name -> shoal.peer.ShardRef
-	1,  // 5: shoal.peer.StatShardAnswer.owners:type_name -> shoal.peer.Owner
-	20, // 6: shoal.peer.LayoutAnswer.earlier:type_name -> shoal.peer.EpochTables
-	21, // 7: shoal.peer.LayoutAnswer.groups:type_name -> shoal.peer.GroupPlace
-	19, // 8: shoal.peer.LayoutAnswer.sites:type_name -> shoal.peer.SitePlacement
-	19, // 9: shoal.peer.EpochTables.sites:type_name -> shoal.peer.SitePlacement
-	0,  // 10: shoal.peer.ReplicaRequest.act:type_name -> shoal.peer.ReplicaRequest.Act
-	22, // 11: shoal.peer.ReplicaRequest.members:type_name -> shoal.peer.ReplicaMember
-	22, // 12: shoal.peer.ReplicaRequest.add_learners:type_name -> shoal.peer.ReplicaMember
-	26, // 13: shoal.peer.GroupStatusAnswer.groups:type_name -> shoal.peer.GroupStatus
-	22, // 14: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
-	22, // 15: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
-	22, // 16: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
-	28, // 17: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
-	27, // 18: shoal.peer.GroupStatus.callers:type_name -> shoal.peer.GroupCaller
-	18, // 19: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
-	20, // [20:20] is the sub-list for method output_type
-	20, // [20:20] is the sub-list for method input_type
-	20, // [20:20] is the sub-list for extension type_name
-	20, // [20:20] is the sub-list for extension extendee
-	0,  // [0:20] is the sub-list for field type_name
+	5,  // 4: shoal.peer.DropOwnersRequest.drops:type_name -> shoal.peer.OwnersRequest
+	2,  // 5: shoal.peer.StatShardRequest.ref:type_name -> shoal.peer.ShardRef
+	1,  // 6: shoal.peer.StatShardAnswer.owners:type_name -> shoal.peer.Owner
+	22, // 7: shoal.peer.LayoutAnswer.earlier:type_name -> shoal.peer.EpochTables
+	23, // 8: shoal.peer.LayoutAnswer.groups:type_name -> shoal.peer.GroupPlace
+	21, // 9: shoal.peer.LayoutAnswer.sites:type_name -> shoal.peer.SitePlacement
+	21, // 10: shoal.peer.EpochTables.sites:type_name -> shoal.peer.SitePlacement
+	0,  // 11: shoal.peer.ReplicaRequest.act:type_name -> shoal.peer.ReplicaRequest.Act
+	24, // 12: shoal.peer.ReplicaRequest.members:type_name -> shoal.peer.ReplicaMember
+	24, // 13: shoal.peer.ReplicaRequest.add_learners:type_name -> shoal.peer.ReplicaMember
+	28, // 14: shoal.peer.GroupStatusAnswer.groups:type_name -> shoal.peer.GroupStatus
+	24, // 15: shoal.peer.GroupStatus.voters:type_name -> shoal.peer.ReplicaMember
+	24, // 16: shoal.peer.GroupStatus.learners:type_name -> shoal.peer.ReplicaMember
+	24, // 17: shoal.peer.GroupStatus.outgoing:type_name -> shoal.peer.ReplicaMember
+	30, // 18: shoal.peer.GroupStatus.progress:type_name -> shoal.peer.ReplicaProgress
+	29, // 19: shoal.peer.GroupStatus.callers:type_name -> shoal.peer.GroupCaller
+	20, // 20: shoal.peer.RecallAnswer.layout:type_name -> shoal.peer.LayoutAnswer
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2778,7 +2884,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   33,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

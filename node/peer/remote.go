@@ -3,6 +3,7 @@ package peer
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -153,9 +154,66 @@ func (r *Remote) AddOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o
 	return r.owners(ctx, methodAdd, d, ids, o)
 }
 
-// DropOwner implements Shards.
-func (r *Remote) DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
-	return r.owners(ctx, methodDrop, d, ids, o)
+// DropOwners implements Shards.
+func (r *Remote) DropOwners(ctx context.Context, d DriveID, drops []Drop) ([]bool, error) {
+	if len(drops) == 1 {
+		if err := r.owners(ctx, methodDrop, d, drops[0].IDs, drops[0].Owner); err != nil {
+			return nil, err
+		}
+		return []bool{true}, nil
+	}
+	done := make([]bool, 0, len(drops))
+	for rest := drops; len(rest) > 0; {
+		n := fitting(rest)
+		some, err := r.dropOwners(ctx, d, rest[:n])
+		if err != nil {
+			return nil, err
+		}
+		done, rest = append(done, some...), rest[n:]
+	}
+	return done, nil
+}
+
+// fitting is how many of the drops one request names: at least one.
+func fitting(drops []Drop) int {
+	shards := 0
+	for i := range drops {
+		if shards += len(drops[i].IDs); shards > batchMax || i == batchMax {
+			return max(i, 1)
+		}
+	}
+	return len(drops)
+}
+
+// dropOwners sends drops that fit into one request. A node of an earlier release is asked for one after the other, as is any for one that is
+// too large.
+func (r *Remote) dropOwners(ctx context.Context, d DriveID, drops []Drop) ([]bool, error) {
+	if len(drops) > 1 {
+		var a DropOwnersAnswer
+		err := r.call(ctx, methodDrops, 0, false, dropsToWire(d, drops), &a)
+		if err == nil && len(a.Done) != len(drops) {
+			err = malformed("answer to drops")
+		}
+		if err == nil {
+			done := make([]bool, len(drops))
+			for i := range done {
+				done[i] = a.Done[i] == 1
+			}
+			return done, nil
+		}
+		if !errors.Is(err, p2p.ErrRefused) {
+			return nil, err
+		}
+	}
+	done := make([]bool, len(drops))
+	for i, o := range drops {
+		err := r.owners(ctx, methodDrop, d, o.IDs, o.Owner)
+		if err != nil && ctx.Err() != nil {
+			return nil, err
+		}
+		done[i] = err == nil
+	}
+	return done, nil
 }
 
 func (r *Remote) owners(ctx context.Context, m p2p.Method, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {

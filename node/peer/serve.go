@@ -31,6 +31,7 @@ func Serve(t p2p.Transport, n Served) {
 	t.Handle(methodAdmin, both, s.admin)
 	t.Handle(methodAdd, both, s.addOwner)
 	t.Handle(methodDrop, both, s.dropOwner)
+	t.Handle(methodDrops, both, s.dropOwners)
 	t.Handle(methodStat, both, s.stat)
 	t.Handle(methodHeal, both, s.heal)
 	t.Handle(methodMembers, both, s.members)
@@ -200,9 +201,28 @@ func (s service) addOwner(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p
 func (s service) dropOwner(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
 	d, ids, o, err := decodeOwners(req)
 	if err == nil {
-		err = s.n.DropOwner(ctx, d, ids, o)
+		err = DropOwner(ctx, s.n, d, ids, o)
 	}
 	return reply(nil, err)
+}
+
+func (s service) dropOwners(ctx context.Context, _ p2p.Peer, req *p2p.Message) (*p2p.Message, error) {
+	var in DropOwnersRequest
+	if err := decode(req.Header, &in, "list of drops"); err != nil {
+		return reply(nil, err)
+	}
+	d, drops, err := dropsFromWire(&in)
+	if err != nil {
+		return reply(nil, err)
+	}
+	done, err := s.n.DropOwners(ctx, d, drops)
+	a := &DropOwnersAnswer{Done: make([]byte, len(done))}
+	for i, yes := range done {
+		if yes {
+			a.Done[i] = 1
+		}
+	}
+	return reply(a, err)
 }
 
 func decodeOwners(req *p2p.Message) (DriveID, []shardstore.ID, shardstore.Owner, error) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ type stub struct {
 	put   *shardstore.Shard
 	owner shardstore.Owner
 	ids   []shardstore.ID
+	drops []Drop
 	act   *ReplicaAct
 	unpin chan VersionID
 	lay   *Layout
@@ -135,8 +137,13 @@ func (s *stub) AddOwner(_ context.Context, _ DriveID, ids []shardstore.ID, o sha
 	return s.err
 }
 
-func (s *stub) DropOwner(ctx context.Context, d DriveID, ids []shardstore.ID, o shardstore.Owner) error {
-	return s.AddOwner(ctx, d, ids, o)
+func (s *stub) DropOwners(_ context.Context, _ DriveID, drops []Drop) ([]bool, error) {
+	s.drops = append(s.drops, drops...)
+	done := make([]bool, len(drops))
+	for i, o := range drops {
+		done[i] = o.Owner.Stream%3 != 0
+	}
+	return done, s.err
 }
 func (s *stub) Heal(context.Context, chunker.ChunkID, int) error { return s.err }
 func (s *stub) KEK(_ context.Context, id uint32) (envelope.KEK, error) {
@@ -163,9 +170,15 @@ func (called) Called(p2p.Peer, consensus.GroupID, *meta.Command) {}
 // remote gives a Remote that reaches n over a simulated network.
 func remote(t *testing.T, n Node, role p2p.Role) *Remote {
 	t.Helper()
+	return remoteAt(t, n, role, func(t p2p.Transport) p2p.Transport { return t })
+}
+
+// remoteAt is remote whose node serves by what serving makes of its transport.
+func remoteAt(t *testing.T, n Node, role p2p.Role, serving func(p2p.Transport) p2p.Transport) *Remote {
+	t.Helper()
 	net := simnet.New(simnet.Config{Seed: 1})
 	a, b := net.Node(p2p.Peer{ID: "a", Roles: role}), net.Node(p2p.Peer{ID: "b", Roles: p2p.RoleNode})
-	Serve(b, called{n})
+	Serve(serving(b), called{n})
 	a.Start()
 	b.Start()
 	t.Cleanup(a.Stop)
@@ -247,6 +260,65 @@ func TestRequestsCrossTheNetwork(t *testing.T) {
 		}
 	case <-ctx.Done():
 		t.Error("the pin was not released")
+	}
+}
+
+// earlier is the transport of a node whose release does not know drops of several owners.
+type earlier struct{ p2p.Transport }
+
+func (e earlier) Handle(m p2p.Method, roles p2p.Role, h p2p.Handler) {
+	if m != methodDrops {
+		e.Transport.Handle(m, roles, h)
+	}
+}
+
+// TestDropsCrossTheNetwork: drops arrive whole and with their owners, however many shards they name, and what is said of each belongs to it,
+// also where a node of an earlier release is asked for one after the other.
+func TestDropsCrossTheNetwork(t *testing.T) {
+	var drops []Drop
+	for i, n := range []int{1, 3, batchMax + 2, 0, batchMax - 3, 5, 2, 2} {
+		d := Drop{Owner: shardstore.Owner{Group: 3, Version: [16]byte{byte(i)}, Stream: uint64(i)}}
+		for k := range n {
+			d.IDs = append(d.IDs, shardstore.ID{Chunk: chunker.ChunkID{byte(i), byte(k), byte(k >> 8)}, Index: uint8(k)})
+		}
+		drops = append(drops, d)
+	}
+	for _, c := range []struct {
+		name    string
+		serving func(p2p.Transport) p2p.Transport
+	}{
+		{"this release", func(t p2p.Transport) p2p.Transport { return t }},
+		{"an earlier one", func(t p2p.Transport) p2p.Transport { return earlier{t} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := &stub{}
+			r := remoteAt(t, s, p2p.RoleGateway, c.serving)
+			done, err := r.DropOwners(t.Context(), DriveID{1}, drops)
+			if err != nil || len(done) != len(drops) {
+				t.Fatalf("%v, %v", done, err)
+			}
+			got := make(map[shardstore.Owner][]shardstore.ID)
+			for _, d := range s.drops {
+				got[d.Owner] = append(got[d.Owner], d.IDs...)
+			}
+			for i, d := range drops {
+				// The stub refuses every third owner, and one that names no shard is nobody's business.
+				if want := i%3 != 0; len(d.IDs) > 0 && done[i] != want {
+					t.Errorf("drop %d: %v", i, done[i])
+				}
+				// A drop that was cut into several requests ends with the first that is refused.
+				if whole := i%3 != 0 || len(d.IDs) <= batchMax; whole && !slices.Equal(got[d.Owner], d.IDs) {
+					t.Errorf("drop %d arrived with %d shards of %d", i, len(got[d.Owner]), len(d.IDs))
+				}
+			}
+			s.err = &api.Error{Kind: api.Unavailable}
+			if done, err := r.DropOwners(t.Context(), DriveID{1}, drops[:2]); err == nil && slices.Contains(done, true) {
+				t.Errorf("a node that fails: %v", done)
+			}
+		})
+	}
+	if err := DropOwner(t.Context(), &stub{}, DriveID{1}, nil, shardstore.Owner{}); api.KindOf(err) != api.Unavailable {
+		t.Errorf("one that is not dead: %v", err)
 	}
 }
 
@@ -404,7 +476,7 @@ func FuzzServe(f *testing.F) {
 	f.Fuzz(func(t *testing.T, header, payload []byte) {
 		s := service{called{&stub{unpin: make(chan VersionID, 1), lay: nil, err: errors.New("no")}}}
 		for _, h := range []p2p.Handler{
-			s.propose, s.query, s.lookup, s.pin, s.secret, s.layout, s.admin, s.addOwner, s.dropOwner, s.stat, s.heal, s.putShard, s.readShard,
+			s.propose, s.query, s.lookup, s.pin, s.secret, s.layout, s.admin, s.addOwner, s.dropOwner, s.dropOwners, s.stat, s.heal, s.putShard, s.readShard,
 			s.members, s.have, s.replica, s.statuses, s.bootstrap, s.recall,
 		} {
 			m, err := h(t.Context(), p2p.Peer{}, &p2p.Message{Header: header, Payload: payload})

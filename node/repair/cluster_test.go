@@ -115,8 +115,9 @@ func (n *testNode) AddOwner(ctx context.Context, d peer.DriveID, ids []shardstor
 	return cmpErr(n.gone(), func() error { return n.Server.AddOwner(ctx, d, ids, o) })
 }
 
-func (n *testNode) DropOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
-	return cmpErr(n.gone(), func() error { return n.Server.DropOwner(ctx, d, ids, o) })
+func (n *testNode) DropOwners(ctx context.Context, d peer.DriveID, drops []peer.Drop) (done []bool, err error) {
+	err = cmpErr(n.gone(), func() (e error) { done, e = n.Server.DropOwners(ctx, d, drops); return e })
+	return done, err
 }
 
 func cmpErr(err error, f func() error) error {
@@ -168,7 +169,7 @@ func newCluster(t *testing.T, nodes, drivesEach int) *cluster {
 	}
 	for _, n := range c.nodes {
 		n.repair = New(Config{
-			Client: c, Directory: c, Layout: c.Layout, Drives: n.drives, Alive: c.alive, Drop: n.DropOwner, Busy: n.busy.Load,
+			Client: c, Directory: c, Layout: c.Layout, Drives: n.drives, Alive: c.alive, Drop: n.DropOwners, Busy: n.busy.Load,
 			Promised: func() (nodes, sites int) { return c.promise.nodes, c.promise.sites },
 			Leads:    func() []consensus.GroupID { return []consensus.GroupID{1} }, Logger: quiet, Registerer: n.reg,
 		})
@@ -478,11 +479,15 @@ func (c *cluster) Garbage(_ context.Context, _ consensus.GroupID, after uint64) 
 	return a, nil
 }
 
-func (c *cluster) DropGarbage(_ context.Context, _ consensus.GroupID, g *meta.Garbage) error {
-	if c.drops == nil {
-		return errors.New("nothing can be dropped")
+func (c *cluster) DropGarbage(_ context.Context, _ consensus.GroupID, list []*meta.Garbage) []error {
+	errs := make([]error, len(list))
+	for i, g := range list {
+		errs[i] = errors.New("nothing can be dropped")
+		if c.drops != nil {
+			errs[i] = c.drops(g)
+		}
 	}
-	return c.drops(g)
+	return errs
 }
 
 func (c *cluster) GarbageDone(_ context.Context, _ consensus.GroupID, seqs []uint64) error {

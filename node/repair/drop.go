@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -15,8 +16,8 @@ import (
 // dropEvery is the pause between two looks for dead versions.
 const dropEvery = 2 * time.Second
 
-// dropParallel is how many dead versions are dropped side by side: their drops share syncs.
-const dropParallel = 16
+// dropTogether is how many dead versions are dropped at a time: they share requests and syncs.
+const dropTogether = 64
 
 // dropper empties the groups' lists of dead versions.
 type dropper struct {
@@ -126,44 +127,27 @@ func (d *dropper) group(ctx context.Context, g consensus.GroupID) error {
 	}
 }
 
-// batch drops versions side by side and gives those that are done. A version that is still being
+// batch drops versions, many at a time, and gives those that are done. A version that is still being
 // read, or has shards on a node that is away, stays for a later cycle.
 func (d *dropper) batch(ctx context.Context, g consensus.GroupID, late *overdue, list []*meta.Garbage) (done []uint64, err error) {
-	type outcome struct {
-		seq uint64
-		err error
-	}
-	results := make(chan outcome, dropParallel)
-	collect := func() {
-		switch r := <-results; {
-		case r.err == nil:
-			late.done(r.seq)
-			done = append(done, r.seq)
-			d.worker.progress(1)
-		case api.KindOf(r.err) == api.Unavailable:
-			late.failed(r.seq, d.now())
-		default:
-			late.failed(r.seq, d.now())
-			err = errors.Join(err, r.err)
-		}
-	}
-	running := 0
-	for _, item := range list {
+	due := slices.DeleteFunc(slices.Clone(list), func(item *meta.Garbage) bool { return !late.due(item.GetSeq(), d.now()) })
+	for some := range slices.Chunk(due, dropTogether) {
 		if ctx.Err() != nil {
 			break
 		}
-		if !late.due(item.GetSeq(), d.now()) {
-			continue
+		for i, derr := range d.c.DropGarbage(ctx, g, some) {
+			seq := some[i].GetSeq()
+			if derr == nil {
+				late.done(seq)
+				done = append(done, seq)
+				d.worker.progress(1)
+				continue
+			}
+			late.failed(seq, d.now())
+			if api.KindOf(derr) != api.Unavailable {
+				err = errors.Join(err, derr)
+			}
 		}
-		if running == dropParallel {
-			collect()
-			running--
-		}
-		running++
-		go func() { results <- outcome{item.GetSeq(), d.c.DropGarbage(ctx, g, item)} }()
-	}
-	for ; running > 0; running-- {
-		collect()
 	}
 	return done, err
 }

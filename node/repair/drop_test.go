@@ -2,13 +2,17 @@ package repair
 
 import (
 	"math/rand/v2"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"shoal/chunker/erasure"
 	"shoal/node/api"
 	"shoal/node/consensus"
 	"shoal/node/meta"
+	"shoal/node/peer"
+	"shoal/node/shardstore"
 	"shoal/p2p"
 )
 
@@ -84,6 +88,51 @@ func TestDropLetsGroupsRest(t *testing.T) {
 	applied = 0
 	if n := cycles(3); n != 3 {
 		t.Errorf("a group whose place is not known was asked %d times in 3 cycles", n)
+	}
+}
+
+// TestDropOwners: of many owners those go that their groups call dead, each off the shards it is named with, and of a group that does not
+// answer none.
+func TestDropOwners(t *testing.T) {
+	c := newCluster(t, 1, 1)
+	c.lay(erasure.Profile{K: 1}, 0, "a")
+	r := rand.New(rand.NewPCG(8, 2))
+	foreign := testOwner(7)
+	foreign.Group = 2
+	shared := makeObject(t, r, erasure.Profile{K: 1}, 900, testOwner(1), testOwner(2), testOwner(3), foreign)
+	alone := makeObject(t, r, erasure.Profile{K: 1}, 900, testOwner(1))
+	for _, o := range []*object{shared, alone} {
+		c.put(o)
+	}
+	c.dead(testOwner(1), testOwner(2), foreign)
+	n, d := c.nodes["a"], peer.DriveID(c.order[0].ID)
+	of := func(o *object) shardstore.ID { return shardstore.ID{Chunk: o.id} }
+	owners := func() int {
+		owners, err := n.drives[d].Owners(of(shared))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(owners)
+	}
+	done, err := n.DropOwners(t.Context(), d, []peer.Drop{
+		{Owner: testOwner(3), IDs: []shardstore.ID{of(shared)}},                   // lives
+		{Owner: testOwner(1), IDs: []shardstore.ID{of(alone), of(shared), {}}},    // one of them is not there
+		{Owner: foreign, IDs: []shardstore.ID{of(shared)}},                        // of a group that does not answer
+		{Owner: testOwner(2), IDs: []shardstore.ID{of(shared)}},                   //
+		{Owner: testOwner(9), IDs: []shardstore.ID{of(shared)}},                   // unknown
+		{Owner: testOwner(2), IDs: []shardstore.ID{{Chunk: of(alone).Chunk}, {}}}, // gone, or never its own
+	})
+	if err != nil || !slices.Equal(done, []bool{false, true, false, true, false, true}) || owners() != 2 {
+		t.Errorf("%v, %v, %d owners are left", done, err, owners())
+	}
+	if c.has(d, alone, 0) {
+		t.Error("a shard without owners is there")
+	}
+	if _, err := n.DropOwners(t.Context(), d, []peer.Drop{{Owner: foreign}, {Owner: foreign}}); api.KindOf(err) != api.Unavailable {
+		t.Errorf("no group answers: %v", err)
+	}
+	if _, err := n.DropOwners(t.Context(), peer.DriveID{99}, []peer.Drop{{Owner: testOwner(1)}}); api.KindOf(err) != api.Unavailable {
+		t.Errorf("a drive that is not there: %v", err)
 	}
 }
 

@@ -338,7 +338,7 @@ func (h *Healer) takeBack(ctx context.Context, stripes []*stripe) {
 				if n == nil || !dead[o] {
 					continue
 				}
-				if err := n.DropOwner(ctx, q.at.Drive, []shardstore.ID{q.id}, o); err != nil {
+				if err := peer.DropOwner(ctx, n, q.at.Drive, []shardstore.ID{q.id}, o); err != nil {
 					h.log.Debug("drop an owner that died during a heal", "shard", q.id, "err", err)
 				}
 			}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -34,7 +36,7 @@ type mover struct {
 	layouts *layouts
 	heal    *Healer
 	groups  Groups
-	drop    func(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	drop    func(ctx context.Context, d peer.DriveID, drops []peer.Drop) ([]bool, error)
 	rate    int64 // bytes per second and drive
 	busy    func() bool
 	pool    *chunker.Pool
@@ -229,10 +231,9 @@ func (j *journey) dropDead(ctx context.Context, batch []stray) {
 			shards[o] = append(shards[o], batch[i].ID)
 		}
 	}
-	for o := range deadOwners(ctx, j.m.groups, owners) {
-		if err := j.m.drop(ctx, j.drive, shards[o], o); err != nil {
-			j.m.log.Debug("drop a dead owner", "err", err)
-		}
+	dead := slices.Collect(maps.Keys(deadOwners(ctx, j.m.groups, owners)))
+	if _, err := j.m.drop(ctx, j.drive, shards.drops(dead)); err != nil {
+		j.m.log.Debug("drop dead owners", "err", err)
 	}
 }
 

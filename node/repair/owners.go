@@ -26,8 +26,8 @@ type Groups interface {
 	Condemn(ctx context.Context, g consensus.GroupID, owners []*meta.StreamOwner) ([]meta.OwnerState, error)
 	// Garbage gives versions whose shards wait to be dropped, after a sequence number.
 	Garbage(ctx context.Context, g consensus.GroupID, after uint64) (*meta.GarbageAnswer, error)
-	// DropGarbage takes a dead owner off all its shards.
-	DropGarbage(ctx context.Context, g consensus.GroupID, garbage *meta.Garbage) error
+	// DropGarbage takes dead owners off all their shards, and gives what came of each.
+	DropGarbage(ctx context.Context, g consensus.GroupID, list []*meta.Garbage) []error
 	// GarbageDone tells a group that shards have lost their owner.
 	GarbageDone(ctx context.Context, g consensus.GroupID, seqs []uint64) error
 	// Manifests lists manifests of live versions after a version ID, at most so many.

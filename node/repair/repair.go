@@ -31,8 +31,8 @@ type Config struct {
 	// Applied gives how far this node's replica of a group has applied the group's log. A group that has not moved is not asked again for
 	// what there is to drop, so that it can rest. 0, and no function, are for not known.
 	Applied func(consensus.GroupID) uint64
-	// Drop takes an owner off shards of this node; it asks the owner's group.
-	Drop func(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	// Drop takes owners off shards of this node; it asks the owners' groups (peer.Shards.DropOwners).
+	Drop func(ctx context.Context, d peer.DriveID, drops []peer.Drop) (done []bool, err error)
 
 	// Alive tells whether a node is believed to be alive. It must not wait. Default: all are.
 	Alive func(p2p.NodeID) bool

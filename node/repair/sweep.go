@@ -30,7 +30,7 @@ const suspicionMax = time.Hour
 type sweeper struct {
 	c      Groups
 	drives map[peer.DriveID]*shardstore.Store
-	drop   func(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error
+	drop   func(ctx context.Context, d peer.DriveID, drops []peer.Drop) ([]bool, error)
 	grace  time.Duration
 	now    func() time.Time
 	log    *slog.Logger
@@ -76,6 +76,15 @@ func (s *sweeper) overdue(o shardstore.Owner) bool {
 
 // claims are the shards of owners on one drive, as far as one batch saw.
 type claims map[shardstore.Owner][]shardstore.ID
+
+// drops takes these owners off what they claim.
+func (c claims) drops(owners []shardstore.Owner) []peer.Drop {
+	out := make([]peer.Drop, len(owners))
+	for i, o := range owners {
+		out[i] = peer.Drop{Owner: o, IDs: c[o]}
+	}
+	return out
+}
 
 func (s *sweeper) drive(ctx context.Context, d peer.DriveID, st *shardstore.Store) error {
 	before := s.now().Add(-s.grace)
@@ -174,16 +183,16 @@ func (s *sweeper) ask(ctx context.Context, d peer.DriveID, g consensus.GroupID, 
 }
 
 func (s *sweeper) dropAll(ctx context.Context, d peer.DriveID, dead []shardstore.Owner, batch claims) error {
-	for _, o := range dead {
-		err := s.drop(ctx, d, batch[o], o)
-		if err != nil && api.KindOf(err) != api.Unavailable { // Unavailable: being read
-			return err
-		}
-		if err == nil {
+	done, err := s.drop(ctx, d, batch.drops(dead))
+	for _, yes := range done { // what is being read stays
+		if yes {
 			s.met.orphans.Inc()
 		}
 	}
-	return nil
+	if api.KindOf(err) == api.Unavailable {
+		return nil // the same, of one alone
+	}
+	return err
 }
 
 func streamOwners(owners []shardstore.Owner) []*meta.StreamOwner {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"shoal/chunker"
 	"shoal/chunker/envelope"
@@ -149,35 +150,90 @@ func (s *Server) AddOwner(ctx context.Context, d peer.DriveID, ids []shardstore.
 	return shardError("server.AddOwner", together(ids, func(id shardstore.ID) error { return st.AddOwner(ctx, id, o) }))
 }
 
-// DropOwner implements peer.Shards. Shards that are gone, or that have no such owner, are no error.
-func (s *Server) DropOwner(ctx context.Context, d peer.DriveID, ids []shardstore.ID, o shardstore.Owner) error {
+// DropOwners implements peer.Shards. Shards that are gone, or that have no such owner, are no error.
+func (s *Server) DropOwners(ctx context.Context, d peer.DriveID, drops []peer.Drop) ([]bool, error) {
 	st, err := s.drive(d)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	states, err := s.owners.OwnerStates(ctx, consensus.GroupID(o.Group), []*meta.StreamOwner{{Version: o.Version[:], Stream: o.Stream}})
+	done, err := s.dead(ctx, drops)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if len(states) != 1 || states[0] != meta.OwnerState_OWNER_DEAD {
-		return &api.Error{Kind: api.Unavailable, Op: "server.DropOwner", Detail: "The owner's group does not say that it is dead.", Err: fmt.Errorf("owner %+v is %v", o, states)}
+	type drop struct {
+		of int
+		id shardstore.ID
 	}
-	return shardError("server.DropOwner", together(ids, func(id shardstore.ID) error {
-		_, err := st.DropOwner(ctx, id, o)
+	var all []drop
+	for i, yes := range done {
+		for _, id := range drops[i].IDs {
+			if yes {
+				all = append(all, drop{i, id})
+			}
+		}
+	}
+	left := make([]atomic.Bool, len(drops))
+	err = together(all, func(o drop) error {
+		_, err := st.DropOwner(ctx, o.id, drops[o.of].Owner)
 		if errors.Is(err, shardstore.ErrNotFound) {
 			return nil
 		}
+		if err != nil {
+			left[o.of].Store(true)
+		}
 		return err
-	}))
+	})
+	if err != nil && len(drops) == 1 {
+		return nil, shardError("server.DropOwners", err)
+	}
+	for i := range left {
+		done[i] = done[i] && !left[i].Load()
+	}
+	if err != nil && ctx.Err() == nil {
+		s.Logger.Warn("cannot take dead owners off shards; it is tried again", "drive", d, "err", err)
+	}
+	return done, nil
+}
+
+// dead asks the owners' groups which of them are dead. Of a group that does not answer none is; it is an error when no group does.
+func (s *Server) dead(ctx context.Context, drops []peer.Drop) ([]bool, error) {
+	byGroup := make(map[consensus.GroupID][]int)
+	for i := range drops {
+		g := consensus.GroupID(drops[i].Owner.Group)
+		byGroup[g] = append(byGroup[g], i)
+	}
+	dead := make([]bool, len(drops))
+	var errs []error
+	for g, of := range byGroup {
+		owners := make([]*meta.StreamOwner, len(of))
+		for k, i := range of {
+			owners[k] = &meta.StreamOwner{Version: drops[i].Owner.Version[:], Stream: drops[i].Owner.Stream}
+		}
+		states, err := s.owners.OwnerStates(ctx, g, owners)
+		if err == nil && len(states) != len(of) {
+			err = &api.Error{Kind: api.Unavailable, Op: "server.DropOwners", Err: fmt.Errorf("group %d tells of %d owners, %d were asked for", g, len(states), len(of))}
+		}
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		for k, i := range of {
+			dead[i] = states[k] == meta.OwnerState_OWNER_DEAD
+		}
+	}
+	if len(errs) > 0 && len(errs) == len(byGroup) {
+		return nil, errs[0]
+	}
+	return dead, nil
 }
 
 // togetherMax is how many operations wait for the drive's writer at a time.
 const togetherMax = 64
 
-// together runs f for all shards, many at a time, and gives the first error.
-func together(ids []shardstore.ID, f func(shardstore.ID) error) error {
-	if len(ids) == 1 {
-		return f(ids[0])
+// together runs f for all items, many at a time, and gives the first error.
+func together[T any](items []T, f func(T) error) error {
+	if len(items) == 1 {
+		return f(items[0])
 	}
 	errs := make(chan error, togetherMax)
 	running := 0
@@ -188,12 +244,12 @@ func together(ids []shardstore.ID, f func(shardstore.ID) error) error {
 		}
 		running--
 	}
-	for _, id := range ids {
+	for _, item := range items {
 		if running == togetherMax {
 			collect()
 		}
 		running++
-		go func() { errs <- f(id) }()
+		go func() { errs <- f(item) }()
 	}
 	for running > 0 {
 		collect()
