@@ -98,6 +98,7 @@ func dropShards(t *testing.T, r *ring, by *impostor, name string) {
 	for _, s := range shards {
 		n := by.on(t, r, s)
 		for _, o := range s.info.Owners {
+			var all []peer.Drop
 			for _, change := range []func(*shardstore.Owner){
 				func(*shardstore.Owner) {},
 				func(o *shardstore.Owner) { o.Bucket++ },
@@ -112,6 +113,11 @@ func dropShards(t *testing.T, r *ring, by *impostor, name string) {
 				if changed == o {
 					refused(t, "the owner of a locked version dropped", err)
 				}
+				all = append(all, peer.Drop{Owner: changed, IDs: []shardstore.ID{s.info.ID}})
+			}
+			// Among others it is no different; what the shard is not owned by may go.
+			if done, err := n.DropOwners(t.Context(), s.drive, all); err == nil && done[0] {
+				t.Errorf("the owner of a locked version dropped among others")
 			}
 		}
 	}
