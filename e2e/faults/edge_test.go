@@ -3,9 +3,12 @@ package faults
 import (
 	"errors"
 	"fmt"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"shoal/e2e/cluster"
 	"shoal/e2e/netns"
@@ -14,23 +17,38 @@ import (
 
 // TestRelayOnly runs a node and a gateway behind a NAT each, beside one node that all can dial. What is written through the gateway lies on the
 // hidden node too, and is read back; since these NATs keep ports, the two come to send each other shards without the node between them.
-func TestRelayOnly(t *testing.T) {
+func TestRelayOnly(t *testing.T) { relayOnly(t, false) }
+
+// TestPunchedLater is TestRelayOnly where nothing passes between the two NATs until holes were punched in vain.
+func TestPunchedLater(t *testing.T) {
+	if os.Getenv("E2E_FULL") == "" {
+		t.Skip("runs with E2E_FULL")
+	}
+	relayOnly(t, true)
+}
+
+func relayOnly(t *testing.T, later bool) {
 	cluster.Need(t, netns.Available())
 	t.Parallel()
 	c := cluster.Launch(t, cluster.Shape{Nodes: 1, Network: true})
 	public, net := c.Nodes()[0], c.Network()
-	behind := func(part string) (p *cluster.Process, router *netns.Host) {
-		h, router, err := net.AddHostBehind()
-		must(t, err)
+	join := func(part string, h *netns.Host) *cluster.Process {
 		token, err := public.Admin("invite", "--role", part, "--site", part, "--ttl", "5m")
 		if err != nil {
 			t.Fatalf("%v: %s", err, token)
 		}
-		p = cluster.Start(t, cluster.Options{Part: part, Host: h, Credentials: public.CredentialsFile(), Args: []string{"--relay-only", "--join", strings.TrimSpace(token)}})
-		return p, router
+		return cluster.Start(t, cluster.Options{Part: part, Host: h, Credentials: public.CredentialsFile(), Args: []string{"--relay-only", "--join", strings.TrimSpace(token)}})
 	}
-	node, nodeRouter := behind("node")
-	gateway, gatewayRouter := behind("gateway")
+	nodeHost, nodeRouter, err := net.AddHostBehind()
+	must(t, err)
+	gatewayHost, gatewayRouter, err := net.AddHostBehind()
+	must(t, err)
+	if later {
+		a, b := []*netns.Host{nodeRouter}, []*netns.Host{gatewayRouter}
+		must(t, net.Apply(netns.Rule{From: a, To: b}, netns.Rule{From: b, To: a}))
+	}
+	node := join("node", nodeHost)
+	gateway := join("gateway", gatewayHost)
 	var id string
 	eventually(t, redundantWithin, func() error {
 		m, err := hidden(c)
@@ -45,24 +63,49 @@ func TestRelayOnly(t *testing.T) {
 	d.fill(20, []*cluster.Process{gateway})
 	d.verify([]*cluster.Process{gateway, public})
 	must(t, holdsShards(c, id))
+	if later {
+		eventually(t, punchedWithin, func() error {
+			if punchedInVain(node) || punchedInVain(gateway) {
+				return nil
+			}
+			return errors.New("no hole was punched once more")
+		})
+		must(t, net.Apply())
+	}
 
-	// Shards are sent until some went straight from one router to the other.
-	d.sized = 8 << 20
-	for n := 0; ; n++ {
-		d.overwrite(1, []*cluster.Process{gateway})
-		sent, err := direct()
-		must(t, err)
-		if sent > 4<<20 {
-			t.Logf("%d bytes went from NAT to NAT when 8 MiB had been written %d times", sent, n+1)
-			break
-		}
-		if n == 200 {
-			t.Fatalf("the gateway has sent the node %d bytes without the relay", sent)
+	// Once the two have a connection of their own, on which there is more than what attempts to make one send, shards are sent until some went on it.
+	vain, err := direct()
+	must(t, err)
+	passed := func(least int64) func() error {
+		return func() error {
+			sent, err := direct()
+			if sent -= vain; err == nil && sent < least {
+				err = fmt.Errorf("the gateway has sent the node %d bytes without the relay", sent)
+			}
+			return err
 		}
 	}
+	eventually(t, punchedWithin, passed(8<<10))
+	d.sized = 8 << 20
+	written := 0
+	eventually(t, punchedWithin, func() error {
+		d.overwrite(1, []*cluster.Process{gateway})
+		written++
+		return passed(4 << 20)()
+	})
+	t.Logf("4 MiB went from NAT to NAT when 8 MiB had been written %d times", written)
 	node.Restart()
 	waitRedundant(t, c)
 	d.verify([]*cluster.Process{gateway})
+}
+
+// punchedWithin bounds how long it takes until a hole is there: three attempts of ten seconds at most, again after a pause that doubles from ten seconds on.
+const punchedWithin = 6 * time.Minute
+
+// punchedInVain tells whether a process has punched a hole once more, and nobody came through.
+func punchedInVain(p *cluster.Process) bool {
+	_, text, err := p.Page("/metrics")
+	return err == nil && regexp.MustCompile(`(?m)^shoal_transport_punches_total\{outcome="error"\} [1-9]`).MatchString(text)
 }
 
 // hidden is the row of the node at the site of the same name, once it has a place in the placement.

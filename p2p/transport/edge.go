@@ -94,6 +94,7 @@ func (e *edge) run(identified <-chan any, moved event.Emitter) {
 	t := time.NewTicker(edgeCheckEvery)
 	defer t.Stop()
 	var told []string
+	again := punches{}
 	for {
 		select {
 		case ev := <-identified:
@@ -107,6 +108,7 @@ func (e *edge) run(identified <-chan any, moved event.Emitter) {
 			return
 		}
 		e.check()
+		e.punchAgain(again)
 		addrs := e.addrs()
 		if texts := addrTexts(addrs); !slices.Equal(texts, told) {
 			told = texts

@@ -24,6 +24,7 @@ type metrics struct {
 
 	refused [len(planes)][len(reasons)]prometheus.Counter
 	faults  [len(carriers)][len(faults)]prometheus.Counter
+	punched [2]prometheus.Counter // ok, error
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -45,7 +46,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 	faulty := prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "shoal_transport_faults_total", Help: "What members did that they must not, by what carried it and kind.",
 	}, []string{"carrier", "fault"})
-	r.MustRegister(calls, bytes, dropped, refused, faulty)
+	punched := prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "shoal_transport_punches_total", Help: "Attempts after the first to get a connection off its relay, by outcome.",
+	}, []string{"outcome"})
+	r.MustRegister(calls, bytes, dropped, refused, faulty, punched)
 	plane := func(name string) (p planeMetrics) {
 		for i, o := range outcomes {
 			p.calls[i] = calls.WithLabelValues(name, o)
@@ -54,7 +58,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		p.dropped = dropped.WithLabelValues(name)
 		return p
 	}
-	m := &metrics{rpc: plane("rpc"), bulk: plane("bulk")}
+	m := &metrics{rpc: plane("rpc"), bulk: plane("bulk"), punched: [2]prometheus.Counter{punched.WithLabelValues("ok"), punched.WithLabelValues("error")}}
 	for p, name := range planes {
 		for i, why := range reasons[1:] {
 			m.refused[p][i+1] = refused.WithLabelValues(name, why)
@@ -117,4 +121,15 @@ func outcome(err error) int {
 		return 3
 	}
 	return 4
+}
+
+// punch counts an attempt to get off a relay.
+func (m *metrics) punch(err error) {
+	switch {
+	case m == nil:
+	case err == nil:
+		m.punched[0].Inc()
+	default:
+		m.punched[1].Inc()
+	}
 }
